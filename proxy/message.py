@@ -1,0 +1,130 @@
+"""The facts of one request and of its response, as templates, routes and logs see them.
+
+Passive data at the bottom of the house: ``downstream`` fills a ``Request`` in, ``headers`` and
+``routing`` read it, ``exchange`` owns it.  Everything that goes out on the wire is ``bytes``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from multidict import CIMultiDictProxy
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Header fields as they came: order, case and repetition kept."""
+
+
+class Peer:
+    """What does not change during a client connection."""
+
+    __slots__ = ("address", "port", "scheme", "serial", "server_address", "server_port")
+
+    def __init__(
+        self,
+        address: bytes,
+        port: int,
+        server_address: bytes,
+        server_port: int,
+        serial: int,
+        scheme: bytes = b"http",
+    ) -> None:
+        self.address: Final = address
+        """Textual IP address of the socket's other end, or ``unix:``."""
+        self.port: Final = port
+        self.server_address: Final = server_address
+        self.server_port: Final = server_port
+        self.serial: Final = serial
+        """Number of the connection within this process."""
+        self.scheme: Final = scheme
+
+
+class Request:
+    """An admitted request."""
+
+    __slots__ = (
+        "captures",
+        "client_ip",
+        "fields",
+        "headers",
+        "host",
+        "maps",
+        "method",
+        "ordinal",
+        "path",
+        "peer",
+        "pool",
+        "query",
+        "request_id",
+        "response",
+        "started",
+        "target",
+        "uri",
+        "version_minor",
+    )
+
+    def __init__(
+        self,
+        peer: Peer,
+        method: bytes,
+        target: bytes,
+        version_minor: int,
+        fields: Fields,
+        headers: CIMultiDictProxy[str],
+        host: bytes,
+        ordinal: int = 1,
+        started: float = 0.0,
+    ) -> None:
+        self.peer: Final = peer
+        self.method: Final = method
+        self.target: bytes = target
+        """Origin-form, as sent: ``/path?query``."""
+        self.version_minor: Final = version_minor
+        """0 or 1, of HTTP/1.x."""
+        self.fields: Fields = fields
+        self.headers: Final = headers
+        """The same fields for look-ups by name; values decoded as UTF-8 with surrogateescape."""
+        self.host: Final = host
+        """Lower case, without port; as routes match it."""
+        self.ordinal: Final = ordinal
+        """Which request of its connection, from 1."""
+        self.started: Final = started
+        """``time.monotonic()`` at the end of the head."""
+        self.request_id: bytes = b""
+        self.client_ip: bytes = peer.address
+        self.path: bytes = b""
+        """The target's path as sent (escaped), without the query."""
+        self.query: bytes | None = None
+        """What follows ``?``, without it; ``None`` if there is no ``?``."""
+        self.uri: bytes = b""
+        """The normalised, decoded path that routes matched (nginx ``$uri``)."""
+        self.pool: bytes = b""
+        """Name of the chosen pool (``$proxy_host``)."""
+        self.captures: dict[str, bytes] | None = None
+        """Regex captures by number (``"1"``) and by name."""
+        self.maps: dict[str, bytes] | None = None
+        """Header maps evaluated so far."""
+        self.response: Response | None = None
+
+
+class Response:
+    """What the upstream answered, for response rules and logs."""
+
+    __slots__ = ("fields", "headers", "status", "upstream_addr", "upstream_status", "upstream_time")
+
+    def __init__(
+        self,
+        status: int,
+        fields: Fields,
+        headers: CIMultiDictProxy[str],
+        upstream_addr: bytes = b"",
+        upstream_status: bytes = b"",
+        upstream_time: bytes = b"",
+    ) -> None:
+        self.status: Final = status
+        self.fields: Final = fields
+        self.headers: Final = headers
+        self.upstream_addr: Final = upstream_addr
+        """Every endpoint tried, comma-separated (nginx ``$upstream_addr``)."""
+        self.upstream_status: Final = upstream_status
+        self.upstream_time: Final = upstream_time
+        """Seconds with millisecond resolution, comma-separated."""

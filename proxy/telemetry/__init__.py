@@ -1,0 +1,1 @@
+"""What is counted and said: plain counters, their exposition, logs."""

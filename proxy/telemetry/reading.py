@@ -1,0 +1,87 @@
+"""One consistent look at everything that is live: what ``/metrics`` and ``/v1/status`` show.
+
+``proxy.Server.read`` makes a ``Reading`` in one go on the event loop; turning it into text may
+then happen anywhere, a thread included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from proxy.telemetry.counters import (
+    EndpointCounters,
+    ListenerCounters,
+    PoolCounters,
+    RouteCounters,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerReading:
+    """A listener; ``address`` is what it is bound to, ``None`` once it is removed."""
+
+    name: str
+    address: str | None
+    accepting: bool
+    counters: ListenerCounters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointReading:
+    """An endpoint of a pool."""
+
+    name: str
+    address: str
+    state: str
+    """``active``, ``drain``, ``down``, ``ejected``, ``full``, ``unresolved``, or ``removed`` while
+    splices or requests on it still live."""
+    why: str
+    """Why it is in that state, for people."""
+    weight: int
+    backup: bool
+    fails: int
+    active_requests: int
+    splices: int
+    connections_idle: int
+    labels: tuple[tuple[str, str], ...]
+    counters: EndpointCounters
+    bytes_to_upstream: int
+    """Request bodies and spliced bytes, live splices included."""
+    bytes_to_client: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolReading:
+    """A pool; ``live`` is false once it is removed."""
+
+    name: str
+    live: bool
+    counters: PoolCounters
+    endpoints: tuple[EndpointReading, ...]
+    spliced_to_upstream: int
+    """Live splices included."""
+    spliced_to_client: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteReading:
+    """A route; ``none`` counts the requests that no route took."""
+
+    name: str
+    counters: RouteCounters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Everything at one moment."""
+
+    draining: bool
+    drain_remaining: int
+    """Client connections that the drain still waits for."""
+    loop_lag_s: float
+    """The greatest delay of the event loop seen in the last ten to twenty seconds."""
+    listeners: tuple[ListenerReading, ...] = ()
+    pools: tuple[PoolReading, ...] = ()
+    routes: tuple[RouteReading, ...] = ()
+    generation: int = field(default=0)
+    """Number of snapshots published by this process."""

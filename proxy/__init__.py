@@ -1,1 +1,59 @@
-"""The data plane."""
+"""The data plane: HTTP and WebSocket through pools of endpoints, reconfigured while it runs.
+
+    server = proxy.Server()
+    await server.apply(proxy.Spec(listeners=..., pools=..., header_maps=..., routes=...))
+    ...
+    server.drain(timeout_s=25, accept_s=5)
+    await server.drained()
+    await server.close()
+
+Glossary
+--------
+listener
+    A bound address that clients connect to, with its limits and timeouts.
+route
+    Which requests (by host and path) go to which pool, and what is done to them on the way.
+upstream pool
+    A set of *endpoints* with one way of balancing among them, of retrying and of keeping idle
+    connections.  A *member* is an endpoint as one configuration has it (weight, backup, ...).
+header map
+    A variable computed from others (nginx ``map``), usable in every rule.
+exchange
+    One request with its response; it makes one or more *attempts* on endpoints.
+splice
+    Two transports joined after an upgrade (101): octets go through unchanged, and are counted.
+snapshot
+    A compiled configuration.  Every request reads the present one once and keeps it.
+drain
+    To finish what is under way and take nothing new.
+
+The life of a request
+---------------------
+``downstream.connection`` collects octets until a blank line and has the head parsed
+(``request_parser``) and admitted (``admission``).  The admitted ``message.Request`` starts an
+``exchange``.  Its ``routing`` asks the listener's ``Site`` of the snapshot for the route, chooses
+the pool and builds the head that goes upstream out of what passes and what the route's header
+rules say.  ``dispatch`` lets the pool's plan pick a member, leases an idle ``upstream.connection``
+(or opens one in the only task an exchange can have), and writes.  The upstream connection has the
+response's head parsed and its body cut out, and hands both to the exchange, which writes them to
+the client's transport.  ``failover`` decides what happens instead when the attempt fails; a 101
+goes to ``tunnel``, which joins the two transports in a ``splice``.  ``accounting`` counts and logs
+the end.  Nothing on this way validates, compiles, locks or waits for a configuration.
+
+The life of a configuration
+---------------------------
+``Server.prepare`` resolves names, compiles a ``Spec`` into a ``snapshot`` (pure; every fault is
+located) and binds new listeners; ``Prepared.publish`` assigns it and retires what it replaced.
+Endpoints, pools and listeners are identities that outlive snapshots: connections, health and
+counters belong to them.
+
+The layers, from top to bottom: ``server``, ``downstream``, ``exchange``, ``snapshot`` with
+``route``, then ``routing``, ``headers``, ``upstream`` and ``splice``, which do not know each other,
+then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and ``spec`` below all.
+"""
+
+from proxy.errors import Fault, SpecError
+from proxy.server import Prepared, Server
+from proxy.spec import Spec
+
+__all__ = ["Fault", "Prepared", "Server", "Spec", "SpecError"]

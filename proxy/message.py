@@ -39,28 +39,38 @@ class Peer:
 
 
 class Request:
-    """An admitted request."""
+    """An admitted request.
 
-    __slots__ = (
-        "captures",
-        "client_ip",
-        "fields",
-        "headers",
-        "host",
-        "maps",
-        "method",
-        "ordinal",
-        "path",
-        "peer",
-        "pool",
-        "query",
-        "request_id",
-        "response",
-        "started",
-        "target",
-        "uri",
-        "version_minor",
-    )
+    Not slotted, so that what most requests never set can stand as class attributes and costs
+    nothing to initialise.
+    """
+
+    request_id: bytes = b""
+    client_ip: bytes
+    path: bytes = b""
+    """The target's path as sent (escaped), without the query."""
+    query: bytes | None = None
+    """What follows ``?``, without it; ``None`` if there is no ``?``."""
+    uri: bytes = b""
+    """The normalised, decoded path that routes matched (nginx ``$uri``)."""
+    pool: bytes = b""
+    """Name of the chosen pool (``$proxy_host``)."""
+    captures: dict[str, bytes] | None = None
+    """Regex captures by number (``"1"``) and by name."""
+    maps: dict[str, bytes] | None = None
+    """Header maps evaluated so far."""
+    response: Response | None = None
+
+    content_length: int | None = None
+    """Octets of the body to come, if the client said so."""
+    chunked: bool = False
+    expects_continue: bool = False
+    keep_alive: bool = True
+    """The client wants, and can have, another exchange on its connection."""
+    upgrade: bytes = b""
+    """Protocol that the client asks to upgrade to, as it was spelled, or empty."""
+    connection: bytes = b""
+    """The ``Connection`` field's value (all of them, comma-separated), or empty."""
 
     def __init__(
         self,
@@ -74,36 +84,22 @@ class Request:
         ordinal: int = 1,
         started: float = 0.0,
     ) -> None:
-        self.peer: Final = peer
-        self.method: Final = method
-        self.target: bytes = target
+        self.peer = peer
+        self.method = method
+        self.target = target
         """Origin-form, as sent: ``/path?query``."""
-        self.version_minor: Final = version_minor
+        self.version_minor = version_minor
         """0 or 1, of HTTP/1.x."""
-        self.fields: Fields = fields
-        self.headers: Final = headers
+        self.fields = fields
+        self.headers = headers
         """The same fields for look-ups by name; values decoded as UTF-8 with surrogateescape."""
-        self.host: Final = host
+        self.host = host
         """Lower case, without port; as routes match it."""
-        self.ordinal: Final = ordinal
+        self.ordinal = ordinal
         """Which request of its connection, from 1."""
-        self.started: Final = started
+        self.started = started
         """``time.monotonic()`` at the end of the head."""
-        self.request_id: bytes = b""
-        self.client_ip: bytes = peer.address
-        self.path: bytes = b""
-        """The target's path as sent (escaped), without the query."""
-        self.query: bytes | None = None
-        """What follows ``?``, without it; ``None`` if there is no ``?``."""
-        self.uri: bytes = b""
-        """The normalised, decoded path that routes matched (nginx ``$uri``)."""
-        self.pool: bytes = b""
-        """Name of the chosen pool (``$proxy_host``)."""
-        self.captures: dict[str, bytes] | None = None
-        """Regex captures by number (``"1"``) and by name."""
-        self.maps: dict[str, bytes] | None = None
-        """Header maps evaluated so far."""
-        self.response: Response | None = None
+        self.client_ip = peer.address
 
 
 class Response:

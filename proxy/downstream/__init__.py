@@ -1,1 +1,1 @@
-"""."""
+"""The client's side: listeners, client connections, and what is refused at the door."""

@@ -1,1 +1,1 @@
-"""."""
+"""One request's journey: routed, sent to an endpoint, answered, accounted for."""

@@ -1,0 +1,145 @@
+"""What is refused at the door, and what a well-formed head becomes.
+
+aiohttp's parser refuses bare LF and CR, obs-fold, space before a colon, two lengths, a length with
+``Transfer-Encoding``, a missing or repeated ``Host``.  What it lets through and RFC 9112 or the
+proxy's own rules do not is refused here, before a byte goes upstream.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from aiohttp import HttpVersion10, HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+
+from proxy.downstream.request_parser import MalformedHeadError
+from proxy.errors import (
+    BAD_REQUEST,
+    EXPECTATION_UNKNOWN,
+    HEAD_TOO_LARGE,
+    METHOD_NOT_ALLOWED,
+    VERSION_UNKNOWN,
+)
+from proxy.field_names import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    HOST,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    kind_of,
+)
+from proxy.message import Fields, Peer, Request
+
+HOST_MEMO: Final = 1024
+"""Spellings of ``Host`` remembered per process."""
+
+_HOST: Final = re.compile(
+    rb"(?:(\[[0-9A-Fa-f:.]+\])|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+))(?::([0-9]{0,5}))?"
+)
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)(.*)", re.DOTALL)
+_REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
+_SLASH: Final = ord("/")
+
+
+def admit(
+    message: RawRequestMessage,
+    head: bytes,
+    peer: Peer,
+    ordinal: int,
+    now: float,
+    max_headers: int,
+) -> Request:
+    """Turn a parsed head into a request.  Raise ``MalformedHeadError``."""
+    version = message.version
+    if version is HttpVersion11:
+        minor = 1
+    elif version is HttpVersion10:
+        minor = 0
+    else:
+        raise MalformedHeadError(VERSION_UNKNOWN, "version")
+    name = message.method
+    if name in _REFUSED_METHODS:
+        raise MalformedHeadError(METHOD_NOT_ALLOWED, name)
+    fields: Fields = message.raw_headers
+    if len(fields) > max_headers:
+        raise MalformedHeadError(HEAD_TOO_LARGE, "too many fields")
+    method = name.encode()
+    target = message.path.encode("utf-8", "surrogateescape")
+    if target[:1] != b"/":
+        target, fields = _absolute_form(target, fields)
+    elif head[len(method) + 1] != _SLASH or b"#" in target:
+        raise MalformedHeadError(BAD_REQUEST, "request line")
+    request = Request(peer, method, target, minor, fields, message.headers, b"", ordinal, now)
+    host: bytes | None = None
+    transfer_coding: bytes | None = None
+    for field, value in fields:
+        kind = kind_of[field]
+        if not kind:
+            continue
+        if kind == HOST:
+            host = value
+        elif kind == CONNECTION:
+            known = request.connection
+            request.connection = known + b", " + value if known else value
+        elif kind == CONTENT_LENGTH:
+            request.content_length = int(value)
+        elif kind == TRANSFER_ENCODING:
+            transfer_coding = value if transfer_coding is None else b"repeated"
+        elif kind == UPGRADE:
+            if message.upgrade and minor:
+                request.upgrade = value
+        elif kind == EXPECT:
+            if value.lower() != b"100-continue":
+                raise MalformedHeadError(EXPECTATION_UNKNOWN, "expectation")
+            request.expects_continue = minor == 1
+    if transfer_coding is not None:
+        if not minor or transfer_coding.lower() != b"chunked":
+            raise MalformedHeadError(BAD_REQUEST, "transfer coding")
+        request.chunked = True
+    if host is not None:
+        request.host = normal_host(host)
+    if message.should_close:
+        request.keep_alive = False
+    return request
+
+
+def _absolute_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:
+    """Make an absolute-form target origin-form (RFC 9112, 3.2.2): its authority is the Host."""
+    found = _ABSOLUTE.fullmatch(target)
+    if found is None or b"#" in target:
+        raise MalformedHeadError(BAD_REQUEST, "target")
+    authority, rest = found[1], found[2]
+    if not rest.startswith(b"/"):
+        rest = b"/" + rest
+    others = tuple(field for field in fields if kind_of[field[0]] != HOST)
+    return rest, ((b"Host", authority), *others)
+
+
+_hosts: Final[dict[bytes, bytes]] = {}
+
+
+def normal_host(value: bytes) -> bytes:
+    """Return a ``Host`` value in lower case without port (RFC 9110, 7.2; RFC 3986, 3.2.2).
+
+    Raise ``MalformedHeadError``, for the empty value too, as nginx does.
+    """
+    known = _hosts.get(value)
+    if known is not None:
+        return known
+    found = _HOST.fullmatch(value)
+    if found is None or (found[3] and int(found[3]) > 65535):
+        raise MalformedHeadError(BAD_REQUEST, "Host")
+    name: bytes = (found[1] or found[2]).lower()
+    if len(name) > 1:
+        name = name.removesuffix(b".")
+    if len(_hosts) < HOST_MEMO:
+        _hosts[value] = name
+    return name
+
+
+def drop_underscores(fields: Fields) -> tuple[Fields, int]:
+    """Return the fields without those whose name has an underscore, and how many those were."""
+    kept = tuple(field for field in fields if b"_" not in field[0])
+    return kept, len(fields) - len(kept)

@@ -1,0 +1,221 @@
+"""A listener: a bound socket, and the connections that came in through it.
+
+*Bound* (a change of configuration is being prepared), *accepting*, *stopped* (no new connections;
+those there are live on).  A listener whose address is no longer configured is *retired*: it is
+stopped, its idle connections are closed, and the others end after their request in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Final, cast
+
+from proxy import errors
+from proxy.addresses import Address
+from proxy.downstream.connection import ClientConnection
+from proxy.downstream.request_parser import RequestHeadParser
+from proxy.errors import Failure
+from proxy.exchange import respond
+from proxy.exchange.accounting import count_rejected
+from proxy.exchange.runtime import Runtime
+from proxy.message import Peer
+from proxy.snapshot import Site
+from proxy.telemetry.counters import ListenerCounters
+
+BACKLOG: Final = 4096
+"""Connections that the kernel holds for us until they are accepted."""
+
+_serial = 0
+
+
+class Listener:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        name: str,
+        bind: Address,
+        bound: socket.socket,
+        site: Site,
+        counters: ListenerCounters,
+        runtime: Runtime,
+    ) -> None:
+        self.name = name
+        self.bind: Final = bind
+        self.site = site
+        """What the last configuration that had this listener said about it."""
+        self.counters = counters
+        self.runtime: Final = runtime
+        self.parser: Final = RequestHeadParser(runtime.loop)
+        self.connections: Final[set[ClientConnection]] = set()
+        self.retired = False
+        self.address: Final = _address_text(bound)
+        """``host:port``, ``[v6]:port`` or ``unix:/path``, as bound."""
+        self._socket: Final = bound
+        self._server: asyncio.Server | None = None
+        self._starting: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = "accepting" if self.accepting else "stopped"
+        return f"<Listener {self.name} {self.address} {state} {len(self.connections)}>"
+
+    @property
+    def accepting(self) -> bool:
+        """Whether new connections are taken."""
+        return self._server is not None
+
+    async def prepare(self) -> None:
+        """Get ready to accept, so that ``start`` cannot fail.  Raise ``OSError``."""
+        loop = self.runtime.loop
+        self._socket.listen(BACKLOG)
+
+        def protocol() -> ClientConnection:
+            return ClientConnection(self)
+
+        if self.bind.kind == "unix":
+            self._server = await loop.create_unix_server(
+                protocol, sock=self._socket, backlog=BACKLOG, start_serving=False
+            )
+        else:
+            self._server = await loop.create_server(
+                protocol, sock=self._socket, backlog=BACKLOG, start_serving=False
+            )
+
+    def start(self) -> None:
+        """Accept.  The kernel has queued connections since ``prepare``."""
+        if self._server is not None:
+            self._starting = self.runtime.loop.create_task(self._server.start_serving())
+
+    def accepted(self, connection: ClientConnection) -> Peer:
+        """Take a new connection in, or turn it away; return who it is."""
+        global _serial
+        _serial += 1
+        transport = connection.transport
+        limit = self.site.spec.limits.connections
+        counters = self.counters
+        counters.active["http"] += 1
+        counters.opened["http"] += 1
+        if (limit is not None and len(self.connections) >= limit) or self.retired:
+            count_rejected(counters.rejected, errors.CONNECTION_LIMIT.reason)
+            transport.write(respond.error(errors.CONNECTION_LIMIT, None, keep_alive=False))
+            connection.turn_away()
+        self.connections.add(connection)
+        return _peer(transport, _serial)
+
+    def count_refused(self, failure: Failure) -> None:
+        """Count a request whose head no route ever saw."""
+        requests = self.runtime.no_route.requests
+        key = ("none", "other", failure.status)
+        requests[key] = requests.get(key, 0) + 1
+
+    def sweep(self, now: float) -> None:
+        """Act on deadlines that have passed."""
+        for connection in [
+            c for c in self.connections if now >= c.read_by or now >= c.write_by
+        ]:  # fmt: skip
+            connection.expire(now)
+        exchanges = [c.exchange for c in self.connections if c.exchange is not None]
+        for exchange in exchanges:
+            if now >= exchange.read_by or now >= exchange.send_by:
+                exchange.expire(now)
+
+    def stop(self) -> None:
+        """Accept no more; established connections live on."""
+        server, self._server = self._server, None
+        if server is None:
+            self._socket.close()
+            return
+        server.close()
+        if self.bind.kind == "unix":
+            with contextlib.suppress(FileNotFoundError):
+                Path(self.bind.path).unlink()
+
+    def retire(self) -> None:
+        """Stop, and end each connection once nothing is under way on it."""
+        self.retired = True
+        self.stop()
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what waits for a request; let what is under way be the last."""
+        for connection in list(self.connections):
+            connection.last_request = True
+            connection.close_idle()
+
+    def abort(self, failure: Failure) -> None:
+        """Cut every connection."""
+        for connection in list(self.connections):
+            connection.abort(failure)
+
+
+def bind_socket(address: Address) -> socket.socket:
+    """Bind, without listening yet.  Raise ``OSError``.
+
+    A Unix socket's file that nobody answers on is replaced.
+    """
+    if address.kind == "unix":
+        bound = socket.socket(socket.AF_UNIX)
+        bound.setblocking(False)
+        try:
+            _clear_stale(address.path)
+            bound.bind(address.path)
+        except OSError:
+            bound.close()
+            raise
+        return bound
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    infos = socket.getaddrinfo(
+        address.host, address.port, family if address.is_literal else 0, socket.SOCK_STREAM,
+        flags=socket.AI_PASSIVE,
+    )  # fmt: skip
+    family, kind, protocol, _, target = infos[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.setblocking(False)
+        bound.bind(target)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _clear_stale(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
+            raise OSError(errno.EADDRINUSE, "the path exists and is no socket", path)
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink()
+            return
+    raise OSError(errno.EADDRINUSE, "somebody listens there", path)
+
+
+def _address_text(bound: socket.socket) -> str:
+    name = bound.getsockname()
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _peer(transport: asyncio.Transport, serial: int) -> Peer:
+    remote = transport.get_extra_info("peername")
+    local = transport.get_extra_info("sockname")
+    if not isinstance(remote, tuple) or not isinstance(local, tuple):
+        return Peer(b"unix:", 0, b"unix:", 0, serial)
+    return Peer(
+        cast("str", remote[0]).encode(), remote[1], cast("str", local[0]).encode(), local[1], serial
+    )

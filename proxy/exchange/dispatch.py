@@ -1,0 +1,111 @@
+"""The second phase: an endpoint is picked, a connection leased or opened, the request sent.
+
+One call of ``dispatch`` is one attempt.  With an idle connection at hand it is synchronous; only
+opening a new one takes a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from proxy import errors
+from proxy.exchange import respond
+from proxy.exchange.body import NOTHING
+from proxy.exchange.retry import NON_IDEMPOTENT
+from proxy.exchange.runtime import NEVER
+from proxy.upstream.connection import UpstreamConnection, connect, lease_idle
+
+if TYPE_CHECKING:
+    from proxy.exchange.exchange import Exchange
+    from proxy.upstream.endpoint import Member
+
+
+def dispatch(exchange: Exchange) -> None:
+    """Send the request to an endpoint that has not failed it yet."""
+    now = monotonic() if exchange.attempts else exchange.request.started
+    member = pick(exchange, now)
+    if member is None:
+        # Nobody is left: what the last one did wrong is what the client is told.
+        exchange.fail(exchange.failure or errors.NO_ENDPOINT)
+    else:
+        attempt(exchange, member, now)
+
+
+def pick(exchange: Exchange, now: float) -> Member | None:
+    """Let the pool choose among the endpoints not yet tried."""
+    pool, request = exchange.pool, exchange.request
+    plan = pool.plan
+    kind = plan.key_kind
+    if kind == "none":
+        return plan.pick(now, b"", exchange.tried)
+    if kind == "client_ip":
+        return plan.pick(now, request.client_ip, exchange.tried)
+    key = b"" if pool.key is None else pool.key.render(request)
+    return plan.pick(now, key, exchange.tried)
+
+
+def attempt(exchange: Exchange, member: Member, now: float, *, fresh: bool = False) -> None:
+    """Try ``member``; with ``fresh``, on a new connection."""
+    exchange.member = member
+    exchange.attempt_started = now
+    exchange.attempts += 1
+    exchange.heard = False
+    endpoint = member.endpoint
+    endpoint.active += 1
+    endpoint.counters.requests += 1
+    if endpoint.idle and not fresh:
+        upstream = lease_idle(endpoint, exchange.pool.plan.spec.keepalive.max_requests)
+        if upstream is not None:
+            exchange.reused = True
+            send(exchange, upstream)
+            return
+    exchange.reused = False
+    if exchange.body.full:
+        exchange.client.hold()
+    exchange.task = exchange.client.runtime.loop.create_task(_connect(exchange, member))
+
+
+async def _connect(exchange: Exchange, member: Member) -> None:
+    plan = exchange.pool.plan
+    timeout_s = exchange.taken_route.spec.timeouts.connect_s or plan.spec.timeouts.connect_s
+    upstream = failure = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            upstream = await connect(member.endpoint, exchange.client.runtime.upstreams)
+    except TimeoutError:
+        failure = errors.CONNECT_TIMEOUT
+    except OSError:
+        failure = errors.CONNECT_FAILED
+    exchange.task = None
+    try:
+        if upstream is not None:
+            plan.pool.counters.connect_duration.observe(monotonic() - exchange.attempt_started)
+            send(exchange, upstream)
+        elif failure is not None:
+            exchange.attempt_failed(failure)
+    except Exception as error:  # noqa: BLE001 - the client would wait for ever
+        exchange.crashed(error)
+
+
+def send(exchange: Exchange, upstream: UpstreamConnection) -> None:
+    """Send what there is of the request over a connection."""
+    request, body, spec = exchange.request, exchange.body, exchange.pool.plan.spec
+    exchange.upstream = upstream
+    exchange.sent = True
+    upstream.lease(exchange, to_head=request.method == b"HEAD", head_limit=spec.header_bytes)
+    if body is NOTHING:
+        upstream.transport.write(exchange.head.data)
+        exchange.read_by = exchange.attempt_started + exchange.read_s
+        return
+    upstream.transport.write(exchange.head.data + body.kept())
+    body.sent(may_retry=request.method not in NON_IDEMPOTENT or spec.retry.non_idempotent)
+    if body.done:
+        exchange.read_by = monotonic() + exchange.read_s
+        return
+    if request.expects_continue and not body.octets and not exchange.continued:
+        exchange.continued = True
+        exchange.client.transport.write(respond.CONTINUE)
+    if exchange.send_by == NEVER:
+        exchange.client.unhold()

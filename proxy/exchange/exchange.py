@@ -1,0 +1,424 @@
+"""One request and its response, from admission to account.
+
+The exchange stands between a client's connection and, attempt by attempt, an upstream connection.
+Its phases are modules of their own: ``routing`` (which route and pool, what goes upstream),
+``dispatch`` (pick, lease or connect, send), ``failover`` (try again, or tell the client), ``tunnel``
+(after a 101) and ``accounting`` (the end).  What stands here is its state and the response half.
+
+The request half is ``body``: octets from the client are sent on at once, or kept while no endpoint
+is connected.  The response half goes from nothing over ``answering`` (a head went to the client) to
+the end.  Everything is synchronous and happens inside the transports' callbacks; the one coroutine
+opens connections.
+
+An exchange ends exactly once, in ``_finish``: it gives back the endpoint and the connection,
+counts, logs, and tells the client's connection whether another request may follow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Final, Protocol
+
+from proxy import errors
+from proxy.errors import Failure
+from proxy.exchange import accounting, failover, respond, tunnel
+from proxy.exchange.body import NOTHING, RequestBody
+from proxy.exchange.dispatch import dispatch
+from proxy.exchange.request_head import UpstreamHead
+from proxy.exchange.response_head import client_head, informational_head, needs_chunking
+from proxy.exchange.routing import body_limit, route_request
+from proxy.exchange.runtime import NEVER, Runtime
+from proxy.framing import LAST_CHUNK, chunk
+from proxy.message import Request, Response
+from proxy.route import Route
+from proxy.snapshot import Site, Snapshot, Upstream
+from proxy.telemetry.counters import ListenerCounters
+from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.endpoint import Endpoint, Member
+from proxy.upstream.pool import PoolPlan
+from proxy.upstream.response_parser import ResponseHead
+
+REPLAY_BEFORE_ROUTING: Final = 64 * 1024
+"""Octets of a body kept at most before the pool, and so its ``replay_bytes``, is known."""
+
+
+class Client(Protocol):
+    """The client's connection, as an exchange sees it."""
+
+    transport: asyncio.Transport
+    last_request: bool
+    """No further request is wanted on this connection."""
+    write_paused: bool
+    """The client does not take what was written."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """What all exchanges share."""
+
+    @property
+    def counters(self) -> ListenerCounters:
+        """Of the listener that the connection came in by."""
+
+    def hold(self) -> None:
+        """Read no more of the request body for now."""
+
+    def unhold(self) -> None:
+        """Read on."""
+
+    def exchange_done(self, *, keep_alive: bool) -> None:
+        """Go on to the next request, or close once what was written is flushed."""
+
+    def cut(self) -> None:
+        """Close at once: the response cannot be completed."""
+
+    def release_transport(self) -> bytes:
+        """Let go of the transport; return what was read behind the request."""
+
+
+class Exchange:
+    """See the module's docstring.
+
+    Not slotted: what most exchanges never set stands as class attributes and costs nothing.
+    """
+
+    route: Route | None = None
+    pool: Upstream
+    """The pool as the snapshot has it; set once the request is routed."""
+    head: UpstreamHead
+    """The head that goes upstream, the same for every attempt; set with ``pool``."""
+    member: Member | None = None
+    upstream: UpstreamConnection | None = None
+    task: asyncio.Task[None] | None = None
+    """Opening a connection."""
+    body: RequestBody = NOTHING
+    tried: tuple[Endpoint, ...] = ()
+    """Endpoints that failed this request, in order."""
+    trail: tuple[tuple[str, str, float], ...] = ()
+    """Of failed attempts: address, status or ``-``, seconds."""
+    attempts = 0
+    attempt_started = 0.0
+    free_try_used = False
+    continued = False
+    """We said 100 Continue."""
+    reused = False
+    """The upstream connection had served another request before."""
+    sent = False
+    """An octet of the request went to an upstream."""
+    heard = False
+    """An octet of a response came from the present upstream."""
+    answering = False
+    """The head of the response went to the client."""
+    rechunk = False
+    keep_alive = False
+    finished = False
+    status = 0
+    failure: Failure | None = None
+    first_byte_at = 0.0
+    bytes_out = 0
+    """Payload of the response sent to the client."""
+    send_backlog = 0
+    read_by = NEVER
+    """When the upstream must have said something more (monotonic seconds)."""
+    send_by = NEVER
+    """When the upstream must have taken something more."""
+
+    def __init__(self, client: Client, snapshot: Snapshot, site: Site, request: Request) -> None:
+        self.client: Final = client
+        self.snapshot: Final = snapshot
+        self.site: Final = site
+        self.request: Final = request
+
+    def __repr__(self) -> str:
+        request = self.request
+        where = self.member.name if self.member is not None else "-"
+        half = "done" if self.finished else "answering" if self.answering else "waiting"
+        return f"<Exchange {request.method!r} {request.target!r} {half} on {where}>"
+
+    def begin(self, body: bytes, *, last: bool) -> None:
+        """Start: ``body`` is what is already there of the request body, ``last`` if that is all."""
+        self.client.counters.in_flight += 1
+        if body or not last:
+            self.body = RequestBody(chunked=self.request.chunked, limit=REPLAY_BEFORE_ROUTING)
+            self.body.add(body, last=last)
+        elif self.request.chunked:
+            self.body = RequestBody(chunked=True, limit=REPLAY_BEFORE_ROUTING)
+            self.body.add(b"", last=True)
+        if route_request(self):
+            self.body.limit = self.pool.plan.spec.retry.replay_bytes
+            dispatch(self)
+
+    @property
+    def routed_plan(self) -> PoolPlan | None:
+        """The pool's plan, if the request got as far as a pool."""
+        pool: Upstream | None = getattr(self, "pool", None)
+        return None if pool is None else pool.plan
+
+    @property
+    def taken_route(self) -> Route:
+        """The route, once there is one."""
+        if self.route is None:
+            raise AssertionError
+        return self.route
+
+    @property
+    def taken_member(self) -> Member:
+        """The member of the present attempt."""
+        if self.member is None:
+            raise AssertionError
+        return self.member
+
+    @property
+    def read_s(self) -> float:
+        """Seconds between two reads from the upstream."""
+        return self.taken_route.spec.timeouts.read_s or self.pool.plan.spec.timeouts.read_s
+
+    def may_keep_alive(self) -> bool:
+        """Tell whether another request may follow on the client's connection."""
+        client = self.client
+        return (
+            self.request.keep_alive
+            and self.body.done
+            and not client.last_request
+            and not client.runtime.draining
+        )
+
+    # The request half
+
+    def request_body(self, payload: bytes, *, last: bool) -> None:
+        """Receive more of the request body from the client."""
+        body = self.body
+        framed = body.add(payload, last=last)
+        limit = body_limit(self)
+        if limit is not None and body.octets > limit:
+            self.fail(errors.BODY_TOO_LARGE)
+            return
+        upstream = self.upstream
+        if upstream is None:
+            if body.full:
+                self.client.hold()
+            return
+        upstream.transport.write(framed)
+        body.sent(may_retry=True)
+        if last and not self.answering:
+            self.read_by = monotonic() + self.read_s
+
+    def upstream_paused(self) -> None:
+        """Receive: the upstream's buffer is full."""
+        if self.upstream is None:
+            return
+        send_s = self.taken_route.spec.timeouts.send_s or self.pool.plan.spec.timeouts.send_s
+        self.send_by = monotonic() + send_s
+        self.send_backlog = self.upstream.transport.get_write_buffer_size()
+        if not self.body.done:
+            self.client.hold()
+
+    def upstream_resumed(self) -> None:
+        """Receive: the upstream takes more again."""
+        self.send_by = NEVER
+        if not self.body.done:
+            self.client.unhold()
+
+    # The response half
+
+    def response_begun(self) -> None:
+        """Receive: a part of a head."""
+        self.heard = True
+        self.read_by = monotonic() + self.read_s
+
+    def informational(self, head: ResponseHead) -> None:
+        """Receive a 1xx: passed to clients that know them, but for a 100, which is ours."""
+        self.response_begun()
+        if head.status != 100 and self.request.version_minor:
+            self.client.transport.write(informational_head(head))
+
+    def response(self, head: ResponseHead, body: bytes, *, last: bool) -> None:
+        """Receive the final head, with what is already there of the body."""
+        now = monotonic()
+        self.heard = True
+        request, route, pool, member = self.request, self.route, self.pool, self.member
+        if route is None or member is None:
+            raise AssertionError
+        if head.status in pool.retried and failover.status_failed(self, head.status, now):
+            return
+        if member.endpoint.fails and head.status not in pool.failing:
+            pool.plan.succeeded(member, now)
+        pool.plan.pool.counters.ttfb.observe(now - self.attempt_started)
+        self.first_byte_at = now
+        self.status = head.status
+        keep_alive = self.may_keep_alive()
+        if needs_chunking(head):
+            if request.version_minor:
+                self.rechunk = True
+            else:
+                keep_alive = False
+        self.keep_alive = keep_alive
+        if route.writes_response:
+            request.response = self._facts(head, now)
+        data = client_head(request, head, route, keep_alive=keep_alive, rechunk=self.rechunk)
+        self.answering = True
+        self.response_body(body, last=last, head=data)
+
+    def response_body(self, body: bytes, *, last: bool, head: bytes = b"") -> None:
+        """Receive more of the response body; a head still to be sent goes into the same write."""
+        self.bytes_out += len(body)
+        if self.rechunk:
+            body = chunk(body) if body else b""
+            if last:
+                body += LAST_CHUNK
+        if head:
+            body = head + body
+        if body:
+            self.client.transport.write(body)
+        if last:
+            self._finish(keep_alive=self.keep_alive)
+        elif self.client.write_paused:
+            self.client_paused()
+        else:
+            self.read_by = monotonic() + self.read_s
+
+    def client_paused(self) -> None:
+        """Receive: the client's buffer is full."""
+        if self.upstream is not None and self.answering:
+            self.read_by = NEVER
+            self.upstream.hold()
+
+    def client_resumed(self) -> None:
+        """Receive: the client takes more again."""
+        if self.upstream is not None and self.answering:
+            self.read_by = monotonic() + self.read_s
+            self.upstream.unhold()
+
+    def switched(self, head: ResponseHead, rest: bytes) -> None:
+        """Receive a 101: join the two transports, if this is what was asked for."""
+        if not self.head.upgrade or not head.upgraded or not self.body.done:
+            self.attempt_failed(errors.UNASKED_UPGRADE)
+            return
+        now = monotonic()
+        route, member, upstream = self.taken_route, self.taken_member, self.upstream
+        if upstream is None:
+            raise AssertionError
+        if member.endpoint.fails:
+            self.pool.plan.succeeded(member, now)
+        self.first_byte_at = now
+        self.status = 101
+        self.answering = True
+        if route.writes_response:
+            self.request.response = self._facts(head, now)
+        protocol = head.headers["Upgrade"].encode("utf-8", "surrogateescape")
+        self.client.transport.write(
+            client_head(self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol)
+        )
+        tunnel.join(self, upstream, rest, protocol, now)
+
+    def _facts(self, head: ResponseHead, now: float) -> Response:
+        """Gather what response rules may ask about."""
+        trail = (*self.trail, self.trace(str(head.status), now))
+        return Response(
+            head.status,
+            head.fields,
+            head.headers,
+            upstream_addr=", ".join(address for address, _, _ in trail).encode(),
+            upstream_status=", ".join(status for _, status, _ in trail).encode(),
+            upstream_time=", ".join(f"{seconds:.3f}" for _, _, seconds in trail).encode(),
+        )
+
+    def trace(self, status: str, now: float) -> tuple[str, str, float]:
+        """Say how the present attempt ended."""
+        return self.taken_member.endpoint.address, status, now - self.attempt_started
+
+    # Failures
+
+    def upstream_failed(self, *, malformed: bool) -> None:
+        """Receive: the response cannot go on."""
+        if not self.answering:
+            failure = errors.BAD_RESPONSE if malformed else errors.UPSTREAM_CLOSED
+            self.attempt_failed(failure)
+        else:
+            failover.count_error(self, errors.RESPONSE_TRUNCATED)
+            self.fail(errors.RESPONSE_TRUNCATED)
+
+    def expire(self, now: float) -> None:
+        """Act on a deadline that passed."""
+        if now >= self.send_by and self.upstream is not None:
+            if self.upstream.transport.get_write_buffer_size() < self.send_backlog:
+                self.upstream_paused()
+                return
+            failure = errors.SEND_TIMEOUT
+        else:
+            failure = errors.READ_TIMEOUT
+        if self.answering:
+            failover.count_error(self, failure)
+            self.fail(failure)
+        else:
+            self.attempt_failed(failure)
+
+    def attempt_failed(self, failure: Failure) -> None:
+        """Try again elsewhere, or tell the client; nothing of a response went to it yet."""
+        failover.attempt_failed(self, failure)
+
+    def fail(self, failure: Failure) -> None:
+        """End for a reason that no other attempt can help: answer, or cut a begun response.
+
+        A shorter body must not look complete (RFC 9112, 8).
+        """
+        if self.finished:
+            return
+        self.failure = failure
+        if self.answering:
+            self._finish(keep_alive=False, cut=True)
+            return
+        keep_alive = self.may_keep_alive() and failure.status != 400
+        data = respond.error(failure, self.request, keep_alive=keep_alive)
+        self.answer(failure.status, data, keep_alive=keep_alive)
+
+    def answer(self, status: int, data: bytes, *, keep_alive: bool) -> None:
+        """End with a whole answer of our own."""
+        self.status = status
+        self.client.transport.write(data)
+        self._finish(keep_alive=keep_alive)
+
+    def client_gone(self) -> None:
+        """Receive: the client went away.  Cancel everything."""
+        if not self.finished:
+            self.failure = errors.CLIENT_GONE
+            self.status = errors.CLIENT_GONE.status
+            self._finish(keep_alive=False, cut=True)
+
+    def crashed(self, error: Exception) -> None:
+        """A callback raised: a defect of ours must not leave anybody hanging."""
+        self.client.runtime.log.error("internal error", exc_info=error, exchange=repr(self))
+        self.fail(errors.INTERNAL)
+
+    # The end
+
+    def _finish(self, *, keep_alive: bool, cut: bool = False) -> None:
+        """End the exchange; only the first call does."""
+        if self.finished:
+            return
+        self.settle()
+        if cut:
+            self.client.cut()
+        else:
+            self.client.exchange_done(keep_alive=keep_alive)
+
+    def settle(self) -> None:
+        """Give everything back and account for it; what becomes of the client is the caller's."""
+        self.finished = True
+        now = monotonic()
+        self.read_by = self.send_by = NEVER
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
+        if self.member is not None:
+            self.member.endpoint.active -= 1
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            keepalive = self.pool.plan.spec.keepalive
+            upstream.release(
+                reuse=self.body.done and self.head.persistent,
+                max_idle=keepalive.max_idle,
+                idle_timeout_s=keepalive.idle_timeout_s,
+                now=now,
+            )
+        accounting.settle(self, now)

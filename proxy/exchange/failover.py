@@ -1,0 +1,98 @@
+"""When an attempt fails: give its endpoint back, and try another one or tell the client."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from proxy import errors
+from proxy.exchange import dispatch, retry
+from proxy.exchange.retry import Ended, Verdict
+from proxy.exchange.runtime import NEVER
+
+if TYPE_CHECKING:
+    from proxy.errors import Failure
+    from proxy.exchange.exchange import Exchange
+
+
+def attempt_failed(exchange: Exchange, failure: Failure) -> None:
+    """One endpoint failed before its response reached the client."""
+    plan, member = exchange.pool.plan, exchange.taken_member
+    now = monotonic()
+    count_error(exchange, failure)
+    verdict = _decide(exchange, failure, 0, now)
+    if verdict is not Verdict.FRESH and plan.failed(member, now):
+        plan.pool.counters.ejections += 1
+    _drop(exchange, "-", now)
+    if verdict is Verdict.FRESH:
+        exchange.free_try_used = True
+        plan.pool.counters.retries += 1
+        dispatch.attempt(exchange, member, now, fresh=True)
+        return
+    exchange.failure = failure
+    exchange.tried = (*exchange.tried, member.endpoint)
+    if verdict is Verdict.NEXT:
+        following = dispatch.pick(exchange, now)
+        if following is not None:
+            plan.pool.counters.retries += 1
+            dispatch.attempt(exchange, following, now)
+            return
+    exchange.fail(errors.BUDGET_SPENT if verdict is Verdict.BUDGET_SPENT else failure)
+
+
+def status_failed(exchange: Exchange, status: int, now: float) -> bool:
+    """Handle a status that ``retry.when`` names; return whether another endpoint is tried."""
+    plan, member = exchange.pool.plan, exchange.taken_member
+    if status not in retry.NEVER_FAILURES and plan.failed(member, now):
+        plan.pool.counters.ejections += 1
+    if _decide(exchange, None, status, now) is not Verdict.NEXT:
+        return False
+    tried = exchange.tried
+    exchange.tried = (*tried, member.endpoint)
+    following = dispatch.pick(exchange, now)
+    if following is None:
+        exchange.tried = tried
+        return False
+    _drop(exchange, str(status), now)
+    plan.pool.counters.retries += 1
+    dispatch.attempt(exchange, following, now)
+    return True
+
+
+def count_error(exchange: Exchange, failure: Failure) -> None:
+    """Count what an upstream did wrong."""
+    counts = exchange.pool.plan.pool.counters.errors
+    counts[failure.reason] = counts.get(failure.reason, 0) + 1
+
+
+def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float) -> Verdict:
+    return retry.decide(
+        Ended(
+            failure=failure,
+            status=status,
+            method=exchange.request.method,
+            sent=exchange.sent,
+            reused=exchange.reused,
+            answered=exchange.heard,
+            started=exchange.answering,
+            attempts=exchange.attempts,
+            elapsed_s=now - exchange.request.started,
+            replayable=exchange.body.intact,
+            free_used=exchange.free_try_used,
+        ),
+        exchange.pool.plan.spec.retry,
+    )
+
+
+def _drop(exchange: Exchange, status: str, now: float) -> None:
+    """Give back the endpoint and the connection of a failed attempt."""
+    endpoint = exchange.taken_member.endpoint
+    exchange.trail = (*exchange.trail, exchange.trace(status, now))
+    endpoint.active -= 1
+    endpoint.counters.by_class[0 if status == "-" else int(status) // 100] += 1
+    exchange.member = None
+    exchange.read_by = exchange.send_by = NEVER
+    upstream, exchange.upstream = exchange.upstream, None
+    if upstream is not None:
+        upstream.lessee = None
+        upstream.transport.abort()

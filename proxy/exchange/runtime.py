@@ -1,0 +1,45 @@
+"""What all exchanges of a server share."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, Final
+
+from proxy.snapshot import NOTHING
+from proxy.splice.relay import Splice
+from proxy.telemetry.access_log import AccessLog
+from proxy.telemetry.counters import RouteCounters
+from proxy.upstream.connection import Connections
+
+NEVER: Final = float("inf")
+"""A deadline that does not come."""
+
+
+class Runtime:
+    """Loop, parser, logs, live splices; and whether the process drains."""
+
+    __slots__ = ("_id_prefix", "_ids", "access_log", "draining", "log", "loop", "no_route",
+                 "upstreams", "snapshot", "splices")  # fmt: skip
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, log: Any, access_log: AccessLog | None
+    ) -> None:
+        self.loop: Final = loop
+        self.log: Final = log
+        self.access_log: Final = access_log
+        self.upstreams: Final = Connections(loop)
+        self.splices: Final[set[Splice]] = set()
+        self.snapshot = NOTHING
+        """What serves; publishing a configuration is assigning it."""
+        self.draining = False
+        """Every response says ``Connection: close``."""
+        self.no_route: Final = RouteCounters()
+        """Requests that no route took."""
+        self._id_prefix: Final = os.urandom(10).hex().encode()
+        self._ids = int.from_bytes(os.urandom(3), "big")
+
+    def new_request_id(self) -> bytes:
+        """Return 32 hexadecimal digits, unique to this request: a random part and a count."""
+        self._ids += 1
+        return b"%b%012x" % (self._id_prefix, self._ids)

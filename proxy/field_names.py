@@ -1,0 +1,61 @@
+"""Field names that decide how a message is handled, recognised by one dictionary look-up.
+
+A name arrives in any case.  Lower-casing each one for each request is a measurable share of the
+work, and the names that occur are few: ``Memo`` remembers the verdict on a name as it was spelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+MEMO_NAMES: Final = 1024
+"""Spellings remembered per memo; what comes beyond is computed each time."""
+
+ORDINARY: Final = 0
+HOST: Final = 1
+CONTENT_LENGTH: Final = 2
+TRANSFER_ENCODING: Final = 3
+CONNECTION: Final = 4
+UPGRADE: Final = 5
+EXPECT: Final = 6
+KEEP_ALIVE: Final = 7
+REQUEST_ID: Final = 8
+
+_KINDS: Final = {
+    b"host": HOST,
+    b"content-length": CONTENT_LENGTH,
+    b"transfer-encoding": TRANSFER_ENCODING,
+    b"connection": CONNECTION,
+    b"upgrade": UPGRADE,
+    b"expect": EXPECT,
+    b"keep-alive": KEEP_ALIVE,
+    b"x-request-id": REQUEST_ID,
+}
+
+V = TypeVar("V")
+
+
+class Memo(dict[bytes, V]):
+    """A bounded dictionary that computes what it lacks: ``memo[name]``."""
+
+    __slots__ = ("_compute",)
+
+    def __init__(self, compute: Callable[[bytes], V]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, name: bytes) -> V:
+        value = self._compute(name.lower())
+        if len(self) < MEMO_NAMES:
+            self[name] = value
+        return value
+
+
+def passing(dropped: frozenset[bytes]) -> Memo[bool]:
+    """Return the memo of which names pass, given the lower-case names that do not."""
+    return Memo(lambda name: name not in dropped)
+
+
+kind_of: Final[Memo[int]] = Memo(lambda name: _KINDS.get(name, ORDINARY))
+"""What a field name means to the proxy itself."""

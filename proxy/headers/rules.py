@@ -1,0 +1,195 @@
+"""A route's header rules for one direction: remove, then set, then append.
+
+``dropped`` says what must not pass through, ``render`` gives the lines that take its place.  All
+that is constant is put together when the rules are compiled, so that a route pays only for what
+differs from request to request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.errors import Fault
+from proxy.headers.hop_by_hop import HOP_BY_HOP
+from proxy.headers.template import Scope, Template, compile_at, pointer
+from proxy.headers.variables import Getter
+from proxy.message import Request
+from proxy.spec import HeaderRulesSpec
+from proxy.telemetry.counters import RouteCounters
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+_OURS_TO_UPSTREAM: Final = frozenset({"connection", "upgrade"})
+_OURS_TO_CLIENT: Final = frozenset(name.decode() for name in HOP_BY_HOP)
+
+Named = list[tuple[str, str]]
+"""Names of fields, each with its place in the configuration."""
+
+
+class Rules:
+    """Compiled rules."""
+
+    __slots__ = (
+        "connection", "constant", "dropped", "removes_connection", "removes_upgrade", "render",
+        "upgrade",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        dropped: frozenset[bytes],
+        render: Getter,
+        constant: bytes | None,
+        connection: Template | None = None,
+        upgrade: Template | None = None,
+        *,
+        removes_connection: bool = False,
+        removes_upgrade: bool = False,
+    ) -> None:
+        self.dropped: Final = dropped
+        """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
+        self.render: Final = render
+        """Return the lines to add, ``Name: value`` and CRLF each: what is set, then appended.
+        A value that is empty, or that holds CR, LF or NUL, has no line."""
+        self.constant: Final = constant
+        """The lines, if they are the same for every request; empty without rules."""
+        self.connection: Final = connection
+        """What a rule makes of ``Connection`` towards the upstream; such a line is not rendered."""
+        self.upgrade: Final = upgrade
+        self.removes_connection: Final = removes_connection
+        self.removes_upgrade: Final = removes_upgrade
+
+
+def compile_rules(
+    spec: HeaderRulesSpec,
+    scope: Scope,
+    path: str,
+    faults: list[Fault],
+    counters: RouteCounters,
+    *,
+    response: bool,
+) -> Rules:
+    """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
+    removed = [(name, f"{path}/remove/{index}") for index, name in enumerate(spec.remove)]
+    set_ = [(name, f"{path}/set/{pointer(name)}") for name, _ in spec.set]
+    appended = [(name, f"{path}/append/{pointer(name)}") for name, _ in spec.append]
+    for name, place in (*removed, *set_, *appended):
+        _check_name(name, place, faults)
+    if response:
+        _check_ours(set_ + appended, faults)
+    else:
+        _check_upstream(removed, set_, appended, faults)
+    _check_once(set_, faults)
+    templates = [
+        (name, compile_at(text, scope, place, faults))
+        for (name, place), (_, text) in zip(set_ + appended, (*spec.set, *spec.append), strict=True)
+    ]
+    ours = frozenset[str]() if response else _OURS_TO_UPSTREAM
+    special = {name.lower(): value for name, value in templates if name.lower() in ours}
+    lines = [(name, value) for name, value in templates if name.lower() not in ours]
+    gone = {name.lower() for name in spec.remove}
+    dropped = (gone | {name.lower() for name, _ in spec.set}) - ours
+    render, constant = _renderer(lines, counters)
+    return Rules(
+        frozenset(name.encode("ascii", "replace") for name in dropped),
+        render,
+        constant,
+        _guarded(special.get("connection"), counters),
+        _guarded(special.get("upgrade"), counters),
+        removes_connection="connection" in gone,
+        removes_upgrade="upgrade" in gone,
+    )
+
+
+def _check_name(name: str, place: str, faults: list[Fault]) -> None:
+    if not _TOKEN.fullmatch(name):
+        faults.append(Fault(place, f"{name!r} is not a field name (RFC 9110, 5.1)"))
+    elif name.lower() in _FRAMING:
+        faults.append(Fault(place, f"{name} says where a message ends; no rule can change it"))
+
+
+def _check_ours(written: Named, faults: list[Fault]) -> None:
+    for name, place in written:
+        if name.lower() in _OURS_TO_CLIENT - _FRAMING:
+            message = f"{name} concerns the client's connection; the proxy writes it itself"
+            faults.append(Fault(place, message))
+
+
+def _check_upstream(removed: Named, set_: Named, appended: Named, faults: list[Fault]) -> None:
+    for name, place in removed:
+        if name.lower() == "host":
+            hint = "set it to what the upstream wants"
+            faults.append(Fault(place, "a request needs its Host (RFC 9112, 3.2)", hint))
+    for name, place in set_ + appended:
+        if name.lower() == "expect":
+            faults.append(Fault(place, "the proxy itself answers and makes Expect"))
+    already = {name.lower() for name, _ in set_} & _OURS_TO_UPSTREAM
+    for name, place in appended:
+        if name.lower() == "host" or name.lower() in already:
+            faults.append(Fault(place, f"{name} can stand only once in a request", "set it"))
+
+
+def _check_once(set_: Named, faults: list[Fault]) -> None:
+    seen: set[str] = set()
+    for name, place in set_:
+        if name.lower() in seen:
+            faults.append(Fault(place, f"{name} is set twice", "case does not matter in names"))
+        seen.add(name.lower())
+
+
+def _guarded(template: Template | None, counters: RouteCounters) -> Template | None:
+    """Make a value that holds CR, LF or NUL an empty one, and count it."""
+    if template is None or template.constant is not None:
+        return template
+    get = template.render
+
+    def render(request: Request) -> bytes:
+        value = get(request)
+        if 10 in value or 13 in value or 0 in value:
+            counters.header_rule_failures += 1
+            return b""
+        return value
+
+    return Template(template.text, render, template.variables)
+
+
+def _renderer(
+    lines: Iterable[tuple[str, Template]], counters: RouteCounters
+) -> tuple[Getter, bytes | None]:
+    """Join what is constant; return the renderer, and its value if all of it is."""
+    steps: list[tuple[bytes, bytes, Getter]] = []
+    block = b""
+    for name, template in lines:
+        field = name.encode("ascii", "replace") + b": "
+        if template.constant is None:
+            steps.append((block, block + field, template.render))
+            block = b""
+        elif template.constant:
+            block += field + template.constant + b"\r\n"
+    if not steps:
+        return lambda request: block, block
+    return _lines(tuple(steps), block, counters), None
+
+
+def _lines(
+    steps: tuple[tuple[bytes, bytes, Getter], ...], rest: bytes, counters: RouteCounters
+) -> Getter:
+    """Render each step's constant lines, and behind them the one that varies.
+
+    A step is the constant lines, the same with the field's name behind them, and the value.
+    """
+
+    def render(request: Request) -> bytes:
+        block = b""
+        for constant, with_name, get in steps:
+            value = get(request)
+            if value and not (10 in value or 13 in value or 0 in value):
+                block += with_name + value + b"\r\n"
+            else:
+                block += constant
+                if value:
+                    counters.header_rule_failures += 1
+        return block + rest
+
+    return render

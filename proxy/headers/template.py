@@ -1,0 +1,191 @@
+"""Templates: text with ``$variables``, compiled once into the cheapest function that renders it.
+
+A constant needs no work, a lone variable is its own getter, and only a mixture is put together.
+``$name`` and ``${name}`` are variables, ``$1`` to ``$9`` (or ``${10}``) captures, ``$$`` is a
+dollar sign.  As in nginx, names of variables have no case; names of captures do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final, Protocol
+
+from proxy.errors import Fault, FaultError
+from proxy.headers.variables import BUILT_IN, FAMILIES, RESPONSE, RESPONSE_FAMILIES, Getter
+from proxy.message import Request
+from proxy.patterns import octets
+
+_VARIABLE: Final = re.compile(
+    r"\$(?:(?P<dollar>\$)|\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<name>[1-9]|[A-Za-z_][A-Za-z0-9_]*)|)"
+)
+
+Families = Mapping[str, Callable[[str], Getter]]
+"""Getters by prefix; each is made of what follows the prefix."""
+
+
+class Computed(Protocol):
+    """A variable with a value per request, as ``HeaderMap`` is."""
+
+    @property
+    def evaluate(self) -> Getter: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a template may name."""
+
+    maps: Mapping[str, Computed] = field(default_factory=dict)
+    captures: frozenset[str] = frozenset()
+    response: bool = False
+    """Whether the response is known where the template is rendered."""
+
+
+class Template:
+    """A compiled template."""
+
+    __slots__ = ("constant", "render", "text", "variables")
+
+    def __init__(
+        self,
+        text: str,
+        render: Getter,
+        variables: frozenset[str] = frozenset(),
+        constant: bytes | None = None,
+    ) -> None:
+        self.text: Final = text
+        self.render: Final = render
+        """Return the value for a request; a variable that has none is empty."""
+        self.variables: Final = variables
+        """Names it uses, without ``$``; but for captures, in lower case."""
+        self.constant: Final = constant
+        """The value, if it is the same for every request."""
+
+    def __repr__(self) -> str:
+        return f"<Template {self.text!r}>"
+
+
+def compile_template(text: str, scope: Scope) -> Template:
+    """Compile ``text``; ``FaultError`` for an unknown variable, or for CR, LF or NUL."""
+    if re.search(r"[\r\n\0]", text):
+        raise FaultError("a value cannot hold CR, LF or NUL")
+    constants = [b""]
+    getters: list[Getter] = []
+    names: set[str] = set()
+    position = 0
+    for found in _VARIABLE.finditer(text):
+        constants[-1] += octets(text[position : found.start()])
+        position = found.end()
+        if found["dollar"]:
+            constants[-1] += b"$"
+            continue
+        name, getter = _resolve(found["braced"] or found["name"], scope)
+        names.add(name)
+        getters.append(getter)
+        constants.append(b"")
+    constants[-1] += octets(text[position:])
+    if not getters:
+        return constant_template(text, constants[0])
+    return Template(text, _renderer(constants, getters), frozenset(names))
+
+
+def compile_at(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template:
+    """Compile ``text``; what is wrong with it is added to ``faults``, as found at ``path``."""
+    try:
+        return compile_template(text, scope)
+    except FaultError as error:
+        faults.append(Fault(path, error.message, error.hint))
+        return constant_template(text, b"")
+
+
+def constant_template(text: str, value: bytes) -> Template:
+    """Return the template whose value is always ``value``."""
+    return Template(text, lambda request: value, constant=value)
+
+
+def pointer(name: str) -> str:
+    """Escape a name as one token of a JSON pointer (RFC 6901, 3)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _renderer(constants: list[bytes], getters: list[Getter]) -> Getter:
+    """Put a getter between each two of the constants."""
+    if len(getters) > 1:
+        form = b"%b".join(constant.replace(b"%", b"%%") for constant in constants)
+        return lambda request: form % tuple([get(request) for get in getters])
+    (before, after), (get,) = constants, getters
+    if before or after:
+        return lambda request: before + get(request) + after
+    return get
+
+
+def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
+    """Return a variable's canonical name and its getter."""
+    if name is None:
+        raise FaultError("a dollar sign without a name", "$$ stands for a dollar sign")
+    lower = name.lower()
+    getter = _built_in(lower, BUILT_IN, FAMILIES)
+    if lower in scope.maps:
+        getter = _remembered(lower, scope.maps[lower])
+    if name in scope.captures:
+        if getter is not None:
+            raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
+        return name, _capture(name)
+    if getter is not None:
+        return lower, getter
+    getter = _built_in(lower, RESPONSE, RESPONSE_FAMILIES)
+    if getter is None:
+        raise _unknown(name, scope)
+    if not scope.response:
+        raise FaultError(f"${name} is only known in response rules")
+    return lower, getter
+
+
+def _built_in(name: str, singles: Mapping[str, Getter], families: Families) -> Getter | None:
+    if name in singles:
+        return singles[name]
+    for prefix, family in families.items():
+        if name.startswith(prefix) and name != prefix:
+            return family(name.removeprefix(prefix))
+    return None
+
+
+def _unknown(name: str, scope: Scope) -> FaultError:
+    if name.isdecimal():
+        numbers = sum(capture.isdecimal() for capture in scope.captures)
+        hint = f"the regex has {numbers}" if numbers else "only a regex with groups captures"
+        return FaultError(f"there is no capture ${name}", hint)
+    families = [*FAMILIES, *(RESPONSE_FAMILIES if scope.response else ())]
+    rest = name.lower().partition("_")[2]
+    known = [*BUILT_IN, *(RESPONSE if scope.response else ()), *scope.maps, *scope.captures]
+    known += [prefix + rest for prefix in families if rest]
+    near = get_close_matches(name.lower(), known, 1)
+    return FaultError(f"unknown variable ${name}", f"did you mean ${near[0]}?" if near else None)
+
+
+def _capture(name: str) -> Getter:
+    def get(request: Request) -> bytes:
+        captures = request.captures
+        return captures.get(name, b"") if captures else b""
+
+    return get
+
+
+def _remembered(name: str, header_map: Computed) -> Getter:
+    """Evaluate a header map once per request, and only if something asks for it.
+
+    The function is looked up late, since maps that name each other are compiled in any order.
+    """
+
+    def get(request: Request) -> bytes:
+        values = request.maps
+        if values is None:
+            values = request.maps = {}
+        value = values.get(name)
+        if value is None:
+            value = values[name] = header_map.evaluate(request)
+        return value
+
+    return get

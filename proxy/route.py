@@ -1,0 +1,187 @@
+"""A compiled route: what is done to a request that it takes, reduced to what it needs.
+
+Whatever does not change from request to request is worked out here, once: the names that pass, the
+constant header lines, the target of a rewritten path.  A route knows its pool by name only; which
+endpoints that pool has right now is the snapshot's business, so a change of a pool leaves every
+route as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Final
+
+from proxy.errors import Fault, FaultError
+from proxy.field_names import Memo, passing
+from proxy.headers.forwarded import (
+    FORWARDING_DROPPED_TRUSTED,
+    FORWARDING_DROPPED_UNTRUSTED,
+    FORWARDING_NAMES,
+)
+from proxy.headers.hop_by_hop import HOP_BY_HOP
+from proxy.headers.map import HeaderMap
+from proxy.headers.rules import Rules, compile_rules
+from proxy.headers.template import Scope, Template, compile_template
+from proxy.message import Request
+from proxy.routing.normalise import escape_path
+from proxy.routing.table import capture_names
+from proxy.spec import INHERIT, RouteSpec
+from proxy.telemetry.counters import RouteCounters
+from proxy.upstream.balancing.split import Split
+
+REGENERATED: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+"""Fields that frame a message; each side's are made anew."""
+
+_CHANCE: Final = Random()  # noqa: S311 - shares of traffic, no secret
+_KEPT_ESCAPES: Final = re.compile(rb"%25(2F|25)")
+
+
+class Route:
+    """See the module's docstring.  Immutable but for its counters."""
+
+    __slots__ = ("body_bytes", "counters", "forwarded", "forwarding_replaced",
+                 "inherits_body_bytes", "name", "passes_response", "passes_trusted",
+                 "passes_untrusted", "pool_map", "pools", "request_rules", "response_rules",
+                 "rewrite", "spec", "split", "split_key", "touches_connection", "upgrades",
+                 "writes_request", "writes_response")  # fmt: skip
+
+    def __init__(self, spec: RouteSpec, counters: RouteCounters) -> None:
+        self.spec: Final = spec
+        self.name: Final = spec.name
+        self.counters: Final = counters
+        self.forwarded: Final = spec.forwarded_headers
+        self.upgrades: Final = frozenset(name.encode() for name in spec.upgrades)
+        self.inherits_body_bytes: Final = spec.body_bytes == INHERIT
+        self.body_bytes: int | None = spec.body_bytes if isinstance(spec.body_bytes, int) else None
+        self.pools: tuple[str, ...] = tuple(name for name, _ in spec.pools)
+        self.request_rules: Rules
+        self.writes_request = False
+        """The request rules write lines."""
+        self.touches_connection = False
+        """The request rules have to do with ``Connection`` or ``Upgrade``."""
+        self.forwarding_replaced: frozenset[bytes] = frozenset()
+        """Forwarding fields that the request rules remove or set."""
+        self.response_rules: Rules
+        self.writes_response = False
+        self.passes_untrusted: Memo[bool]
+        """Request fields that go on, by name; from a peer that is no trusted proxy."""
+        self.passes_trusted: Memo[bool]
+        self.passes_response: Memo[bool]
+        self.rewrite: Template | None = None
+        self.pool_map: Template | None = None
+        self.split: Split[str] | None = None
+        self.split_key: Template | None = None
+
+    def __repr__(self) -> str:
+        return f"<Route {self.name}>"
+
+    def allows_upgrade(self, protocol: bytes) -> bool:
+        """Tell whether a request may upgrade to ``protocol``; ``*`` stands for any but h2c."""
+        name = protocol.lower()
+        return name in self.upgrades or (b"*" in self.upgrades and name != b"h2c")
+
+    def choose_pool(self, request: Request) -> str:
+        """Return the name of the pool that serves ``request``; empty if its map names none."""
+        if self.split is not None:
+            if self.split_key is not None:
+                return self.split.by_key(self.split_key.render(request))
+            return self.split.by_chance(_CHANCE)
+        if self.pool_map is not None:
+            return self.pool_map.render(request).decode("utf-8", "surrogateescape")
+        return self.pools[0]
+
+    def rewritten(self, request: Request, matched: int, *, strict: bool) -> bytes:
+        """Return the path that goes upstream for ``request.uri``, escaped as nginx does.
+
+        ``matched`` is how much of it the route's prefix took.
+        """
+        template = self.rewrite
+        if template is None:
+            raise AssertionError
+        path = template.render(request)
+        if self.spec.path.kind != "regex":
+            path += request.uri[matched:]
+        if not path.startswith(b"/"):
+            path = b"/" + path
+        escaped = escape_path(path)
+        # The strict form of a path keeps %2F and %25 as they are; they must not be escaped twice.
+        return _KEPT_ESCAPES.sub(rb"%\1", escaped) if strict else escaped
+
+
+def compile_route(
+    spec: RouteSpec,
+    maps: dict[str, HeaderMap],
+    counters: RouteCounters,
+    faults: list[Fault],
+) -> Route:
+    """Compile one route; what is wrong with it is added to ``faults``."""
+    at = f"/routes/{pointer(spec.name)}"
+    route = Route(spec, counters)
+    captures = _captures(spec, at, faults)
+    scope = Scope(maps=maps, captures=captures, response=False)
+    after = Scope(maps=maps, captures=captures, response=True)
+    route.request_rules = compile_rules(
+        spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
+    )
+    route.response_rules = compile_rules(
+        spec.response_headers, after, f"{at}/response_headers", faults, counters, response=True
+    )
+    rules = route.request_rules
+    route.writes_request = rules.constant != b""
+    route.writes_response = route.response_rules.constant != b""
+    route.touches_connection = (
+        rules.connection is not None
+        or rules.upgrade is not None
+        or rules.removes_connection
+        or rules.removes_upgrade
+    )
+    route.forwarding_replaced = rules.dropped & FORWARDING_NAMES
+    dropped = HOP_BY_HOP | REGENERATED | route.request_rules.dropped
+    for_untrusted = dropped | FORWARDING_DROPPED_UNTRUSTED if spec.forwarded_headers else dropped
+    for_trusted = dropped | FORWARDING_DROPPED_TRUSTED if spec.forwarded_headers else dropped
+    route.passes_untrusted = passing(for_untrusted)
+    route.passes_trusted = passing(for_trusted)
+    # A response's Content-Length is dropped where it would not be true: see response_head.
+    route.passes_response = passing(
+        HOP_BY_HOP | {b"transfer-encoding"} | route.response_rules.dropped
+    )
+
+    def template(text: str | None, place: str) -> Template | None:
+        return None if text is None else _template(text, scope, f"{at}/{place}", faults)
+
+    route.rewrite = template(spec.rewrite, "rewrite")
+    route.split_key = template(spec.split_by, "split_by")
+    route.pool_map = template(spec.pool_variable, "pool")
+    if spec.pool_variable is None and len(spec.pools) > 1:
+        route.split = Split(spec.pools)
+    _check_rewrite(route, at, faults)
+    return route
+
+
+def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
+    try:
+        return capture_names(spec.path)
+    except FaultError as error:
+        faults.append(Fault(f"{at}/path/regex", error.message, error.hint))
+        return frozenset()
+
+
+def _template(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template | None:
+    try:
+        return compile_template(text, scope)
+    except FaultError as error:
+        faults.append(Fault(path, error.message, error.hint))
+        return None
+
+
+def _check_rewrite(route: Route, at: str, faults: list[Fault]) -> None:
+    rewrite = route.rewrite
+    if rewrite is not None and rewrite.constant is not None:
+        if not rewrite.constant.startswith(b"/"):
+            faults.append(Fault(f"{at}/rewrite", "a rewritten path begins with a slash", "/"))
+
+
+def pointer(name: str) -> str:
+    """Escape a name as one token of a JSON pointer (RFC 6901, 3)."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,380 @@
+"""The server: one snapshot, the listeners, and everything that outlives a snapshot.
+
+A configuration is applied in an order that leaves the old one serving until nothing can fail any
+more: names are resolved, the snapshot is compiled (what is unchanged is reused), new listeners are
+bound.  Then ``Prepared.publish`` assigns the snapshot, and what it replaced is retired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from time import monotonic
+from typing import Final
+
+from proxy.addresses import parse_address
+from proxy.downstream.listener import Listener, bind_socket
+from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError
+from proxy.exchange.runtime import Runtime
+from proxy.reader import Look, look
+from proxy.retirement import Retirement
+from proxy.route import pointer
+from proxy.snapshot import Snapshot, compile_snapshot
+from proxy.spec import Spec
+from proxy.telemetry.access_log import AccessLog
+from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
+from proxy.telemetry.logging import get_logger
+from proxy.telemetry.loop_lag import LoopLag
+from proxy.telemetry.reading import Reading
+from proxy.upstream.connection import close_idle
+from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names
+from proxy.upstream.pool import Pool
+
+SWEEP_S: Final = 0.2
+"""Seconds between two looks at all deadlines; a timeout may be late by as much."""
+
+ACCESS_LOG_FLUSH_S: Final = 0.05
+"""How long an access-log line may wait to be written with others, in seconds."""
+
+COMPILE_INLINE: Final = 500
+"""Objects (routes and endpoints) that are compiled on the event loop; more go to a thread."""
+
+
+class Prepared:
+    """A configuration that is ready to serve: ``publish`` it, or ``discard`` it.
+
+    Until one of the two is called no other configuration can be prepared.
+    """
+
+    __slots__ = ("_listeners", "_server", "_snapshot", "warnings")
+
+    def __init__(
+        self,
+        server: Server,
+        snapshot: Snapshot,
+        listeners: Mapping[str, Listener],
+        warnings: tuple[str, ...],
+    ) -> None:
+        self._server: Final = server
+        self._snapshot: Final = snapshot
+        self._listeners: Final = listeners
+        self.warnings: Final = warnings
+        """What is odd about it, though it can serve; one sentence each."""
+
+    @property
+    def addresses(self) -> Mapping[str, tuple[str, ...]]:
+        """What the names in it stand for."""
+        return self._snapshot.addresses
+
+    def publish(self) -> None:
+        """Serve it.  This cannot fail."""
+        self._server._publish(self._snapshot, self._listeners)
+
+    def discard(self) -> None:
+        """Undo what preparing it took: close the sockets it bound."""
+        self._server._discard(self._listeners)
+
+
+class Server:
+    """A data plane.  Make it, use it and close it on one running event loop.
+
+    ``access_log`` is given its schedule and is flushed at the end; ``None`` logs no requests.
+    """
+
+    def __init__(self, *, access_log: AccessLog | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        if access_log is not None:
+            access_log.schedule = partial(loop.call_later, ACCESS_LOG_FLUSH_S)
+        self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log)
+        self._listeners: dict[str, Listener] = {}
+        self._retired: Final[set[Listener]] = set()
+        self._pools: dict[str, Pool] = {}
+        self._leaving: Final[list[Pool]] = []
+        self._routes: Final[Ledger[RouteCounters]] = Ledger()
+        self._listener_counters: Final[Ledger[ListenerCounters]] = Ledger()
+        self._pool_counters: Final[Ledger[PoolCounters]] = Ledger()
+        self._names: Final = Names()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._retirement: Final = Retirement()
+        self._lag: Final = LoopLag()
+        self._preparing: Final = asyncio.Lock()
+        self._accept_until: float | None = None
+        self._drain_until: float | None = None
+        self._drained: Final = asyncio.Event()
+        self._lag.start()
+        self._timer = loop.call_later(SWEEP_S, self._sweep)
+
+    def __repr__(self) -> str:
+        return f"<Server snapshot={self._runtime.snapshot.number} {list(self._listeners.values())}>"
+
+    # What it serves
+
+    @property
+    def spec(self) -> Spec:
+        """The configuration that serves."""
+        return self._runtime.snapshot.spec
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each listener is bound: ``host:port``, ``[v6]:port`` or ``unix:/path``."""
+        return {name: listener.address for name, listener in self._listeners.items()}
+
+    @property
+    def ready(self) -> bool:
+        """Every listener accepts, and no drain is under way."""
+        return not self.draining and all(one.accepting for one in self._listeners.values())
+
+    @property
+    def draining(self) -> bool:
+        """A process drain is under way, or done."""
+        return self._drain_until is not None
+
+    @property
+    def remaining(self) -> int:
+        """Client connections open now, spliced ones included."""
+        listeners = (*self._listeners.values(), *self._retired)
+        return sum(len(one.connections) for one in listeners) + len(self._runtime.splices)
+
+    def read(self) -> Reading:
+        """Look at everything that is live."""
+        return look(
+            Look(
+                runtime=self._runtime,
+                listeners=self._listeners,
+                pools=self._pools,
+                leaving=self._leaving,
+                routes=self._routes,
+                listener_counters=self._listener_counters,
+                pool_counters=self._pool_counters,
+                draining=self.draining,
+                remaining=self.remaining if self.draining else 0,
+                loop_lag_s=self._lag.seconds,
+            )
+        )
+
+    # Changing it
+
+    async def prepare(self, spec: Spec) -> Prepared:
+        """Make everything ready to serve ``spec``; the present configuration goes on serving.
+
+        Raise ``SpecError`` with every fault found.  Preparations queue: the next one starts when
+        this one is published or discarded.
+        """
+        await self._preparing.acquire()
+        try:
+            return await self._prepare(spec, refresh=False)
+        except BaseException:
+            self._preparing.release()
+            raise
+
+    async def apply(self, spec: Spec) -> tuple[str, ...]:
+        """Prepare and publish ``spec``; return the warnings.  Raise ``SpecError``."""
+        prepared = await self.prepare(spec)
+        prepared.publish()
+        return prepared.warnings
+
+    async def _prepare(self, spec: Spec, *, refresh: bool) -> Prepared:
+        written = [point.address for pool in spec.pools.values() for point in pool.endpoints]
+        resolve = self._names.refresh if refresh else self._names.resolve
+        addresses = await resolve(written)
+        compiling = partial(
+            compile_snapshot, spec, self._runtime.snapshot, addresses, self._pools, self._routes
+        )
+        if len(written) + len(spec.routes) > COMPILE_INLINE:
+            snapshot = await asyncio.to_thread(compiling)
+        else:
+            snapshot = compiling()
+        listeners = await self._bind(spec, snapshot)
+        warnings = tuple(
+            f"{name} does not resolve yet" for name, found in addresses.items() if not found
+        )
+        return Prepared(self, snapshot, listeners, warnings)
+
+    async def _bind(self, spec: Spec, snapshot: Snapshot) -> dict[str, Listener]:
+        """Return a listener for each name: one that is there already, or a new one."""
+        present = {_identity(name, one.bind.text): one for name, one in self._listeners.items()}
+        listeners: dict[str, Listener] = {}
+        faults: list[Fault] = []
+        for name, wanted in spec.listeners.items():
+            bind = parse_address(wanted.bind, any_port=True)
+            found = present.get(_identity(name, bind.text))
+            if found is not None:
+                listeners[name] = found
+                continue
+            try:
+                counters = self._listener_counters.get(name) or ListenerCounters()
+                site = snapshot.sites[name]
+                made = Listener(name, bind, bind_socket(bind), site, counters, self._runtime)
+                listeners[name] = made
+                await made.prepare()
+            except OSError as error:
+                said = f"cannot listen on {wanted.bind}: {error.strerror or error}"
+                faults.append(Fault(f"/listeners/{pointer(name)}/bind", said))
+        if faults:
+            self._close_new(listeners)
+            raise SpecError(tuple(faults))
+        return listeners
+
+    def _close_new(self, listeners: Mapping[str, Listener]) -> None:
+        present = set(self._listeners.values())
+        for listener in listeners.values():
+            if listener not in present:
+                listener.stop()
+
+    def _discard(self, listeners: Mapping[str, Listener]) -> None:
+        self._close_new(listeners)
+        self._preparing.release()
+
+    def _publish(self, snapshot: Snapshot, listeners: Mapping[str, Listener]) -> None:
+        now = monotonic()
+        previous = self._runtime.snapshot
+        self._runtime.snapshot = snapshot
+        self._publish_pools(previous, snapshot, now)
+        self._publish_listeners(snapshot, listeners, now)
+        self._routes.publish({name: one.counters for name, one in snapshot.routes.items()}, now)
+        if self._refreshing is None and snapshot.addresses:
+            self._refreshing = self._runtime.loop.create_task(self._refresh())
+        self._preparing.release()
+
+    def _publish_pools(self, previous: Snapshot, snapshot: Snapshot, now: float) -> None:
+        pools = {name: upstream.plan.pool for name, upstream in snapshot.pools.items()}
+        for name, upstream in snapshot.pools.items():
+            plan = upstream.plan
+            for endpoint in plan.publish():
+                close_idle(endpoint)
+                self._retirement.retire(endpoint, plan.pool, plan.spec, now)
+        for name, pool in self._pools.items():
+            if pools.get(name) is not pool:
+                self._leaving.append(pool)
+                for endpoint in pool.retire():
+                    close_idle(endpoint)
+                    self._retirement.retire(endpoint, pool, previous.pools[name].plan.spec, now)
+        self._pools = pools
+        self._pool_counters.publish({name: one.counters for name, one in pools.items()}, now)
+
+    def _publish_listeners(
+        self, snapshot: Snapshot, listeners: Mapping[str, Listener], now: float
+    ) -> None:
+        kept = set(listeners.values())
+        for listener in self._listeners.values():
+            if listener not in kept:
+                self._retired.add(listener)
+                listener.retire()
+        present = set(self._listeners.values())
+        for name, listener in listeners.items():
+            listener.name = name
+            listener.site = snapshot.sites[name]
+            if listener not in present:
+                listener.start()
+        self._listeners = dict(listeners)
+        self._listener_counters.publish(
+            {name: one.counters for name, one in listeners.items()}, now
+        )
+
+    async def _refresh(self) -> None:
+        """Follow the names in the configuration for as long as there are any."""
+        while addresses := self._runtime.snapshot.addresses:
+            await asyncio.sleep(REFRESH_S if all(addresses.values()) else RETRY_S)
+            await self._preparing.acquire()
+            try:
+                prepared = await self._prepare(self.spec, refresh=True)
+            except SpecError as error:
+                self._preparing.release()
+                self._runtime.log.warning("new addresses refused", detail=str(error))
+            except BaseException:
+                self._preparing.release()
+                raise
+            else:
+                self._publish_if_moved(prepared)
+        self._refreshing = None
+
+    def _publish_if_moved(self, prepared: Prepared) -> None:
+        if prepared.addresses == self._runtime.snapshot.addresses:
+            prepared.discard()
+        else:
+            prepared.publish()
+
+    # The end
+
+    def drain(self, *, timeout_s: float, accept_s: float) -> None:
+        """Finish what is under way and take nothing new; only the first call does anything.
+
+        From now on every response closes its connection; listeners accept for ``accept_s`` more;
+        what is left after ``timeout_s`` is cut.  Both are seconds from now.
+        """
+        if self._drain_until is None:
+            now = monotonic()
+            self._runtime.draining = True
+            self._accept_until = now + min(accept_s, timeout_s)
+            self._drain_until = now + timeout_s
+            self._sweep_drain(now)
+
+    async def drained(self) -> None:
+        """Return when a drain is done; wait for ever if none is under way."""
+        await self._drained.wait()
+
+    async def close(self) -> None:
+        """Cut everything at once; return when everything is closed."""
+        self._timer.cancel()
+        self._lag.stop()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        for listener in self._listeners.values():
+            listener.stop()
+        while self._cut():
+            await asyncio.sleep(0)
+        if self._runtime.access_log is not None:
+            self._runtime.access_log.flush()
+
+    def _cut(self) -> bool:
+        """Abort whatever is open; return whether anything was."""
+        runtime = self._runtime
+        for listener in (*self._listeners.values(), *self._retired):
+            listener.abort(DRAIN_TIMEOUT)
+        for splice in list(runtime.splices):
+            splice.abort()
+        runtime.upstreams.abort()
+        return bool(self.remaining or runtime.upstreams.open)
+
+    # Time
+
+    def _sweep(self) -> None:
+        now = monotonic()
+        self._timer = self._runtime.loop.call_later(SWEEP_S, self._sweep)
+        for listener in (*self._listeners.values(), *self._retired):
+            listener.sweep(now)
+        for splice in list(self._runtime.splices):
+            splice.sweep(now)
+        self._runtime.upstreams.close_idle(now)
+        self._retirement.sweep(now)
+        self._forget(now)
+        if self._drain_until is not None:
+            self._sweep_drain(now)
+
+    def _forget(self, now: float) -> None:
+        """Let go of what is removed and no longer used."""
+        for listener in [one for one in self._retired if not one.connections]:
+            self._retired.discard(listener)
+        for pool in self._leaving:
+            pool.prune()
+        self._leaving[:] = [pool for pool in self._leaving if pool.leaving]
+        for ledger in (self._routes, self._listener_counters, self._pool_counters):
+            ledger.expire(now)
+
+    def _sweep_drain(self, now: float) -> None:
+        listeners = (*self._listeners.values(), *self._retired)
+        if self._accept_until is not None and now >= self._accept_until:
+            self._accept_until = None
+            for listener in listeners:
+                listener.stop()
+                listener.close_idle()
+        if self._accept_until is None and not self.remaining:
+            self._drained.set()
+        elif self._drain_until is not None and now >= self._drain_until:
+            self._cut()
+
+
+def _identity(name: str, bind: str) -> str:
+    """Tell a listener by its address; one with a port of the kernel's choice, by its name."""
+    return f"{name} {bind}" if bind.endswith(":0") else bind

@@ -1,0 +1,256 @@
+"""What serves: an immutable snapshot, compiled from a ``Spec``.
+
+Compiling is pure.  Everything that can fail fails here, every fault located and all of them at
+once; what is unchanged is taken over from the previous snapshot, so that a swap costs what it
+changes.  Publishing a snapshot is one assignment; every request reads it once and keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.addresses import parse_address
+from proxy.errors import Fault, FaultError, SpecError
+from proxy.headers.forwarded import TrustedProxies
+from proxy.headers.map import HeaderMap, compile_maps
+from proxy.headers.template import Scope, Template, compile_template
+from proxy.route import Route, compile_route, pointer
+from proxy.routing.normalise import BadTarget, Target, normalise
+from proxy.routing.table import Entry, Table, conflicts
+from proxy.spec import EMPTY, ListenerSpec, Spec
+from proxy.telemetry.counters import Ledger, RouteCounters
+from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
+
+PATH_MEMO: Final = 1024
+"""Paths per listener whose route is remembered; more begin the memory anew."""
+
+
+class Resolution:
+    """Where a path leads: all that depends on host and path alone."""
+
+    __slots__ = ("captures", "forward", "matched", "raw", "redirect", "route", "uri")
+
+    def __init__(
+        self,
+        target: Target,
+        route: Route | None,
+        captures: dict[str, bytes] | None = None,
+        matched: int = 0,
+        *,
+        redirect: bool = False,
+    ) -> None:
+        self.uri: Final = target.path
+        self.raw: Final = target.raw_path
+        self.forward: Final = target.forward
+        """Path that goes upstream unless the route rewrites it."""
+        self.route: Final = route
+        self.captures: Final = captures
+        self.matched: Final = matched
+        self.redirect: Final = redirect
+
+
+class Site:
+    """A listener's part of a snapshot: its limits, and its table of routes."""
+
+    __slots__ = ("_memo", "_table", "routes", "spec", "strict", "trusted")
+
+    def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
+        self.spec: Final = spec
+        self.routes: Final = routes
+        self.strict: Final = spec.paths == "strict"
+        self.trusted: Final = TrustedProxies(spec.trusted_proxies)
+        self._table: Final = Table(entries(routes))
+        self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}
+
+    def resolve(self, host: bytes, path: bytes) -> Resolution:
+        """Find the route for a path without its query.  Raise ``BadTarget``."""
+        key = (host, path)
+        known = self._memo.get(key)
+        if known is not None:
+            return known
+        target = normalise(path, self.spec.paths)
+        found = self._table.lookup(host, target.path)
+        if found is None:
+            resolution = Resolution(target, None)
+        else:
+            resolution = Resolution(
+                target, found.payload, found.captures, found.matched, redirect=found.redirect
+            )
+        if len(self._memo) >= PATH_MEMO:
+            self._memo.clear()
+        self._memo[key] = resolution
+        return resolution
+
+
+def entries(routes: tuple[Route, ...]) -> list[Entry[Route]]:
+    """Return the routing table's view of some routes."""
+    return [
+        Entry(name=route.name, hosts=route.spec.hosts, path=route.spec.path, payload=route)
+        for route in routes
+    ]
+
+
+class Upstream:
+    """A pool's part of a snapshot: its plan, and what an exchange asks of its settings."""
+
+    __slots__ = ("failing", "key", "label", "plan", "retried")
+
+    def __init__(self, plan: PoolPlan, key: Template | None) -> None:
+        self.plan: Final = plan
+        self.key: Final = key
+        """What ``balance: {hash: …}`` hashes."""
+        self.label: Final = plan.spec.name.encode()
+        self.retried: Final = statuses(plan.spec.retry.when)
+        """Statuses for which another endpoint may be tried."""
+        self.failing: Final = self.retried - {403, 404}
+        """Those of them that count against an endpoint's health (nginx)."""
+
+
+def statuses(when: frozenset[str]) -> frozenset[int]:
+    """Return the statuses among the words of ``retry.when``."""
+    return frozenset(int(word[5:]) for word in when if word.startswith("http_"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """See the module's docstring."""
+
+    spec: Spec
+    sites: Mapping[str, Site]
+    pools: Mapping[str, Upstream]
+    maps: Mapping[str, HeaderMap]
+    routes: Mapping[str, Route]
+    addresses: Mapping[str, tuple[str, ...]]
+    """What names in endpoint addresses stood for when this was compiled."""
+    number: int = 0
+
+
+NOTHING: Final = Snapshot(EMPTY, {}, {}, {}, {}, {})
+"""Serves nothing; what a server begins with."""
+
+
+def compile_snapshot(
+    spec: Spec,
+    previous: Snapshot,
+    addresses: Mapping[str, tuple[str, ...]],
+    pools: Mapping[str, Pool],
+    ledger: Ledger[RouteCounters],
+) -> Snapshot:
+    """Compile ``spec``.  Raise ``SpecError`` with every fault; nothing long-lived is touched.
+
+    ``pools`` are the live pools by name, ``addresses`` what every name was resolved to.
+    """
+    faults: list[Fault] = []
+    if spec.header_maps == previous.spec.header_maps:
+        maps = dict(previous.maps)
+    else:
+        maps = compile_maps(spec.header_maps, faults)
+    upstreams = _compile_pools(spec, previous, addresses, pools, maps, faults)
+    routes = _compile_routes(spec, previous, maps, ledger, faults)
+    sites = _compile_sites(spec, previous, routes, faults)
+    if faults:
+        raise SpecError(tuple(faults))
+    return Snapshot(spec, sites, upstreams, maps, routes, addresses, previous.number + 1)
+
+
+def _compile_pools(
+    spec: Spec,
+    previous: Snapshot,
+    addresses: Mapping[str, tuple[str, ...]],
+    pools: Mapping[str, Pool],
+    maps: dict[str, HeaderMap],
+    faults: list[Fault],
+) -> dict[str, Upstream]:
+    upstreams: dict[str, Upstream] = {}
+    scope = Scope(maps=maps, captures=frozenset(), response=False)
+    same_maps = spec.header_maps == previous.spec.header_maps
+    for name, pool in spec.pools.items():
+        at = f"/pools/{pointer(name)}"
+        old = previous.pools.get(name)
+        key = None
+        if pool.balance.key is not None:
+            try:
+                key = compile_template(pool.balance.key, scope)
+            except FaultError as error:
+                faults.append(Fault(f"{at}/balance/hash", error.message, error.hint))
+        try:
+            plan = compile_pool(pool, addresses, old.plan if old else None, pools.get(name))
+        except PoolFaultError as error:
+            faults += error.faults
+            continue
+        if old is not None and plan is old.plan and same_maps:
+            upstreams[name] = old
+        else:
+            upstreams[name] = Upstream(plan, key)
+    return upstreams
+
+
+def _compile_routes(
+    spec: Spec,
+    previous: Snapshot,
+    maps: dict[str, HeaderMap],
+    ledger: Ledger[RouteCounters],
+    faults: list[Fault],
+) -> dict[str, Route]:
+    same_maps = spec.header_maps == previous.spec.header_maps
+    routes: dict[str, Route] = {}
+    for name, route in spec.routes.items():
+        at = f"/routes/{pointer(name)}"
+        faults += [
+            Fault(f"{at}/pool", f"there is no pool {pool!r}")
+            for pool, _ in route.pools
+            if pool not in spec.pools
+        ]
+        faults += [
+            Fault(f"{at}/listeners", f"there is no listener {listener!r}")
+            for listener in route.listeners or ()
+            if listener not in spec.listeners
+        ]
+        if not route.pools:
+            faults.append(Fault(f"{at}/pool", "a route needs a pool"))
+        old = previous.routes.get(name)
+        if old is not None and same_maps and old.spec == route:
+            routes[name] = old
+        else:
+            counters = ledger.get(name) or RouteCounters()
+            routes[name] = compile_route(route, maps, counters, faults)
+    return routes
+
+
+def _compile_sites(
+    spec: Spec, previous: Snapshot, routes: dict[str, Route], faults: list[Fault]
+) -> dict[str, Site]:
+    sites: dict[str, Site] = {}
+    for name, listener in spec.listeners.items():
+        at = f"/listeners/{pointer(name)}"
+        mine = tuple(
+            route
+            for route in routes.values()
+            if route.spec.listeners is None or name in route.spec.listeners
+        )
+        old = previous.sites.get(name)
+        if old is not None and old.spec == listener and old.routes == mine:
+            sites[name] = old
+            continue
+        try:
+            parse_address(listener.bind, any_port=True)
+        except FaultError as error:
+            faults.append(Fault(f"{at}/bind", error.message, error.hint))
+        try:
+            sites[name] = Site(listener, mine)
+        except FaultError as error:
+            faults.append(Fault(at, error.message, error.hint))
+            continue
+        faults += [
+            Fault(
+                f"/routes/{pointer(loser)}/path",
+                f"route {winner!r} has the same host and path on listener {name!r}",
+            )
+            for winner, loser in conflicts(entries(mine))
+        ]
+    return sites
+
+
+__all__ = ["NOTHING", "BadTarget", "Resolution", "Site", "Snapshot", "Upstream", "compile_snapshot"]

@@ -1,0 +1,363 @@
+"""One connection to an endpoint: idle in its pool, or leased to one exchange.
+
+States, by who owns the transport: *idle* (``lessee`` is ``None``; any octet or EOF closes it),
+*leased* (octets go to the lessee, first as a head, then as a body), *joined* (another protocol took
+the transport over) and *closed*.  A lease ends with ``release``: back to the pool, or closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import Final, Protocol, cast
+
+from proxy.framing import ChunkedDecoder, FramingError
+from proxy.upstream.endpoint import Endpoint
+from proxy.upstream.response_parser import (
+    CHUNKED,
+    UNTIL_EOF,
+    MalformedResponseError,
+    ResponseHead,
+    ResponseHeadParser,
+)
+
+MAX_INFORMATIONAL: Final = 16
+"""1xx responses before the final one; more is a broken upstream."""
+
+_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+
+
+class Lessee(Protocol):
+    """Who leases a connection: the exchange, as this module sees it."""
+
+    def response_begun(self) -> None:
+        """Octets of a response arrived, though not yet a whole head."""
+
+    def informational(self, head: ResponseHead) -> None:
+        """Receive a 1xx that is not a 101."""
+
+    def switched(self, head: ResponseHead, rest: bytes) -> None:
+        """Receive a 101, with the octets behind it."""
+
+    def response(self, head: ResponseHead, body: bytes, *, last: bool) -> None:
+        """Receive the final head, with what is already there of the body."""
+
+    def response_body(self, body: bytes, *, last: bool) -> None:
+        """Receive more of the body."""
+
+    def upstream_failed(self, *, malformed: bool) -> None:
+        """Learn that the response cannot go on: the connection broke, or what came is broken."""
+
+    def upstream_paused(self) -> None:
+        """Learn that the upstream takes no more for now."""
+
+    def upstream_resumed(self) -> None:
+        """Learn that the upstream takes more again."""
+
+    def crashed(self, error: Exception) -> None:
+        """Learn that a callback raised."""
+
+
+class Connections:
+    """What all upstream connections of a server share: the parser, and the list of them."""
+
+    __slots__ = ("open", "parser")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.parser: Final = ResponseHeadParser(loop)
+        self.open: Final[set[UpstreamConnection]] = set()
+
+    def close_idle(self, now: float) -> None:
+        """Close the connections that were idle for long enough."""
+        for connection in list(self.open):
+            if connection.lessee is None and connection.idle_until <= now:
+                connection.transport.close()
+
+    def abort(self) -> None:
+        """Cut every connection."""
+        for connection in list(self.open):
+            connection.transport.abort()
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """See the module's docstring."""
+
+    __slots__ = ("_connections",
+        "_decoder", "_head_limit", "_held", "_informational", "_left", "_parser", "_partial",
+                 "_to_head", "clean", "endpoint", "idle_until", "keep_alive_s", "lessee",
+                 "persistent", "served", "transport")  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, endpoint: Endpoint, connections: Connections) -> None:
+        self.endpoint: Final = endpoint
+        self._connections: Final = connections
+        self._parser: Final = connections.parser
+        self.lessee: Lessee | None = None
+        self.served = 0
+        """Requests sent on this connection."""
+        self.idle_until = 0.0
+        self.keep_alive_s: float | None = None
+        self.persistent = False
+        """The response allows another request after it."""
+        self.clean = False
+        """The response is complete and nothing came behind it."""
+        self._partial = b""
+        self._left = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._held = False
+        self._to_head = False
+        self._head_limit = 0
+        self._informational = 0
+
+    def __repr__(self) -> str:
+        state = "idle" if self.lessee is None else "leased"
+        return f"<UpstreamConnection {self.endpoint.address} {state} served={self.served}>"
+
+    # The lease
+
+    def lease(self, lessee: Lessee, *, to_head: bool, head_limit: int) -> None:
+        """Give the connection to ``lessee`` for one request; the caller then writes it."""
+        self.lessee = lessee
+        self.served += 1
+        self.clean = False
+        self._to_head = to_head
+        self._head_limit = head_limit
+        self._informational = 0
+        self._held = False
+
+    def release(self, *, reuse: bool, max_idle: int, idle_timeout_s: float, now: float) -> None:
+        """End the lease.  With ``reuse``, the connection goes back to its endpoint's pool."""
+        self.lessee = None
+        idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
+        if not reuse or not self.clean or not self.persistent or self.transport.is_closing():
+            self.transport.abort()
+            return
+        if self.keep_alive_s is not None and self.keep_alive_s < idle_timeout_s:
+            idle_timeout_s = self.keep_alive_s
+        if len(idle) >= max_idle or idle_timeout_s <= 0:
+            self.transport.close()
+            return
+        self.idle_until = now + idle_timeout_s
+        idle.append(self)
+
+    def leave(self) -> None:
+        """End the lease with the transport going to another protocol."""
+        self.lessee = None
+        self._connections.open.discard(self)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._connections.open.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        lessee = self.lessee
+        if lessee is None:
+            self._leave_idle()
+            self.transport.abort()
+            return
+        try:
+            if self._left:
+                self._body(lessee, data)
+            else:
+                self._head(lessee, data)
+        except (MalformedResponseError, FramingError):
+            lessee.upstream_failed(malformed=True)
+        except Exception as error:  # noqa: BLE001 - the partner of this transport would hang
+            lessee.crashed(error)
+
+    def eof_received(self) -> bool:
+        lessee = self.lessee
+        if lessee is None:
+            self._leave_idle()
+        elif self._left == UNTIL_EOF:
+            self._left = 0
+            self.clean = True
+            lessee.response_body(b"", last=True)
+        else:
+            lessee.upstream_failed(malformed=False)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.open.discard(self)
+        lessee = self.lessee
+        if lessee is None:
+            self._leave_idle()
+        else:
+            lessee.upstream_failed(malformed=False)
+
+    def pause_writing(self) -> None:
+        if self.lessee is not None:
+            self.lessee.upstream_paused()
+
+    def resume_writing(self) -> None:
+        if self.lessee is not None:
+            self.lessee.upstream_resumed()
+
+    # Heads and bodies
+
+    def _head(self, lessee: Lessee, data: bytes) -> None:
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end == 3:
+                self._incomplete(lessee, data)
+                return
+            if end > self._head_limit:
+                raise MalformedResponseError("head too large")
+            rest = data[end:] if end < len(data) else b""
+            head = self._parser.parse(data[:end] if rest else data, to_head=self._to_head)
+            if head.status >= 200:
+                break
+            if head.status == 101:
+                lessee.switched(head, rest)
+                return
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                raise MalformedResponseError("too many informational responses")
+            lessee.informational(head)
+            if self.lessee is not lessee:
+                return
+            data = rest
+            if not data:
+                return
+        self.persistent = head.persistent
+        self.keep_alive_s = head.keep_alive_s
+        self._begin_body(lessee, head, rest)
+
+    def _incomplete(self, lessee: Lessee, data: bytes) -> None:
+        if len(data) > self._head_limit:
+            raise MalformedResponseError("head too large")
+        if _BARE_LF.search(data):
+            raise MalformedResponseError("bare LF")
+        self._partial = data
+        lessee.response_begun()
+
+    def _begin_body(self, lessee: Lessee, head: ResponseHead, rest: bytes) -> None:
+        body = head.body
+        if body >= 0:
+            left = body - len(rest)
+            if left <= 0:
+                self.clean = left == 0
+                lessee.response(head, rest if left == 0 else rest[:body], last=True)
+                return
+            self._left = left
+            lessee.response(head, rest, last=False)
+        elif body == CHUNKED:
+            decoder = self._decoder = ChunkedDecoder()
+            self._left = CHUNKED
+            payload = b"".join(decoder.feed(rest)) if rest else b""
+            last = decoder.done
+            if last:
+                self._chunked_done(decoder)
+            lessee.response(head, payload, last=last)
+            if not last and decoder.more:
+                self._yield_to_others()
+        else:
+            self._left = UNTIL_EOF
+            lessee.response(head, rest, last=False)
+
+    def _body(self, lessee: Lessee, data: bytes) -> None:
+        left = self._left
+        if left > 0:
+            left -= len(data)
+            if left > 0:
+                self._left = left
+                lessee.response_body(data, last=False)
+                return
+            self._left = 0
+            self.clean = left == 0
+            lessee.response_body(data if left == 0 else data[:left], last=True)
+            return
+        decoder = self._decoder
+        if decoder is None:
+            lessee.response_body(data, last=False)
+            return
+        payload = b"".join(decoder.feed(data))
+        last = decoder.done
+        if last:
+            self._chunked_done(decoder)
+        if payload or last:
+            lessee.response_body(payload, last=last)
+        if not last and decoder.more:
+            self._yield_to_others()
+
+    def _chunked_done(self, decoder: ChunkedDecoder) -> None:
+        self._decoder = None
+        self._left = 0
+        self.clean = not decoder.rest
+
+    def _yield_to_others(self) -> None:
+        """Let the loop serve others before the rest of a read full of tiny chunks is taken apart."""
+        if self.lessee is not None:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on, self._decoder)
+
+    def _go_on(self, decoder: ChunkedDecoder | None) -> None:
+        if self._decoder is not decoder or decoder is None or self.lessee is None or self._held:
+            return
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        self.data_received(b"")
+
+    def hold(self) -> None:
+        """Read no more for now: the client does not keep up."""
+        if not self._held and not self.transport.is_closing():
+            self._held = True
+            self.transport.pause_reading()
+
+    def unhold(self) -> None:
+        """Read on."""
+        if not self._held:
+            return
+        self._held = False
+        if self._decoder is not None and self._decoder.more:
+            asyncio.get_running_loop().call_soon(self._go_on, self._decoder)
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _leave_idle(self) -> None:
+        idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
+        if self in idle:
+            idle.remove(self)
+
+
+def lease_idle(endpoint: Endpoint, max_requests: int | None) -> UpstreamConnection | None:
+    """Take the connection used last from the endpoint's pool, if there is a usable one."""
+    idle = cast("deque[UpstreamConnection]", endpoint.idle)
+    while idle:
+        connection = idle.pop()
+        if connection.transport.is_closing():
+            continue
+        if max_requests is not None and connection.served >= max_requests:
+            connection.transport.close()
+            continue
+        return connection
+    return None
+
+
+def close_idle(endpoint: Endpoint) -> None:
+    """Close the idle connections of an endpoint."""
+    idle = cast("deque[UpstreamConnection]", endpoint.idle)
+    while idle:
+        idle.pop().transport.close()
+
+
+async def connect(endpoint: Endpoint, connections: Connections) -> UpstreamConnection:
+    """Open a connection to an endpoint.  Raise ``OSError``."""
+    loop = asyncio.get_running_loop()
+    target = endpoint.target
+
+    def protocol() -> UpstreamConnection:
+        return UpstreamConnection(endpoint, connections)
+
+    if target.kind == "unix":
+        _, connection = await loop.create_unix_connection(protocol, target.path)
+    else:
+        _, connection = await loop.create_connection(protocol, target.host, target.port)
+    return connection

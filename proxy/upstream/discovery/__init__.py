@@ -1,0 +1,1 @@
+"""Where endpoints come from, beside the addresses that stand in the configuration."""

@@ -1,0 +1,83 @@
+"""Endpoints, which outlive configurations, and members: endpoints as one configuration has them."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from typing import Final
+
+from proxy.addresses import Address
+from proxy.spec import EndpointSpec, EndpointState, Pairs
+from proxy.telemetry.counters import EndpointCounters
+
+
+class Endpoint:
+    """One address of a pool, for as long as anything of it lives.
+
+    Its identity is pool and canonical address: counters, connections, health and its place in the
+    balancing survive every change of configuration that keeps the address.
+    """
+
+    __slots__ = ("accessed", "active", "address", "checked", "counters", "current", "fails", "idle",
+                 "penalty", "splice_set", "splices", "target")  # fmt: skip
+
+    def __init__(self, target: Address) -> None:
+        self.target: Final = target
+        self.address: Final = target.text
+        """Canonical text."""
+        self.counters: Final = EndpointCounters()
+        self.active = 0
+        """Requests and splices on it now."""
+        self.splices = 0
+        """Splices on it now."""
+        self.splice_set: Final[set[object]] = set()
+        """The live splices themselves; owned by who makes them."""
+        self.idle: Final[deque[object]] = deque()
+        """Idle connections, the one used last at the right; owned by who makes them."""
+        self.fails = 0
+        """Failures that still count."""
+        self.accessed = 0.0
+        """Monotonic seconds of the last failure."""
+        self.checked = 0.0
+        """Monotonic seconds at which the last ``fail_timeout`` began."""
+        self.penalty = 0
+        """What failures took off the weight and picks have not yet given back."""
+        self.current = 0
+        """nginx ``current_weight``; a running rotation's share of it is added when that ends."""
+
+    @property
+    def suspect(self) -> bool:
+        """Whether failures still tell in how it is picked."""
+        return self.fails > 0 or self.penalty > 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Endpoint {self.address} active={self.active} fails={self.fails} "
+            f"penalty={self.penalty} current={self.current}>"
+        )
+
+
+class Member:
+    """An endpoint with what one configuration says about it; never changes."""
+
+    __slots__ = ("backup", "capacity", "endpoint", "fail_timeout_s", "labels", "max_connections",
+                 "max_fails", "name", "state", "weight")  # fmt: skip
+
+    def __init__(self, endpoint: Endpoint, name: str, spec: EndpointSpec) -> None:
+        health = spec.passive_health
+        self.endpoint: Final = endpoint
+        self.name: Final = name
+        """The spec's name; ``name@address`` where a host name has several addresses."""
+        self.weight: Final = spec.weight
+        self.backup: Final = spec.backup
+        self.max_connections: Final = spec.max_connections
+        self.capacity: Final = sys.maxsize if spec.max_connections is None else spec.max_connections
+        """``max_connections`` as a number to compare with."""
+        self.state: Final[EndpointState] = spec.state
+        self.labels: Final[Pairs] = spec.labels
+        self.max_fails: Final = 0 if health is None else health.max_fails
+        """0: failures never take it out."""
+        self.fail_timeout_s: Final = 0.0 if health is None else health.fail_timeout_s
+
+    def __repr__(self) -> str:
+        return f"<Member {self.name} {self.state} weight={self.weight} of {self.endpoint!r}>"

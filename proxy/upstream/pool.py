@@ -1,0 +1,267 @@
+"""A pool, which outlives configurations, and its plan: the pool as one configuration has it.
+
+``compile_pool`` makes a plan without touching anything that serves; ``PoolPlan.publish`` makes it
+the one in force.  An endpoint that the new plan no longer has is *leaving*: the pool remembers it
+while requests or splices live on it, and takes the same object back if its address returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from proxy.addresses import parse_address
+from proxy.errors import Fault, FaultError
+from proxy.spec import EndpointSpec, PoolSpec
+from proxy.telemetry.counters import PoolCounters
+from proxy.upstream import health
+from proxy.upstream.balancing.assembly import assemble
+from proxy.upstream.balancing.tier import KeyKind, Pick, Standing, Tier
+from proxy.upstream.endpoint import Endpoint, Member
+
+Resolved = tuple[tuple[str, ...], ...]
+"""For each endpoint of a spec, its canonical addresses in order."""
+
+Given = tuple[tuple[str, ...] | None, ...]
+"""For each endpoint of a spec, the addresses that the resolver has for it, if it was asked."""
+
+
+class PoolFaultError(FaultError):
+    """A pool cannot be compiled; ``faults`` are all that was found, each with its place."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(fault.message for fault in faults), faults[0].hint)
+        self.faults: Final = faults
+
+
+class Pool:
+    """What goes on living when the configuration of a pool changes."""
+
+    __slots__ = ("counters", "endpoints", "leaving", "name", "standing")
+
+    def __init__(self, name: str, counters: PoolCounters | None = None) -> None:
+        self.name: Final = name
+        self.counters: Final = PoolCounters() if counters is None else counters
+        self.endpoints: Mapping[str, Endpoint] = {}
+        """Those of the published plan, by canonical address."""
+        self.leaving: Final[dict[str, Endpoint]] = {}
+        """Those that were removed and may still have requests or splices."""
+        self.standing: Final = Standing()
+
+    @property
+    def suspects(self) -> int:
+        """How many endpoints have fails or a penalty."""
+        return len(self.standing.suspects)
+
+    def find(self, address: str) -> Endpoint | None:
+        """Return the endpoint with that canonical address, a leaving one too."""
+        return self.endpoints.get(address) or self.leaving.get(address)
+
+    def prune(self) -> None:
+        """Forget the leaving endpoints on which nothing lives any more."""
+        for address in [address for address, gone in self.leaving.items() if not gone.active]:
+            del self.leaving[address]
+
+    def retire(self) -> list[Endpoint]:
+        """Let all endpoints leave, because the pool itself is removed; return them."""
+        return self.adopt({}, None)
+
+    def adopt(self, endpoints: Mapping[str, Endpoint], first: Tier | None) -> list[Endpoint]:
+        """Make these the pool's endpoints, ``first`` the tier to ask; return who is removed.
+
+        Work that is not proportional to the change is kept small: it runs on the event loop.
+        """
+        standing = self.standing
+        standing.settle()
+        self.prune()
+        removed = [old for at, old in self.endpoints.items() if endpoints.get(at) is not old]
+        back = [gone for at, gone in self.leaving.items() if endpoints.get(at) is gone]
+        for endpoint in back:
+            del self.leaving[endpoint.address]
+        self.leaving.update((endpoint.address, endpoint) for endpoint in removed)
+        standing.suspects.difference_update(removed)
+        standing.suspects.update(endpoint for endpoint in back if endpoint.suspect)
+        standing.first = first
+        self.endpoints = endpoints
+        return removed
+
+    def __repr__(self) -> str:
+        return (
+            f"<Pool {self.name} endpoints={len(self.endpoints)} leaving={len(self.leaving)} "
+            f"suspects={self.suspects}>"
+        )
+
+
+class PoolPlan:
+    """A pool as one configuration has it; made by ``compile_pool``, never changes."""
+
+    __slots__ = ("_endpoints", "_tiers", "given", "key_kind", "members", "pick", "pool", "resolved",
+                 "single", "spec", "unresolved")  # fmt: skip
+
+    def __init__(
+        self, pool: Pool, spec: PoolSpec, given: Given, resolved: Resolved,
+        members: tuple[Member, ...], previous: PoolPlan | None,
+    ) -> None:  # fmt: skip
+        self.pool: Final = pool
+        self.spec: Final = spec
+        self.given: Final = given
+        self.resolved: Final = resolved
+        self.members: Final = members
+        """Every endpoint that has an address, whatever its state."""
+        self.unresolved: Final[tuple[EndpointSpec, ...]] = tuple(
+            endpoint for endpoint, found in zip(spec.endpoints, resolved, strict=True) if not found
+        )
+        """Endpoints whose names have no address."""
+        self.single: Final = len(members) == 1
+        """A pool of one: its endpoint is never taken out (nginx ``single``)."""
+        self._endpoints: Final = {member.endpoint.address: member.endpoint for member in members}
+        self._tiers: Final[list[Tier]] = assemble(
+            members,
+            spec.balance.kind,
+            pool.standing,
+            0 if self.single else spec.max_ejected_percent,
+            [] if previous is None else previous._tiers,
+        )
+        self.key_kind: Final[KeyKind] = self._tiers[0].key_kind
+        """What ``pick`` wants for a key: nothing, the client's textual IP address, or the value of
+        ``spec.balance.key``."""
+        self.pick: Final[Pick] = self._tiers[0].pick
+        """Pick a member; see ``Pick``."""
+
+    def publish(self) -> list[Endpoint]:
+        """Make this the plan in force; return the endpoints that it no longer has."""
+        if self.pool.standing.first is self._tiers[0]:
+            return []
+        return self.pool.adopt(self._endpoints, self._tiers[0])
+
+    def failed(self, member: Member, now: float) -> bool:
+        """Count a failure of ``member``.  Return whether it took the endpoint out."""
+        if self.single:
+            return False
+        flipped = health.failed(member, now)
+        endpoint = member.endpoint
+        standing = self.pool.standing
+        if endpoint.suspect and self.pool.endpoints.get(endpoint.address) is endpoint:
+            standing.settle()
+            standing.suspects.add(endpoint)
+        return flipped and endpoint in self._ejected(now)
+
+    def succeeded(self, member: Member, now: float) -> bool:
+        """Count a success of ``member``.  Return whether it ended an ejection."""
+        endpoint = member.endpoint
+        if not endpoint.fails:
+            return False
+        flipped = health.succeeded(member)
+        if not endpoint.suspect:
+            self.pool.standing.suspects.discard(endpoint)
+        return flipped
+
+    def state_of(self, member: Member, now: float) -> tuple[str, str]:
+        """Return the member's state (``active drain down ejected full``) and why, for people."""
+        return _state_of(member, now, self._ejected(now))
+
+    def states(self, now: float) -> Iterator[tuple[Member, str, str]]:
+        """Give every member with its state and why; cheaper than asking one by one."""
+        ejected = self._ejected(now)
+        for member in self.members:
+            yield member, *_state_of(member, now, ejected)
+
+    def _ejected(self, now: float) -> set[Endpoint]:
+        return {endpoint for tier in self._tiers for endpoint in tier.ejected(now)}
+
+    def __repr__(self) -> str:
+        return f"<PoolPlan {self.members!r} of {self.pool!r}>"
+
+
+def compile_pool(
+    spec: PoolSpec,
+    addresses: Mapping[str, tuple[str, ...]],
+    previous: PoolPlan | None,
+    pool: Pool | None,
+) -> PoolPlan:
+    """Compile a pool; return ``previous`` itself if that is the same.
+
+    ``addresses`` has the socket addresses of each endpoint address that is a name, as written;
+    none means that it is unresolved.  An address that needs no resolving may be absent.  Nothing
+    long-lived is changed before ``publish``.  Raise ``PoolFaultError`` with all faults.
+    """
+    given = tuple(addresses.get(endpoint.address) for endpoint in spec.endpoints)
+    candidate = previous
+    if previous is not None and (previous.spec != spec or pool not in (None, previous.pool)):
+        candidate = None
+    if candidate is not None and candidate.given == given:
+        return candidate
+    if pool is None:
+        pool = Pool(spec.name)
+    resolved = _resolve(spec, given, pool)
+    if candidate is not None and candidate.resolved == resolved:
+        return candidate
+    members = tuple(
+        Member(
+            pool.find(text) or Endpoint(parse_address(text)),
+            endpoint.name if len(found) == 1 else f"{endpoint.name}@{text}",
+            endpoint,
+        )
+        for endpoint, found in zip(spec.endpoints, resolved, strict=True)
+        for text in found
+    )
+    try:
+        return PoolPlan(pool, spec, given, resolved, members, previous)
+    except FaultError as fault:
+        path = f"{_pointer('pools', spec.name)}/endpoints"
+        raise PoolFaultError((Fault(path, fault.message, fault.hint),)) from None
+
+
+def _resolve(spec: PoolSpec, given: Given, pool: Pool) -> Resolved:
+    faults: list[Fault] = []
+    owners: dict[str, str] = {}
+    resolved: list[tuple[str, ...]] = []
+    for endpoint, texts in zip(spec.endpoints, given, strict=True):
+        found: tuple[str, ...] = ()
+        try:
+            found = _canonical(endpoint.address, texts or (), pool)
+            for text in found:
+                if owners.setdefault(text, endpoint.name) != endpoint.name:
+                    message = f"endpoint {owners[text]!r} has the same address {text}"
+                    raise FaultError(message, "remove one of them; weights express shares")
+        except FaultError as fault:
+            path = _pointer("pools", spec.name, "endpoints", endpoint.name, "address")
+            faults.append(Fault(path, fault.message, fault.hint))
+        resolved.append(found)
+    if faults:
+        raise PoolFaultError(tuple(faults))
+    return tuple(resolved)
+
+
+def _canonical(written: str, given: tuple[str, ...], pool: Pool) -> tuple[str, ...]:
+    """Return canonical addresses in order; none for a name that has not been resolved."""
+    if pool.find(written) is not None:
+        return (written,)
+    address = parse_address(written)
+    if address.is_literal:
+        return (address.text,)
+    return tuple(sorted({parse_address(text).text for text in given}))
+
+
+def _state_of(member: Member, now: float, ejected: set[Endpoint]) -> tuple[str, str]:
+    endpoint = member.endpoint
+    fails = f"{endpoint.fails} of {member.max_fails} failures"
+    if member.state == "drain":
+        return "drain", "takes no new work, keeps what it has"
+    if member.state == "down":
+        return "down", "taken out of service"
+    if endpoint in ejected:
+        left = endpoint.checked + member.fail_timeout_s - now
+        return "ejected", f"{fails}, out for {left:.1f} s more"
+    if endpoint.active >= member.capacity:
+        return "full", f"{endpoint.active} of {member.capacity} connections"
+    if health.ejected(member, now):
+        return "active", f"{fails}, ignored because too many endpoints would be out"
+    if endpoint.fails and member.max_fails:
+        return "active", fails
+    return "active", "serves when no other can" if member.backup else "serves"
+
+
+def _pointer(*names: str) -> str:
+    """Return a JSON pointer (RFC 6901)."""
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)

@@ -1,0 +1,154 @@
+"""aiohttp's C response parser, used for heads alone; the mirror of the client side's.
+
+aiohttp is lax about responses.  What is ambiguous about a response's end, or is not HTTP/1.x, is
+refused here, so that not a byte of it reaches a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final
+
+from aiohttp import HttpVersion10, HttpVersion11
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
+from multidict import CIMultiDictProxy
+
+from proxy.field_names import CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, TRANSFER_ENCODING, kind_of
+from proxy.message import Fields
+
+MAX_HEAD_BYTES: Final = 1024 * 1024
+"""Upper bound of any pool's ``header_bytes``."""
+
+UNTIL_EOF: Final = -1
+CHUNKED: Final = -2
+
+_KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?i)(?:^|[\s,;])timeout\s*=\s*(\d{1,6})")
+
+
+class MalformedResponseError(Exception):
+    """A response head that is not forwarded."""
+
+
+class ResponseHead:
+    """A response head and what it says about the body and the connection."""
+
+    __slots__ = ("body", "connection", "fields", "headers", "keep_alive_s", "persistent", "reason",
+                 "status", "upgraded")  # fmt: skip
+
+    def __init__(
+        self, status: int, reason: str, fields: Fields, headers: CIMultiDictProxy[str]
+    ) -> None:
+        self.status: Final = status
+        self.reason: Final = reason
+        self.fields = fields
+        self.headers: Final = headers
+        self.body = 0
+        """Octets to come, or ``UNTIL_EOF`` or ``CHUNKED``."""
+        self.persistent = True
+        """The connection may serve another request once the body is complete."""
+        self.keep_alive_s: float | None = None
+        """The ``timeout`` of a ``Keep-Alive`` field, in seconds."""
+        self.connection = b""
+        """The ``Connection`` field's value, or empty."""
+        self.upgraded = False
+        """A 101 that names a protocol and ``Connection: upgrade``."""
+
+
+class ResponseHeadParser:
+    """Parses complete response heads, one per call."""
+
+    __slots__ = ("_feed", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._renew()
+
+    def _renew(self) -> None:
+        parser = HttpResponseParser(
+            None,  # no body, no flow control to ask for
+            self._loop,
+            2**16,
+            max_line_size=MAX_HEAD_BYTES,
+            max_field_size=MAX_HEAD_BYTES,
+            max_headers=MAX_HEAD_BYTES // 4,
+            auto_decompress=False,
+            response_with_body=False,
+            read_until_eof=True,
+        )
+        self._feed = parser.feed_data
+
+    def parse(self, head: bytes, *, to_head: bool) -> ResponseHead:
+        """Parse one head, its blank line included; ``to_head``: it answers a HEAD request.
+
+        Raise ``MalformedResponseError``.
+        """
+        try:
+            messages, upgraded, _ = self._feed(head)
+        except HttpProcessingError as error:
+            self._renew()
+            raise MalformedResponseError(type(error).__name__) from error
+        if len(messages) != 1:
+            self._renew()
+            raise MalformedResponseError("not one head")
+        message: RawResponseMessage = messages[0][0]
+        if upgraded or message.upgrade or message.should_close:
+            self._renew()
+        return _examine(message, to_head=to_head)
+
+
+def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
+    version = message.version
+    if version is not HttpVersion11 and version is not HttpVersion10:
+        raise MalformedResponseError("version")
+    status = message.code
+    if not 100 <= status <= 999:
+        raise MalformedResponseError("status")
+    fields: Fields = message.raw_headers
+    head = ResponseHead(status, message.reason, fields, message.headers)
+    length: int | None = None
+    coding: bytes | None = None
+    for field, value in fields:
+        kind = kind_of[field]
+        if not kind:
+            continue
+        if kind == CONTENT_LENGTH:
+            if length is not None or not value.isdigit():
+                raise MalformedResponseError("length")
+            length = int(value)
+        elif kind == TRANSFER_ENCODING:
+            coding = value if coding is None else b"repeated"
+        elif kind == CONNECTION:
+            head.connection = head.connection + b", " + value if head.connection else value
+        elif kind == KEEP_ALIVE:
+            found = _KEEP_ALIVE_TIMEOUT.search(value)
+            if found is not None:
+                head.keep_alive_s = float(found[1])
+    if coding is not None and (
+        version is HttpVersion10 or coding.lower() != b"chunked" or length is not None
+    ):
+        raise MalformedResponseError("transfer coding")
+    if status == 204 and length is not None:  # RFC 9110, 8.6: there is none
+        head.fields = tuple(f for f in fields if kind_of[f[0]] != CONTENT_LENGTH)
+    if message.upgrade and status == 101:
+        head.upgraded = "Upgrade" in message.headers
+    _settle(head, length, chunked=coding is not None, to_head=to_head)
+    tokens = head.connection.lower() if head.connection else b""
+    if b"close" in tokens or (version is HttpVersion10 and b"keep-alive" not in tokens):
+        head.persistent = False
+    return head
+
+
+def _settle(head: ResponseHead, length: int | None, *, chunked: bool, to_head: bool) -> None:
+    """Decide where the body ends (RFC 9112, 6.3)."""
+    status = head.status
+    if to_head or status < 200 or status in (204, 304):
+        head.body = 0
+    elif chunked:
+        head.body = CHUNKED
+    elif length is not None:
+        head.body = length
+    else:
+        head.body = UNTIL_EOF
+        head.persistent = False

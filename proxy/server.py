@@ -34,6 +34,11 @@ from proxy.upstream.pool import Pool
 SWEEP_S: Final = 0.2
 """Seconds between two looks at all deadlines; a timeout may be late by as much."""
 
+CLOSE_S: Final = 5.0
+"""How long ``Server.close`` waits for aborted transports to report their end, in seconds."""
+
+CLOSE_POLL_S: Final = 0.002
+
 ACCESS_LOG_FLUSH_S: Final = 0.05
 """How long an access-log line may wait to be written with others, in seconds."""
 
@@ -322,8 +327,9 @@ class Server:
             self._refreshing.cancel()
         for listener in self._listeners.values():
             listener.stop()
-        while self._cut():
-            await asyncio.sleep(0)
+        give_up_at = monotonic() + CLOSE_S
+        while self._cut() and monotonic() < give_up_at:
+            await asyncio.sleep(CLOSE_POLL_S)
         if self._runtime.access_log is not None:
             self._runtime.access_log.flush()
 

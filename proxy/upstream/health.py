@@ -2,8 +2,9 @@
 
 The thresholds are nginx's (``max_fails``, ``fail_timeout``; ``free_round_robin_peer``).  ``fails``
 counts failures; at ``max_fails`` the endpoint is out until ``fail_timeout`` has passed since the
-last one.  The first pick after a ``fail_timeout`` is a check: if nothing fails after it, its
-success clears ``fails``.  Every failure also lowers the effective weight by weight / max_fails.
+last one.  The first pick after a ``fail_timeout`` is a check, during which nobody else is let in;
+its success clears ``fails``, its failure prolongs the ejection.  Every failure also lowers the
+effective weight by weight / max_fails.
 
 The functions report flips, so that callers say only what changed.
 """
@@ -34,7 +35,7 @@ def failed(member: Member, now: float) -> bool:
 
 
 def picked(member: Member, now: float) -> None:
-    """Note a pick: the first one after a ``fail_timeout`` is a check."""
+    """Note a pick; the first one after a ``fail_timeout`` begins a check."""
     endpoint = member.endpoint
     if endpoint.fails and now - endpoint.checked > member.fail_timeout_s:
         endpoint.checked = now

@@ -1,0 +1,135 @@
+"""The admin API as an aiohttp application: the table of operations, and what surrounds each.
+
+    count and log -> guard -> route -> role -> query -> Accept -> handler
+
+Whatever is refused on that way ends as ``application/problem+json``, aiohttp's own refusals too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from admin.api.auth import Guard, Principal, require
+from admin.api.media import BODY_BYTES, choose
+from admin.api.operations import Call, Operation
+from admin.api.problems import Problem, unknown
+from admin.api.table import OPERATIONS
+from admin.controller import Controller, DataPlane, RefusedError
+from proxy.errors import Fault
+from proxy.telemetry.logging import get_logger
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_PRINCIPAL: Final = web.RequestKey("principal", Principal)
+
+_log = get_logger("admin.api")
+
+
+def application(
+    controller: Controller, server: DataPlane, guard: Guard, counts: Counter[int]
+) -> web.Application:
+    """Make the application; ``counts`` gets the answers by status."""
+    app = web.Application(
+        client_max_size=BODY_BYTES, middlewares=[_outermost(counts), _guarded(guard)]
+    )
+    for operation in OPERATIONS:
+        handler = _bound(operation, controller, server)
+        if operation.method == "GET":
+            app.router.add_get(operation.path, handler)
+        else:
+            app.router.add_route(operation.method, operation.path, handler)
+    return app
+
+
+def _bound(operation: Operation, controller: Controller, server: DataPlane) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        principal = request[_PRINCIPAL]
+        require(principal, operation.role)
+        query = _query(request, operation)
+        media = choose(",".join(request.headers.getall("Accept", [])), operation.offers)
+        return await operation.handler(
+            Call(request, operation, controller, server, principal, media, query)
+        )
+
+    return handle
+
+
+def _query(request: web.Request, operation: Operation) -> dict[str, Any]:
+    known = {one.name: one for one in operation.parameters if one.where == "query"}
+    query: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for name, text in request.query.items():
+        if name not in known:
+            faults.append(unknown(name, "parameter", name, known))
+        elif name in query:
+            faults.append(Fault(name, "given more than once"))
+        else:
+            try:
+                query[name] = known[name].read(text)
+            except ValueError as error:
+                faults.append(Fault(name, f"{text!r} is not {error}"))
+    if faults:
+        raise Problem(400, "The query has faults.", faults)
+    return query
+
+
+def _guarded(guard: Guard) -> Any:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[_PRINCIPAL] = guard.admit(request)
+        return await handler(request)
+
+    return middleware
+
+
+def _outermost(counts: Counter[int]) -> Any:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.monotonic()
+        response = await _answered(request, handler)
+        counts[response.status] += 1
+        say = _log.debug if request.method in ("GET", "HEAD") else _log.info
+        say(
+            "admin_request",
+            method=request.method,
+            path=request.path,
+            status=response.status,
+            author=request[_PRINCIPAL].name if _PRINCIPAL in request else None,
+            duration_ms=round((time.monotonic() - started) * 1000, 3),
+        )
+        return response
+
+    return middleware
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except RefusedError as error:
+        detail = f"The document has {len(error.faults)} fault{'s' * (len(error.faults) > 1)}."
+        return Problem(422, f"{detail} Nothing was changed.", error.faults).response()
+    except web.HTTPException as error:
+        return _translated(request, error).response()
+    except Exception:  # noqa: BLE001 (a bug is answered too)
+        _log.exception("admin_request_failed", method=request.method, path=request.path)
+        return Problem(500, "A bug of ours; the log says more. Nothing was changed.").response()
+
+
+def _translated(request: web.Request, error: web.HTTPException) -> Problem:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Problem(405, f"{request.method} is not for this path.", (), {"Allow": allowed})
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return Problem(413, f"The body is over {BODY_BYTES:,} bytes.")
+    if error.status == 404:
+        known = sorted({operation.path for operation in OPERATIONS})
+        fault = unknown("", "path", request.path, known)
+        return Problem(404, "There is nothing at this path; /docs lists what there is.", [fault])
+    return Problem(error.status, error.reason)

@@ -1,0 +1,124 @@
+"""Bodies in and out: JSON and YAML, which one the client sends and which one it wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from admin.api.problems import Problem
+from admin.controller import INLINE_BYTES, offload
+from admin.documents import DocumentError, dump_yaml, load
+from proxy.errors import Fault
+
+JSON: Final = "application/json"
+YAML: Final = "application/yaml"
+MERGE_PATCH: Final = "application/merge-patch+json"
+HTML: Final = "text/html"
+
+BODY_BYTES: Final = 8 * 1024 * 1024
+"""A request body, at most: some 60,000 endpoints."""
+
+BODY_TIMEOUT_S: Final = 30.0
+"""For a whole request body, in seconds."""
+
+YAML_COST: Final = 50
+"""YAML takes that many times as long to read and write as JSON of the same length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request body, read."""
+
+    value: object
+    octets: int
+
+
+def choose(accept: str, offered: tuple[str, ...]) -> str:
+    """Choose the media type to answer with (RFC 9110, 12.5.1); a 406 ``Problem`` if none will do.
+
+    The server's order decides between what the client likes equally.
+    """
+    ranges = [_range(part) for part in accept.split(",") if part.strip()] or [("*/*", 1.0)]
+    best = max(offered, key=lambda media: _quality(media, ranges))
+    if _quality(best, ranges) <= 0:
+        raise Problem(406, f"Offered here: {', '.join(offered)}; the Accept field allows none.")
+    return best
+
+
+def _range(part: str) -> tuple[str, float]:
+    media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return media, float(value)
+            except ValueError:
+                raise Problem(400, f"Not a quality in the Accept field: {value}") from None
+    return media, 1.0
+
+
+def _quality(media: str, ranges: list[tuple[str, float]]) -> float:
+    """Take the quality of the most specific range that covers a media type."""
+    for pattern in (media, media.partition("/")[0] + "/*", "*/*"):
+        for candidate, quality in ranges:
+            if candidate == pattern:
+                return quality
+    return 0.0
+
+
+async def read_body(request: web.Request, accepted: tuple[str, ...]) -> Body:
+    """Read and parse the request body: 400, 408, 413 or 415 as a ``Problem``."""
+    media = _media_type(request, accepted)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            data = await request.read()
+    except TimeoutError:
+        raise Problem(408, f"The body did not arrive within {BODY_TIMEOUT_S:.0f} s.") from None
+    except web.RequestPayloadError:
+        raise Problem(400, "The body broke off, or is not encoded as its fields say.") from None
+    yaml = media == YAML
+    try:
+        value = await offload(len(data) * (YAML_COST if yaml else 1), load, data, yaml=yaml)
+    except DocumentError as error:
+        language = "YAML" if yaml else "JSON"
+        raise Problem(400, f"The body is not valid {language}.", error.faults) from error
+    return Body(value, len(data))
+
+
+def _media_type(request: web.Request, accepted: tuple[str, ...]) -> str:
+    """Return the body's type; a body that says nothing is taken for the first accepted one."""
+    if "Content-Type" not in request.headers:
+        return accepted[0]
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type in accepted and charset in ("utf-8", "utf8", "us-ascii"):
+        return request.content_type
+    field = "Accept-Patch" if request.method == "PATCH" else "Accept"
+    raise Problem(
+        415,
+        f"A body of type {request.headers['Content-Type']} is not understood here.",
+        [Fault("Content-Type", "unsupported media type", f"send {' or '.join(accepted)}")],
+        {field: ", ".join(accepted)},
+    )
+
+
+async def answer(
+    value: object, media: str, *, size: int = 0, status: int = 200, tag: str | None = None
+) -> web.Response:
+    """Make an answer of JSON or YAML; ``size`` is about how many octets it will have."""
+    if media == YAML:
+        data = (await offload(size * YAML_COST, dump_yaml, value)).encode()
+    else:
+        data = await offload(size, _json, value, readable=size <= INLINE_BYTES)
+    headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
+    if tag is not None:
+        headers["ETag"] = tag
+    return web.Response(status=status, body=data, content_type=media, headers=headers)
+
+
+def _json(value: object, *, readable: bool) -> bytes:
+    # Indented, json.dumps leaves its C encoder and takes ten times as long.
+    return json.dumps(value, ensure_ascii=False, indent=2 if readable else None).encode() + b"\n"

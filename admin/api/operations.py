@@ -1,0 +1,122 @@
+"""What the admin API offers, as a table.
+
+Each operation stands here once, with its path, parameters, bodies and answers.  ``application``
+serves exactly this table and ``openapi`` describes exactly this table, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from admin.api.auth import Principal, Role
+from admin.api.media import JSON
+from admin.controller import Controller, DataPlane
+from admin.edits import Place
+
+Where = Literal["path", "query", "header"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of the path, a query parameter or a field that an operation reads."""
+
+    name: str
+    where: Where
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+    def read(self, text: str) -> str | bool:
+        """Turn a query parameter's text into its value; ``ValueError`` says what is allowed."""
+        if self.schema["type"] == "boolean":
+            if text not in ("true", "false"):
+                raise ValueError("true or false")
+            return text == "true"
+        allowed = self.schema.get("enum")
+        if allowed is not None and text not in allowed:
+            raise ValueError(" or ".join(allowed))
+        if len(text) > self.schema.get("maxLength", len(text)):
+            raise ValueError(f"at most {self.schema['maxLength']} characters")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class BodyOf:
+    """A body: its type, and the media types it may have."""
+
+    model: type[BaseModel] | None
+    """``None``: described by its media type alone."""
+    media: tuple[str, ...]
+    map_of: bool = False
+    """A JSON object whose values are of the model, by name."""
+    partial: bool = False
+    """A merge patch: what is absent stays, ``null`` removes."""
+    example: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is no problem."""
+
+    status: int
+    description: str
+    body: BodyOf | None = None
+    etag: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method on one path."""
+
+    method: Literal["GET", "PUT", "PATCH", "DELETE"]
+    path: str
+    name: str
+    """Unique; OpenAPI's ``operationId``."""
+    tag: str
+    summary: str
+    handler: Callable[[Call], Awaitable[web.StreamResponse]]
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    body: BodyOf | None = None
+    replies: tuple[Reply, ...]
+    problems: tuple[int, ...] = ()
+    """Statuses it may refuse with, beside those that every operation may."""
+    place: Place = ()
+    """The place in the document; ``{name}`` stands for that part of the path."""
+
+    @property
+    def role(self) -> Role:
+        """What a token needs to be allowed."""
+        return Role.READ if self.method == "GET" else Role.WRITE
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The media types it can answer with."""
+        return next((reply.body.media for reply in self.replies if reply.body), (JSON,))
+
+
+@dataclass(slots=True)
+class Call:
+    """One request for an operation that has been let in."""
+
+    request: web.Request
+    operation: Operation
+    controller: Controller
+    server: DataPlane
+    principal: Principal
+    media: str
+    """The media type to answer with."""
+    query: dict[str, Any]
+    """Query parameters by name, checked."""
+
+    @property
+    def place(self) -> Place:
+        """The place in the document that the request is about."""
+        names = self.request.match_info
+        return tuple(
+            names[key[1:-1]] if key.startswith("{") else key for key in self.operation.place
+        )

@@ -1,0 +1,85 @@
+"""Every refusal of the admin API as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from admin.documents.faults import nearest
+from proxy.errors import Fault
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+COMPARED: Final = 1000
+"""Among more names than this the nearest is not searched for: it would hold up the event loop."""
+
+
+class FaultDetails(BaseModel):
+    """One fault, with its place."""
+
+    path: str = Field(
+        description="JSON pointer (RFC 6901) into the document, or the name of a parameter."
+    )
+    message: str = Field(description="What is wrong.")
+    hint: str | None = Field(None, description="What would be right, if that is known.")
+
+
+class ProblemDetails(BaseModel):
+    """Why a request was refused (RFC 9457).  Nothing was changed."""
+
+    type: str = Field(description="`about:blank`: the status says what kind of problem it is.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="This very problem in words.")
+    errors: list[FaultDetails] = Field(description="Every fault found; may be empty.")
+
+
+class Problem(Exception):  # noqa: N818 (RFC 9457 calls it a problem)
+    """Ends a request with a status that refuses it."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: Iterable[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status: Final = status
+        self.detail: Final = detail
+        self.errors: Final = tuple(errors)
+        self.headers: Final = dict(headers or {})
+
+    def response(self) -> web.Response:
+        """Make the answer."""
+        body = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": [_fault(fault) for fault in self.errors],
+        }
+        return web.Response(
+            status=self.status,
+            body=json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
+            content_type=MEDIA_TYPE,
+            headers=self.headers,
+        )
+
+
+def _fault(fault: Fault) -> dict[str, str]:
+    shown = {"path": fault.path, "message": fault.message}
+    if fault.hint is not None:
+        shown["hint"] = fault.hint
+    return shown
+
+
+def unknown(path: str, noun: str, name: str, known: Collection[str]) -> Fault:
+    """Make the fault of a name that nothing has, with the nearest that something has."""
+    hint = nearest(name, known, f"{noun}s") if len(known) <= COMPARED else None
+    return Fault(path, f"there is no {noun} `{name}`", hint)

@@ -1,0 +1,245 @@
+"""The operations of this release, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+from admin.api import pages, resources, status
+from admin.api.media import HTML, JSON, MERGE_PATCH, YAML
+from admin.api.operations import BodyOf, Operation, Parameter, Reply
+from admin.documents import Document, Endpoint, HeaderMap, Listener, Pool, Route
+
+BOTH: Final = (JSON, YAML)
+
+
+class Applied(BaseModel):
+    """What a write did."""
+
+    revision: int = Field(description="The revision that serves now.")
+    changed: list[str] = Field(
+        description="JSON pointers to the objects that differ; empty if the write changed nothing."
+    )
+    warnings: list[str] = Field(description="What is allowed, but probably not meant.")
+
+
+VIEW: Final = Parameter(
+    "view",
+    "query",
+    "`written`: as it was written. `effective`: with every default filled in.",
+    {"type": "string", "enum": ["written", "effective"], "default": "written"},
+)
+SEEN: Final = Parameter(
+    "If-None-Match", "header", "An ETag seen before: 304 if nothing else would be answered now."
+)
+WRITING: Final = (
+    Parameter(
+        "dry_run",
+        "query",
+        "Validate, compile and bind, answer what would change, and publish nothing.",
+        {"type": "boolean", "default": False},
+    ),
+    Parameter(
+        "note",
+        "query",
+        "Why; kept with the revision, and logged.",
+        {"type": "string", "maxLength": 500},
+    ),
+    Parameter("If-Match", "header", "An ETag: write only if the resource still has it, else 412."),
+    Parameter("If-None-Match", "header", "`*`: only create, never replace, else 412."),
+)
+
+APPLIED: Final = BodyOf(Applied, BOTH)
+WRITTEN: Final = Reply(200, "What was changed. It serves.", APPLIED, etag=True)
+CREATED: Final = Reply(201, "Created. It serves.", APPLIED, etag=True)
+REMOVED: Final = Reply(200, "Removed.", APPLIED)
+NOT_MODIFIED: Final = Reply(304, "Nothing new since the ETag in `If-None-Match`.")
+BODY_PROBLEMS: Final = (408, 413, 415, 422)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """A value of the document that has a path of its own."""
+
+    place: tuple[str, ...]
+    name: str
+    noun: str
+    model: type[BaseModel]
+    example: Mapping[str, Any]
+    names: tuple[str, ...] = ()
+    """An example for each part of the path that varies."""
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What all operations on it share."""
+        return {
+            "path": "/v1/" + ("/".join(self.place) or "config"),
+            "place": self.place,
+            "tag": self.place[0] if self.place else "config",
+        }
+
+    @property
+    def parts(self) -> tuple[Parameter, ...]:
+        """The parts of the path that vary."""
+        varying = [(self.place[at - 1], key) for at, key in enumerate(self.place) if key[0] == "{"]
+        return tuple(
+            Parameter(
+                key[1:-1],
+                "path",
+                f"Name of the {resources.NOUNS[kind]}, percent-encoded.",
+                {"type": "string", "examples": [name]},
+            )
+            for (kind, key), name in zip(varying, self.names, strict=True)
+        )
+
+    @property
+    def may_be_missing(self) -> tuple[int, ...]:
+        """The status for when it does not exist."""
+        return (404,) if self.parts else ()
+
+    def get(self) -> Operation:
+        reply = Reply(200, f"The {self.noun}.", BodyOf(self.model, BOTH), etag=True)
+        return Operation(
+            **self.common,
+            method="GET",
+            name=f"get_{self.name}",
+            summary=f"Read the {self.noun}",
+            handler=resources.get,
+            parameters=(*self.parts, VIEW, SEEN),
+            replies=(reply, NOT_MODIFIED),
+            problems=self.may_be_missing,
+        )
+
+    def put(self) -> Operation:
+        parent_may_be_missing = (404,) if len(self.parts) > 1 else ()
+        return Operation(
+            **self.common,
+            method="PUT",
+            name=f"put_{self.name}",
+            summary=f"{'Create or replace' if self.place else 'Replace'} the {self.noun}",
+            handler=resources.put,
+            parameters=(*self.parts, *WRITING),
+            body=BodyOf(self.model, BOTH, example=self.example),
+            replies=(WRITTEN, CREATED) if self.place else (WRITTEN,),
+            problems=(*parent_may_be_missing, 412, *BODY_PROBLEMS),
+        )
+
+    def patch(self) -> Operation:
+        return Operation(
+            **self.common,
+            method="PATCH",
+            name=f"patch_{self.name}",
+            summary=f"Change the {self.noun} in part",
+            description="A merge patch (RFC 7396): what is absent stays, `null` removes.",
+            handler=resources.patch,
+            parameters=(*self.parts, *WRITING),
+            body=BodyOf(self.model, (MERGE_PATCH, JSON), partial=True, example=self.example),
+            replies=(WRITTEN,),
+            problems=(*self.may_be_missing, 412, *BODY_PROBLEMS),
+        )
+
+    def delete(self) -> Operation:
+        return Operation(
+            **self.common,
+            method="DELETE",
+            name=f"delete_{self.name}",
+            summary=f"Remove the {self.noun}",
+            description="409 while something else in the document refers to it.",
+            handler=resources.delete,
+            parameters=(*self.parts, *WRITING),
+            replies=(REMOVED,),
+            problems=(404, 409, 412),
+        )
+
+
+def _list(of: _Resource) -> Operation:
+    parent = _Resource(of.place[:-1], of.name, of.noun, of.model, {}, of.names[:-1])
+    shown = BodyOf(of.model, BOTH, map_of=True)
+    return Operation(
+        **parent.common,
+        method="GET",
+        name=f"list_{of.name}s",
+        summary=f"Read all {of.noun}s",
+        handler=resources.get,
+        parameters=(*parent.parts, VIEW, SEEN),
+        replies=(Reply(200, f"The {of.noun}s by name.", shown, etag=True), NOT_MODIFIED),
+        problems=parent.may_be_missing,
+    )
+
+
+CONFIG: Final = _Resource(
+    (),
+    "config",
+    "document",
+    Document,
+    {
+        "version": 1,
+        "listeners": {"public": {"bind": "0.0.0.0:8080"}},
+        "pools": {"backend": {"endpoints": {"127.0.0.1:8000": {}}}},
+        "routes": {"all": {"path": {"prefix": "/"}, "pool": "backend"}},
+    },
+)
+OBJECTS: Final = (
+    _Resource(
+        ("listeners", "{name}"), "listener", "listener", Listener,
+        {"bind": "0.0.0.0:8080"}, ("public",),
+    ),
+    _Resource(
+        ("pools", "{name}"), "pool", "pool", Pool,
+        {"endpoints": {"127.0.0.1:8000": {}, "127.0.0.1:8001": {"weight": 2}}}, ("backend",),
+    ),
+    _Resource(
+        ("pools", "{name}", "endpoints", "{endpoint}"), "endpoint", "endpoint", Endpoint,
+        {"weight": 2}, ("backend", "127.0.0.1:8001"),
+    ),
+    _Resource(
+        ("header_maps", "{name}"), "header_map", "header map", HeaderMap,
+        {"source": "$http_upgrade", "default": "upgrade", "exact": {"": "close"}},
+        ("connection_upgrade",),
+    ),
+    _Resource(
+        ("routes", "{name}"), "route", "route", Route,
+        {"path": {"prefix": "/chat/"}, "pool": "backend"}, ("chat",),
+    ),
+)  # fmt: skip
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    CONFIG.get(),
+    CONFIG.put(),
+    CONFIG.patch(),
+    *(
+        operation
+        for one in OBJECTS
+        for operation in (_list(one), one.get(), one.put(), one.patch(), one.delete())
+    ),
+    Operation(
+        method="GET",
+        path="/v1/status",
+        name="get_status",
+        tag="status",
+        summary="See what is live",
+        handler=status.get,
+        replies=(Reply(200, "Counters count from the start.", BodyOf(status.Status, (JSON,))),),
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        name="get_openapi",
+        tag="documentation",
+        summary="Read this description (OpenAPI 3.1)",
+        handler=pages.openapi,
+        replies=(Reply(200, "The OpenAPI document.", BodyOf(None, (JSON,))),),
+    ),
+    Operation(
+        method="GET",
+        path="/docs",
+        name="get_docs",
+        tag="documentation",
+        summary="Read this description as a page",
+        handler=pages.docs,
+        replies=(Reply(200, "A page that loads nothing.", BodyOf(None, (HTML,))),),
+    ),
+)

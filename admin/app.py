@@ -1,0 +1,149 @@
+"""The composition root: settings, server, controller, API, telemetry and signals, wired together.
+
+Order of the start: telemetry, so that a probe gets an answer; the document; the admin API; the
+ready file.  The end is the reverse, after the drain: whoever waits at ``/drained`` is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from admin.api.application import application
+from admin.api.auth import Guard, Role, Token, TokenFile, Tokens, digest_of
+from admin.cli import FAULTY, report
+from admin.config_file import read_document
+from admin.controller import Controller, RefusedError
+from admin.lifecycle import Lifecycle
+from admin.listening import ListenError, listening
+from admin.revisions import Origin
+from admin.runtime import ReadyFile, RuntimeFolderError, keep_token, make_token
+from admin.settings import RunSettings
+from admin.telemetry import application as telemetry_application
+from proxy.server import Server
+from proxy.telemetry.access_log import AccessLog
+from proxy.telemetry.logging import configure, get_logger
+
+FAILED: Final = 1
+"""Exit status if the process could not start."""
+
+SWITCH_INTERVAL_S: Final = 0.0005
+"""A large document is worked on in a thread; with the interpreter's 5 ms the event loop would wait
+as long for its turn each time, and every request with it."""
+
+Announce = Callable[[str, str, dict[str, str]], None]
+"""Called when all serves, with the addresses: admin, telemetry, listeners by name."""
+
+_log = get_logger("admin.app")
+
+
+class TokenFileError(Exception):
+    """The file of ``--admin-token-file`` cannot be used."""
+
+
+def run(settings: RunSettings) -> int:
+    """Run until told to stop; return the exit status."""
+    return start(settings, lambda: serve(settings))
+
+
+def start(settings: RunSettings, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run a main coroutine on uvloop, or say in plain words why it could not start."""
+    configure(settings.log_level, settings.log_format)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        return uvloop.run(main())
+    except RefusedError as error:
+        print("hotsplice: the document has faults; nothing was started", file=sys.stderr)
+        report(error.faults, sys.stderr)
+        return FAULTY
+    except TokenFileError as error:
+        print(f"hotsplice: --admin-token-file: {error}", file=sys.stderr)
+        return FAULTY
+    except (ListenError, RuntimeFolderError, OSError) as error:
+        print(f"hotsplice: {error}", file=sys.stderr)
+        return FAILED
+
+
+async def serve(
+    settings: RunSettings, document: object = None, announce: Announce | None = None
+) -> int:
+    """Serve the file of ``--config``, or else ``document``, until told to stop."""
+    access_log = None if settings.access_log == "off" else AccessLog(settings.access_log)
+    server = Server(access_log=access_log)
+    controller = Controller(server)
+    lifecycle = Lifecycle(server, controller, settings)
+    admin_requests: Counter[int] = Counter()
+    started = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(server.close)
+        stack.enter_context(lifecycle.signals())
+        ready_file = ReadyFile(settings.ready_file)
+        stack.callback(ready_file.remove)
+        telemetry = await stack.enter_async_context(
+            listening(
+                telemetry_application(server, controller, admin_requests, started.is_set),
+                settings.telemetry,
+            )
+        )
+        await _first(controller, settings, document)
+        tokens, made = _tokens(settings)
+        guard = Guard(settings.admin, tokens)
+        admin = await stack.enter_async_context(
+            listening(application(controller, server, guard, admin_requests), settings.admin)
+        )
+        token_file = None if made is None else keep_token(made, admin, os.environ)
+        if token_file is not None:
+            stack.callback(partial(token_file.unlink, missing_ok=True))
+        controller.published = lambda: ready_file.write(
+            admin, telemetry, server.addresses, token_file
+        )
+        controller.published()
+        started.set()
+        if announce is not None:
+            announce(admin, telemetry, server.addresses)
+        _settle(admin, telemetry, server.addresses, token_file)
+        return await lifecycle.wait()
+
+
+async def _first(controller: Controller, settings: RunSettings, document: object) -> None:
+    path = settings.config
+    if path is not None:
+        await controller.read(lambda: read_document(path), Origin("file", "hotsplice"))
+    elif document is not None:
+        await controller.read(lambda: document, Origin("demo", "hotsplice"))
+
+
+def _tokens(settings: RunSettings) -> tuple[Tokens | None, str | None]:
+    """Return the tokens that are accepted, and the one that was made because none was given."""
+    if settings.admin_auth == "off" or settings.admin.kind == "unix":
+        return None, None
+    if settings.admin_token_file is None:
+        made = make_token()
+        return Tokens((Token("local", Role.WRITE, digest_of(made)),)), made
+    try:
+        return TokenFile(settings.admin_token_file), None
+    except (OSError, ValueError) as error:
+        raise TokenFileError(f"{settings.admin_token_file}: {error}") from error
+
+
+def _settle(admin: str, telemetry: str, listeners: dict[str, str], token_file: Path | None) -> None:
+    """Say where everything is, and take what stays for ever out of the collector's way."""
+    gc.collect()
+    gc.freeze()
+    _log.info(
+        "serving",
+        admin=admin,
+        telemetry=telemetry,
+        listeners=listeners,
+        admin_token_file=None if token_file is None else str(token_file),
+    )

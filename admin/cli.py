@@ -1,0 +1,56 @@
+"""The commands, each imported when it is called: ``check`` need not load a web server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from admin.settings import CheckSettings, parse
+from proxy.errors import Fault
+
+FAULTY = 2
+"""Exit status for a document or a setting with faults."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    settings = parse(sys.argv[1:] if argv is None else argv, os.environ)
+    if isinstance(settings, CheckSettings):
+        return check(settings.file)
+    if settings.listen is None:
+        from admin.app import run
+
+        return run(settings)
+    from admin.demo import run_demo
+
+    return run_demo(settings, settings.listen)
+
+
+def check(path: Path) -> int:
+    """Say everything that is wrong with a document, without opening a socket."""
+    from admin.config_file import read_document
+    from admin.documents import DocumentError, validate
+    from admin.translate import to_spec
+    from proxy.errors import SpecError
+    from proxy.snapshot import NOTHING, compile_snapshot
+    from proxy.telemetry.counters import Ledger
+
+    try:
+        spec = to_spec(validate(read_document(path)))
+        compile_snapshot(spec, NOTHING, {}, {}, Ledger())
+    except (DocumentError, SpecError) as error:
+        report(error.faults, sys.stdout)
+        return FAULTY
+    print("ok")
+    return 0
+
+
+def report(faults: Iterable[Fault], to: TextIO) -> None:
+    """Print faults for people: where, what, and what would be right."""
+    for fault in faults:
+        print(f"{fault.path or '/'}: {fault.message}", file=to)
+        if fault.hint:
+            print(f"    hint: {fault.hint}", file=to)

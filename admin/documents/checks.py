@@ -1,0 +1,109 @@
+"""What a document means: listeners, pools and header maps (``route_checks`` has the routes).
+
+Checks run over whatever has good form, and lean on the compilers of the data plane, so that there
+is one truth about addresses, templates, maps and rules.  They raise nothing; faults are collected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from admin.documents.faults import pointer
+from admin.documents.listener import Listener
+from admin.documents.pool import HashBalance, Pool
+from admin.documents.route_checks import Names, check_routes
+from proxy.addresses import parse_address
+from proxy.errors import Fault, FaultError
+from proxy.headers.map import HeaderMap, compile_maps
+from proxy.headers.template import Scope, compile_at
+from proxy.spec import HeaderMapSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from admin.documents.document import Document
+
+_VARIABLE: Final = re.compile("[a-z][a-z0-9_]*")
+
+
+def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list[Fault]:
+    """Return the faults of a document's meaning.
+
+    ``document`` holds what has good form of ``raw``; ``broken`` has section and name of every
+    object that lost something.  What was written but cut out is never called unknown.
+    """
+    faults: list[Fault] = []
+    names = {section: _names(raw, section) for section in ("listeners", "pools", "header_maps")}
+    _check_binds(document.listeners, faults)
+    maps = _compile_maps(document, names["header_maps"], faults)
+    for name, pool in document.pools.items():
+        if maps is not None:
+            _check_balance(name, pool, maps, faults)
+        _check_addresses(name, pool, faults)
+    check_routes(document, raw, broken, names, maps, faults)
+    return faults
+
+
+def _names(raw: object, section: str) -> Names:
+    """Return the names written in a section; ``None`` if nobody can tell."""
+    written = raw.get(section, {}) if isinstance(raw, Mapping) else None
+    return frozenset(map(str, written)) if isinstance(written, Mapping) else None
+
+
+def _check_binds(listeners: Mapping[str, Listener], faults: list[Fault]) -> None:
+    owners: dict[str, str] = {}
+    for name, listener in listeners.items():
+        address = parse_address(listener.bind, any_port=True)
+        if address.kind == "tcp" and not address.port:
+            continue
+        owner = owners.setdefault(address.text, name)
+        if owner != name:
+            path = pointer("listeners", name, "bind")
+            message = f"listener {owner!r} has the same address {address.text}"
+            faults.append(Fault(path, message, "port 0 lets the kernel choose another"))
+
+
+def _compile_maps(
+    document: Document, names: Names, faults: list[Fault]
+) -> dict[str, HeaderMap] | None:
+    """Compile the maps; one that is written but cut out stands in empty, so it can be named.
+
+    ``None`` if nobody can tell what maps there are: then no variable can be called unknown.
+    """
+    if names is None:
+        return None
+    specs = {name: HeaderMapSpec(name=name, source="") for name in names if _named(name)}
+    specs |= {name: header_map.to_spec(name) for name, header_map in document.header_maps.items()}
+    return compile_maps(specs, faults)
+
+
+def _named(name: str) -> bool:
+    return _VARIABLE.fullmatch(name) is not None
+
+
+def _check_balance(name: str, pool: Pool, maps: dict[str, HeaderMap], faults: list[Fault]) -> None:
+    if isinstance(pool.balance, HashBalance):
+        path = pointer("pools", name, "balance", "hash")
+        compile_at(pool.balance.hash, Scope(maps=maps), path, faults)
+
+
+def _check_addresses(name: str, pool: Pool, faults: list[Fault]) -> None:
+    owners: dict[str, str] = {}
+    for each, endpoint in pool.endpoints.items():
+        path = pointer("pools", name, "endpoints", each)
+        try:
+            canonical = parse_address(each if endpoint.address is None else endpoint.address).text
+        except FaultError as fault:
+            if endpoint.address is None:
+                hint = "give it an `address`, or make its name one: host:port"
+                faults.append(Fault(path, fault.message, hint))
+            else:
+                faults.append(Fault(f"{path}/address", fault.message, fault.hint))
+            continue
+        owner = owners.setdefault(canonical, each)
+        if owner != each:
+            message = f"endpoint {owner!r} has the same address {canonical}"
+            at = path if endpoint.address is None else f"{path}/address"
+            faults.append(Fault(at, message, "remove one of them; weights express shares"))

@@ -1,0 +1,182 @@
+"""The document: the whole configuration, as its users write it.
+
+``validate`` finds every fault at once, in two steps.  pydantic finds what is wrong with the form
+of each value.  Then whatever has good form is checked for meaning (``checks``): what is faulty is
+cut out first, as narrowly as possible, so that one mistake hides no other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from admin.documents import checks
+from admin.documents.faults import DocumentError, bounded, located
+from admin.documents.header_map import HeaderMap
+from admin.documents.listener import Listener
+from admin.documents.loading import load
+from admin.documents.model import Model
+from admin.documents.pool import PassiveHealth, Pool
+from admin.documents.route import Route
+from admin.documents.scalars import Name, VariableName
+from proxy.errors import Fault
+
+MAX_LISTENERS: Final = 1_000
+MAX_POOLS: Final = 5_000
+MAX_HEADER_MAPS: Final = 1_000
+MAX_ROUTES: Final = 20_000
+
+Cuts: TypeAlias = "dict[str, Cuts] | None"
+"""What to cut out of an object, by key; ``None`` is all of it."""
+
+
+class Document(Model):
+    """The whole configuration.
+
+    Keys beginning `x-` are ignored in every object that has a fixed set of keys.
+    """
+
+    version: Literal[1] = Field(default=1, description="Of this format.", examples=[1])
+    listeners: dict[Name, Listener] = Field(
+        default_factory=dict,
+        max_length=MAX_LISTENERS,
+        description="The addresses that clients connect to, by name.",
+        examples=[{"public": {"bind": "0.0.0.0:8080"}}],
+    )
+    pools: dict[Name, Pool] = Field(
+        default_factory=dict,
+        max_length=MAX_POOLS,
+        description="Groups of endpoints that do the same work, by name.",
+        examples=[{"backend": {"endpoints": {"127.0.0.1:8000": {}}}}],
+    )
+    header_maps: dict[VariableName, HeaderMap] = Field(
+        default_factory=dict,
+        max_length=MAX_HEADER_MAPS,
+        description="Variables computed from others, by name.",
+        examples=[
+            {
+                "connection_upgrade": {
+                    "source": "$http_upgrade",
+                    "default": "upgrade",
+                    "exact": {"": "close"},
+                }
+            }
+        ],
+    )
+    routes: dict[Name, Route] = Field(
+        default_factory=dict,
+        max_length=MAX_ROUTES,
+        description="Which requests go where, by name.",
+        examples=[{"chat": {"path": {"prefix": "/chat/"}, "pool": "backend"}}],
+    )
+
+
+def validate(raw: object) -> Document:
+    """Return the document that a JSON value is.
+
+    Raises:
+        DocumentError: with every fault found, each with its JSON pointer.
+    """
+    faults: list[Fault] = []
+    broken: set[tuple[str, ...]] = set()
+    try:
+        document = Document.model_validate(raw)
+    except ValidationError as error:
+        faults = located(error, Document)
+        broken = {tuple(map(str, detail["loc"][:2])) for detail in _details(error)}
+        document = _what_is_good(raw, error)
+    faults += checks.check(document, raw, broken)
+    if faults:
+        raise DocumentError(bounded(faults))
+    return document
+
+
+def check(data: bytes, *, yaml: bool) -> tuple[Fault, ...]:
+    """Return every fault of a document as it stands in a file; none if it is good."""
+    try:
+        validate(load(data, yaml=yaml))
+    except DocumentError as error:
+        return error.faults
+    return ()
+
+
+def effective(document: Document) -> dict[str, Any]:
+    """Return a valid document with every default filled in.
+
+    Durations and sizes stay as they were written.  What has no fixed default, because it follows
+    another object (the timeouts of a route, say), stays absent.
+    """
+    # Words that stand for objects are not what the serializers of those objects expect.
+    filled = document.model_dump(exclude_none=True, warnings=False)
+    for pool in filled["pools"].values():
+        for name, endpoint in pool["endpoints"].items():
+            health = _endpoint_health(pool["passive_health"], endpoint.get("passive_health"))
+            whole = {"address": name, **endpoint, "passive_health": health}
+            pool["endpoints"][name] = whole
+    return filled
+
+
+def _endpoint_health(pool: Any, endpoint: Any) -> Any:
+    if endpoint == "off" or (endpoint is None and pool == "off"):
+        return "off"
+    inherited = PassiveHealth().model_dump() if pool == "off" else pool
+    return {key: inherited[key] for key in ("max_fails", "fail_timeout")} | (endpoint or {})
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False, include_input=False)
+
+
+def _what_is_good(raw: object, error: ValidationError) -> Document:
+    """Cut what is faulty out of ``raw``, as narrowly as possible, and return the rest.
+
+    Terminates because every round cuts something, and an empty object is a valid document.
+    """
+    while True:
+        raw = _without(raw, _cuts(raw, error)) if isinstance(raw, dict) else {}
+        try:
+            return Document.model_validate(raw)
+        except ValidationError as next_error:
+            error = next_error
+
+
+def _cuts(raw: dict[str, Any], error: ValidationError) -> Cuts:
+    """Return what to cut: for each fault the innermost key that exists.
+
+    An object that lacks a key is cut whole, and so is a list with a faulty entry, because the
+    others' indexes must not shift.
+    """
+    cuts: dict[str, Cuts] = {}
+    for detail in _details(error):
+        trail: list[str] = []
+        node: Any = raw
+        for part in detail["loc"]:
+            if not isinstance(node, dict) or part not in node:
+                break
+            trail.append(str(part))
+            node = node[part]
+        if not trail:
+            return None
+        _cut(cuts, trail)
+    return cuts
+
+
+def _cut(cuts: dict[str, Cuts], trail: list[str]) -> None:
+    for part in trail[:-1]:
+        below = cuts.setdefault(part, {})
+        if below is None:
+            return
+        cuts = below
+    cuts[trail[-1]] = None
+
+
+def _without(raw: dict[str, Any], cuts: Cuts) -> dict[str, Any]:
+    if cuts is None:
+        return {}
+    return {
+        key: _without(value, cuts[key]) if key in cuts else value
+        for key, value in raw.items()
+        if cuts.get(key, cuts) is not None
+    }

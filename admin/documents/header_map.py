@@ -1,0 +1,83 @@
+"""``header_maps``: variables computed from others (nginx ``map``)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from admin.documents.model import Model
+from admin.documents.scalars import Template
+from proxy import spec
+
+MAX_ENTRIES: Final = 20_000
+MAX_REGEXES: Final = 1_000
+
+Key = Annotated[str, Field(max_length=8192)]
+
+
+class RegexEntry(Model):
+    """An entry that a regular expression selects."""
+
+    match: Annotated[str, Field(max_length=8192)] = Field(
+        description="RE2, found anywhere in the source unless anchored; at most 1,024 characters.",
+        examples=["^svc-(.*)"],
+    )
+    value: Template = Field(
+        description="With variables, and `$1` or `$name` for what was captured.", examples=["$1"]
+    )
+    ignore_case: bool = Field(default=False, description="Match in any case.", examples=[False])
+
+
+class HeaderMap(Model):
+    """A variable named like the map: the source selects a value.
+
+    An exact entry wins over the longest `*.suffix`, that over the longest `prefix.*`, that over
+    the first regular expression in order, that over the default.
+    """
+
+    source: Template = Field(description="What is looked up.", examples=["$http_upgrade", "$host"])
+    default: Template = Field(
+        default="", description="The value if nothing matches.", examples=["upgrade"]
+    )
+    exact: dict[Key, Template] = Field(
+        default_factory=dict,
+        max_length=MAX_ENTRIES,
+        description="Values by the source's whole text, in any case.",
+        examples=[{"": "close"}],
+    )
+    hostnames: dict[Key, Template] = Field(
+        default_factory=dict,
+        max_length=MAX_ENTRIES,
+        description="Values by host name: `*.example.org`, `www.*` or `.example.org`.",
+        examples=[{"*.example.org": "example"}],
+    )
+    regex: list[RegexEntry] = Field(
+        default_factory=list,
+        max_length=MAX_REGEXES,
+        description="Tried in order; the first that matches wins.",
+        examples=[[{"match": "^svc-(.*)", "value": "$1"}]],
+    )
+
+    def to_spec(self, name: str) -> spec.HeaderMapSpec:
+        """Translate; the header map is valid."""
+        return spec.HeaderMapSpec(
+            name=name,
+            source=self.source,
+            default=self.default,
+            exact=tuple(self.exact.items()),
+            hostnames=tuple(self.hostnames.items()),
+            regex=tuple(
+                spec.RegexEntry(match=entry.match, value=entry.value, ignore_case=entry.ignore_case)
+                for entry in self.regex
+            ),
+        )
+
+    def values(self) -> tuple[tuple[tuple[str | int, ...], str], ...]:
+        """Return every value the map may give, each with its place within the map."""
+        return (
+            (("default",), self.default),
+            *((("exact", key), value) for key, value in self.exact.items()),
+            *((("hostnames", key), value) for key, value in self.hostnames.items()),
+            *((("regex", index, "value"), entry.value) for index, entry in enumerate(self.regex)),
+        )

@@ -1,0 +1,187 @@
+"""``listeners``: the addresses that clients connect to."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from admin.documents.faults import shown
+from admin.documents.model import Model
+from admin.documents.scalars import (
+    Count,
+    Duration,
+    HeadSize,
+    SizeOrUnlimited,
+    Whole,
+    limit,
+    octets,
+    octets_or_none,
+    seconds,
+)
+from proxy import spec
+from proxy.addresses import parse_address
+from proxy.errors import FaultError
+
+MAX_TRUSTED_PROXIES: Final = 1_000
+
+PRIVATE: Final = (
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "::1/128",
+    "fc00::/7",
+)
+"""What ``private`` stands for: loopback, RFC 1918 and RFC 4193.  Link-local addresses are not in
+it, because cloud metadata services answer there."""
+
+UNIX_PEERS: Final = "unix:"
+
+
+def trusted_cidrs(text: str) -> tuple[str, ...]:
+    """Return what an entry of ``trusted_proxies`` stands for, as ``proxy.spec`` has it.
+
+    Raises:
+        FaultError: it is neither a network nor an address nor a known word.
+    """
+    if text == "private":
+        return PRIVATE
+    if text == "unix":
+        return (UNIX_PEERS,)
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        hint = "a CIDR such as 10.0.0.0/8, an address, `private` or `unix`"
+        raise FaultError(f"{shown(text)} is not a network", hint) from None
+    if "/" in text and str(network.network_address) != str(ip_network(text.split("/")[0])[0]):
+        raise FaultError(f"{shown(text)} has bits set beyond its prefix", f"write {network}")
+    return (str(network),)
+
+
+def _trusted(text: str) -> str:
+    trusted_cidrs(text)
+    return text
+
+
+def _bind(text: str) -> str:
+    parse_address(text, any_port=True)
+    return text
+
+
+Bind: TypeAlias = Annotated[str, AfterValidator(_bind)]
+TrustedProxy: TypeAlias = Annotated[str, AfterValidator(_trusted)]
+
+
+class ListenerTimeouts(Model):
+    """How long a client may take."""
+
+    header: Duration = Field(
+        default="10s",
+        description="From the first byte of a request head, or from the accept, to its end.",
+        examples=["10s"],
+    )
+    body: Duration = Field(
+        default="60s", description="Between two reads of a request body.", examples=["60s"]
+    )
+    write: Duration = Field(
+        default="60s",
+        description="Without the client taking a byte of what there is for it.",
+        examples=["60s"],
+    )
+    idle: Duration = Field(
+        default="75s",
+        description="Between two requests of a kept-alive connection.",
+        examples=["75s"],
+    )
+
+
+class ListenerLimits(Model):
+    """How much a client may send."""
+
+    connections: Count = Field(
+        default=10_000,
+        description="Client connections open at once.",
+        examples=[10_000, "unlimited"],
+    )
+    header_bytes: HeadSize = Field(
+        default="32KiB",
+        description="The whole request head, request line included.",
+        examples=["32KiB"],
+    )
+    headers: Annotated[int, Whole(1, 10_000)] = Field(
+        default=100, description="Header fields of one request.", examples=[100]
+    )
+    body_bytes: SizeOrUnlimited = Field(
+        default="unlimited",
+        description="A request body (nginx `client_max_body_size`); routes may differ.",
+        examples=["1MiB", "unlimited"],
+    )
+    requests_per_connection: Count = Field(
+        default="unlimited",
+        description="Requests on one connection before it is closed.",
+        examples=[1000, "unlimited"],
+    )
+
+
+class Listener(Model):
+    """One address that clients connect to."""
+
+    bind: Bind = Field(
+        description="`host:port`, `[v6]:port` or `unix:/path`; port 0 lets the kernel choose.",
+        examples=["0.0.0.0:8080", "[::]:8080", "unix:/run/hotsplice/data.sock"],
+    )
+    trusted_proxies: list[TrustedProxy] = Field(
+        default_factory=list,
+        max_length=MAX_TRUSTED_PROXIES,
+        description="Peers whose `X-Forwarded-*` fields are believed: CIDRs, addresses, `private` "
+        "(loopback and private networks), `unix` (whoever connects over a Unix socket).",
+        examples=[["private"], ["10.1.0.0/16", "192.0.2.7"]],
+    )
+    paths: Literal["strict", "nginx"] = Field(
+        default="strict",
+        description="How request paths are read. `strict` refuses what two servers may read "
+        "differently and forwards what was matched; `nginx` does as nginx does.",
+        examples=["strict"],
+    )
+    timeouts: ListenerTimeouts = Field(
+        default=ListenerTimeouts(),
+        description="How long a client may take.",
+        examples=[{"idle": "75s"}],
+    )
+    limits: ListenerLimits = Field(
+        default=ListenerLimits(),
+        description="How much a client may send.",
+        examples=[{"body_bytes": "1MiB"}],
+    )
+    underscores_in_headers: Literal["drop", "allow"] = Field(
+        default="drop",
+        description="What happens to request fields with an underscore in their name.",
+        examples=["drop"],
+    )
+
+    def to_spec(self, name: str) -> spec.ListenerSpec:
+        """Translate; the listener is valid."""
+        timeouts, limits = self.timeouts, self.limits
+        trusted = [cidr for text in self.trusted_proxies for cidr in trusted_cidrs(text)]
+        return spec.ListenerSpec(
+            name=name,
+            bind=self.bind,
+            trusted_proxies=tuple(dict.fromkeys(trusted)),
+            paths=self.paths,
+            timeouts=spec.ListenerTimeouts(
+                header_s=seconds(timeouts.header),
+                body_s=seconds(timeouts.body),
+                write_s=seconds(timeouts.write),
+                idle_s=seconds(timeouts.idle),
+            ),
+            limits=spec.ListenerLimits(
+                connections=limit(limits.connections),
+                header_bytes=octets(limits.header_bytes),
+                headers=limits.headers,
+                body_bytes=octets_or_none(limits.body_bytes),
+                requests_per_connection=limit(limits.requests_per_connection),
+            ),
+            underscores_in_headers=self.underscores_in_headers == "allow",
+        )

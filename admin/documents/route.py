@@ -1,0 +1,332 @@
+"""``routes``: which requests go where, and what is done to them on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final, TypeAlias, get_args
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from admin.documents.faults import shown
+from admin.documents.header_map import HeaderMap
+from admin.documents.model import Maybe, Model, one_required
+from admin.documents.scalars import (
+    Duration,
+    DurationOrOff,
+    Name,
+    Pattern,
+    PoolReference,
+    SizeOrUnlimited,
+    Template,
+    Whole,
+    octets_or_none,
+    seconds,
+    seconds_or_none,
+)
+from proxy import spec
+from proxy.errors import FaultError
+from proxy.routing.table import check_host
+
+MAX_HOSTS: Final = 1_000
+MAX_RULES: Final = 200
+MAX_SPLIT: Final = 100
+
+PATH_KINDS: Final[tuple[spec.PathKind, ...]] = get_args(spec.PathKind)
+POOL_KEYS: Final = ("pool", "pools")
+
+_NEVER_MATCHED: Final = re.compile(r"//|/\.\.?(?:/|$)")
+
+
+def route_host(text: str) -> str:
+    """Check one entry of ``hosts``.
+
+    Raises:
+        FaultError: it is neither a host name, nor a wildcard, nor a regular expression.
+    """
+    check_host(text)
+    return text
+
+
+def route_path(text: str) -> str:
+    """Check an exact path or a prefix.
+
+    Raises:
+        FaultError: no request could match it.
+    """
+    if not text.startswith("/"):
+        raise FaultError(f"{shown(text)} is not a path", f"write {shown('/' + text)}")
+    if "?" in text:
+        path = text.partition("?")[0]
+        raise FaultError(f"{shown(text)} has a query", f"paths are matched without: {shown(path)}")
+    if _NEVER_MATCHED.search(text):
+        hint = "repeated slashes and dot segments are resolved before paths are matched"
+        raise FaultError(f"{shown(text)} matches no request", hint)
+    return text
+
+
+def _object_path(value: object) -> object:
+    if isinstance(value, str):
+        raise FaultError(f"{shown(value)} is not an object", f"write {{prefix: {value[:40]}}}")
+    return value
+
+
+HostPattern: TypeAlias = Annotated[str, Field(max_length=2048), AfterValidator(route_host)]
+PlainPath: TypeAlias = Annotated[str, Field(max_length=4096), AfterValidator(route_path)]
+Protocol: TypeAlias = Annotated[
+    str,
+    Pattern(
+        r"^(\*|[A-Za-z0-9!#$%&'*+.^_`|~/-]{1,64})$",
+        "a protocol",
+        "such as websocket, or * for any but h2c",
+    ),
+]
+HeaderName: TypeAlias = Annotated[str, Field(max_length=256)]
+
+
+class Path(Model):
+    """Which paths a route serves: exactly one of `exact`, `prefix` and `regex`."""
+
+    model_config = ConfigDict(json_schema_extra=one_required(PATH_KINDS))
+
+    exact: Maybe[PlainPath] = Field(
+        default=None, description="This path only; wins over all others.", examples=["/healthz"]
+    )
+    prefix: Maybe[PlainPath] = Field(
+        default=None,
+        description="Paths that begin so; the longest prefix wins.",
+        examples=["/", "/chat/"],
+    )
+    regex: Maybe[Annotated[str, Field(max_length=8192)]] = Field(
+        default=None,
+        description="RE2, found anywhere in the path unless anchored; at most 1,024 characters. "
+        "Wins over prefixes.",
+        examples=["^/users/(?P<user>[^/]+)"],
+    )
+    final: bool = Field(
+        default=False,
+        description="With `prefix`: as the longest it wins over regexes too (nginx `^~`).",
+        examples=[False],
+    )
+    priority: Annotated[int, Whole(-1_000_000, 1_000_000)] = Field(
+        default=0,
+        description="With `regex`: the highest is tried first; ties in the order of names.",
+        examples=[0],
+    )
+    ignore_case: bool = Field(
+        default=False, description="With `regex`: match in any case (nginx `~*`).", examples=[False]
+    )
+
+    def to_spec(self) -> spec.PathSpec:
+        """Translate; the path is valid."""
+        kind = self.kinds()[0]
+        return spec.PathSpec(
+            kind=kind,
+            value=getattr(self, kind),
+            final=self.final,
+            priority=self.priority,
+            ignore_case=self.ignore_case,
+        )
+
+    def kinds(self) -> list[spec.PathKind]:
+        """Return which of its three kinds of path it has; one, if it is valid."""
+        return [kind for kind in PATH_KINDS if getattr(self, kind) is not None]
+
+
+class HeaderRules(Model):
+    """What is done to the header fields of one direction, in this order: remove, set, append."""
+
+    remove: list[HeaderName] = Field(
+        default_factory=list,
+        max_length=MAX_RULES,
+        description="Fields that do not go on.",
+        examples=[["X-Powered-By"]],
+    )
+    set: dict[HeaderName, Template] = Field(
+        default_factory=dict,
+        max_length=MAX_RULES,
+        description="Replaces every occurrence of the field; an empty value omits it.",
+        examples=[{"Upgrade": "$http_upgrade", "Connection": "$connection_upgrade"}],
+    )
+    append: dict[HeaderName, Template] = Field(
+        default_factory=dict,
+        max_length=MAX_RULES,
+        description="Adds a field beside what is there; an empty value adds none.",
+        examples=[{"Via": "1.1 hotsplice"}],
+    )
+
+    def to_spec(self) -> spec.HeaderRulesSpec:
+        """Translate; the rules are valid."""
+        return spec.HeaderRulesSpec(
+            remove=tuple(self.remove),
+            set=tuple(self.set.items()),
+            append=tuple(self.append.items()),
+        )
+
+
+class RouteTimeouts(Model):
+    """Over the pool's; what is left out is as the pool has it."""
+
+    connect: Maybe[Duration] = Field(
+        default=None, description="To accept a connection.", examples=["5s"]
+    )
+    send: Maybe[Duration] = Field(
+        default=None, description="Without taking a byte of the request.", examples=["60s"]
+    )
+    read: Maybe[Duration] = Field(
+        default=None, description="Between two reads of the response.", examples=["60s"]
+    )
+
+
+class RouteLimits(Model):
+    """Over the listener's."""
+
+    body_bytes: Maybe[SizeOrUnlimited] = Field(
+        default=None,
+        description="A request body; left out, it is as the listener has it.",
+        examples=["1MiB", "unlimited"],
+    )
+
+
+class Tunnel(Model):
+    """What holds after an upgrade."""
+
+    idle_timeout: DurationOrOff = Field(
+        default="1h",
+        description="Without a byte in either direction, the connection is closed.",
+        examples=["1h", "off"],
+    )
+    ping_interval: Annotated[
+        str, Pattern("^off$", "supported: this version does not send pings yet", "write off")
+    ] = Field(default="off", description="WebSocket pings; only `off` for now.", examples=["off"])
+
+
+class Route(Model):
+    """Which requests go to which pool, and what is done to them on the way.
+
+    Exactly one of `pool` and `pools`.
+    """
+
+    model_config = ConfigDict(json_schema_extra=one_required(POOL_KEYS))
+
+    listeners: Maybe[Annotated[list[Name], Field(min_length=1, max_length=1_000)]] = Field(
+        default=None, description="Names of listeners; left out: all.", examples=[["public"]]
+    )
+    hosts: Maybe[Annotated[list[HostPattern], Field(min_length=1, max_length=MAX_HOSTS)]] = Field(
+        default=None,
+        description="Host names, `*.suffix`, `prefix.*`, `.name` (itself and all below), or "
+        "`~regex`; left out: any.",
+        examples=[["chat.example.com", "*.example.org"]],
+    )
+    path: Annotated[Path, BeforeValidator(_object_path)] = Field(
+        description="Which paths.", examples=[{"prefix": "/chat/"}]
+    )
+    pool: Maybe[PoolReference] = Field(
+        default=None,
+        description="Name of a pool, or a header map's variable whose every value names one.",
+        examples=["backend", "$tier_pool"],
+    )
+    pools: Maybe[
+        Annotated[
+            dict[Name, Annotated[int, Whole(0, 1_000_000)]],
+            Field(min_length=1, max_length=MAX_SPLIT),
+        ]
+    ] = Field(
+        default=None,
+        description="Several pools, each with its share of the requests; 0 gives it none.",
+        examples=[{"stable": 95, "canary": 5}],
+    )
+    split_by: Maybe[Template] = Field(
+        default=None,
+        description="With `pools`: equal values meet one pool, so that a user stays; left out: "
+        "at random.",
+        examples=["$cookie_user"],
+    )
+    rewrite: Maybe[Template] = Field(
+        default=None,
+        description="Replaces the matched part of the path; with a regex it may use captures. "
+        "Left out: the path goes on as it came.",
+        examples=["/", "/users/$1"],
+    )
+    upgrades: list[Protocol] = Field(
+        default_factory=lambda: ["websocket"],
+        max_length=32,
+        description="Protocols that a connection may be upgraded to; `*` is any but h2c.",
+        examples=[["websocket"], [], ["*"]],
+    )
+    request_headers: HeaderRules = Field(
+        default_factory=HeaderRules,
+        description="What is done to the fields that go upstream.",
+        examples=[{"set": {"X-Real-IP": "$client_ip"}}],
+    )
+    response_headers: HeaderRules = Field(
+        default_factory=HeaderRules,
+        description="What is done to the fields that go to the client.",
+        examples=[{"remove": ["X-Powered-By"]}],
+    )
+    forwarded_headers: bool = Field(
+        default=True,
+        description="Send `X-Forwarded-For`, `-Proto`, `-Host` and `X-Request-Id` upstream.",
+        examples=[True],
+    )
+    timeouts: RouteTimeouts = Field(
+        default=RouteTimeouts(), description="Over the pool's.", examples=[{"read": "5m"}]
+    )
+    limits: RouteLimits = Field(
+        default=RouteLimits(), description="Over the listener's.", examples=[{"body_bytes": "1MiB"}]
+    )
+    tunnel: Tunnel = Field(
+        default=Tunnel(),
+        description="What holds after an upgrade.",
+        examples=[{"idle_timeout": "1h"}],
+    )
+
+    @property
+    def variable(self) -> str | None:
+        """Name of the header map that names the pool, if one does."""
+        if self.pool is None or not self.pool.startswith("$"):
+            return None
+        return self.pool[1:].strip("{}")
+
+    def to_spec(self, name: str, header_maps: Mapping[str, HeaderMap]) -> spec.RouteSpec:
+        """Translate; the route is valid."""
+        timeouts, body_bytes = self.timeouts, self.limits.body_bytes
+        return spec.RouteSpec(
+            name=name,
+            path=self.path.to_spec(),
+            pools=self._pools(header_maps),
+            pool_variable=None if self.variable is None else self.pool,
+            split_by=self.split_by,
+            listeners=None if self.listeners is None else tuple(self.listeners),
+            hosts=None if self.hosts is None else tuple(map(_lower, self.hosts)),
+            rewrite=self.rewrite,
+            upgrades=tuple(protocol.lower() for protocol in self.upgrades),
+            request_headers=self.request_headers.to_spec(),
+            response_headers=self.response_headers.to_spec(),
+            forwarded_headers=self.forwarded_headers,
+            timeouts=spec.RouteTimeouts(
+                connect_s=_seconds(timeouts.connect),
+                send_s=_seconds(timeouts.send),
+                read_s=_seconds(timeouts.read),
+            ),
+            body_bytes=spec.INHERIT if body_bytes is None else octets_or_none(body_bytes),
+            tunnel=spec.TunnelSpec(idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout)),
+        )
+
+    def _pools(self, header_maps: Mapping[str, HeaderMap]) -> tuple[tuple[str, int], ...]:
+        if self.pools is not None:
+            return tuple(self.pools.items())
+        if self.variable is None:
+            return ((self.pool, 1),) if self.pool else ()
+        header_map = header_maps.get(self.variable)
+        values = [value for _, value in header_map.values()] if header_map else []
+        return tuple((pool, 1) for pool in dict.fromkeys(values))
+
+
+def _lower(host: str) -> str:
+    # Host names have no case (RFC 9110, 4.2.3), but the classes of a regex have.
+    return host if host.startswith("~") else host.lower()
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else seconds(text)

@@ -1,0 +1,148 @@
+"""What the routes of a document mean: choices, references, templates, conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from admin.documents.faults import nearest, one_of, pointer, shown
+from admin.documents.route import PATH_KINDS, POOL_KEYS, Route
+from proxy.errors import Fault
+from proxy.headers.map import HeaderMap
+from proxy.route import compile_route
+from proxy.routing.table import Entry, conflicts
+from proxy.spec import RouteSpec
+from proxy.telemetry.counters import RouteCounters
+
+if TYPE_CHECKING:
+    from admin.documents.document import Document
+
+Names: TypeAlias = frozenset[str] | None
+"""The names a section of the document has; ``None`` if nobody can tell."""
+
+_ONLY_WITH: Final = {"final": "prefix", "priority": "regex", "ignore_case": "regex"}
+
+
+def check_routes(
+    document: Document,
+    raw: object,
+    broken: Set[tuple[str, ...]],
+    names: Mapping[str, Names],
+    maps: dict[str, HeaderMap] | None,
+    faults: list[Fault],
+) -> None:
+    """Add what is wrong with the routes; the arguments are those of ``checks.check``."""
+    _check_choices(raw, faults)
+    counters = RouteCounters()
+    intact: list[RouteSpec] = []
+    for name, route in document.routes.items():
+        at = pointer("routes", name)
+        _check_fit(route, at, faults)
+        _check_references(route, at, names, faults)
+        spec = _without_pools(name, route)
+        if spec is not None and maps is not None:
+            compile_route(spec, maps, counters, faults)
+        if spec is not None and ("routes", name) not in broken:
+            intact.append(spec)
+    if (pools := names["pools"]) is not None:
+        _check_pool_maps(document, pools, faults)
+    _check_conflicts(intact, faults)
+
+
+def _without_pools(name: str, route: Route) -> RouteSpec | None:
+    """Return what can be compiled of a route; ``None`` if it has not one path but none or more.
+
+    Pools are checked by name here; compiled, they would be found wanting twice.
+    """
+    if len(route.path.kinds()) != 1:
+        return None
+    return replace(route.to_spec(name, {}), pools=(), pool_variable=None)
+
+
+def _check_choices(raw: object, faults: list[Fault]) -> None:
+    """Check what a schema can express with noise only."""
+    routes = raw.get("routes") if isinstance(raw, Mapping) else None
+    for name, route in routes.items() if isinstance(routes, Mapping) else ():
+        if isinstance(route, Mapping):
+            at = pointer("routes", name)
+            _check_one_of(route, POOL_KEYS, at, faults)
+            if isinstance(path := route.get("path"), Mapping):
+                _check_one_of(path, PATH_KINDS, f"{at}/path", faults)
+
+
+def _check_one_of(
+    written: Mapping[str, object], keys: Sequence[str], at: str, faults: list[Fault]
+) -> None:
+    found = [key for key in keys if key in written]
+    if len(found) > 1:
+        faults.append(Fault(at, f"has both `{found[0]}` and `{found[1]}`", "leave one of them out"))
+    elif not found:
+        faults.append(Fault(at, f"needs {one_of(keys)}"))
+
+
+def _check_fit(route: Route, at: str, faults: list[Fault]) -> None:
+    """Check keys that have a meaning only beside others."""
+    for key, kind in _ONLY_WITH.items():
+        if getattr(route.path, key) and getattr(route.path, kind) is None:
+            faults.append(Fault(f"{at}/path/{key}", f"means something only with `{kind}`"))
+    if route.split_by is not None and route.pools is None:
+        faults.append(Fault(f"{at}/split_by", "means something only with `pools`"))
+    if route.pools is not None and not any(route.pools.values()):
+        faults.append(Fault(f"{at}/pools", "no pool has a share", "give at least one a weight"))
+
+
+def _check_references(
+    route: Route, at: str, names: Mapping[str, Names], faults: list[Fault]
+) -> None:
+    def refer(section: str, what: str, target: str, place: str) -> None:
+        known = names[section]
+        if known is not None and target not in known:
+            hint = nearest(target, known, section.replace("_", " "))
+            faults.append(Fault(f"{at}{place}", f"there is no {what} {shown(target)}", hint))
+
+    for index, listener in enumerate(route.listeners or ()):
+        refer("listeners", "listener", listener, f"/listeners/{index}")
+    for pool in route.pools or ():
+        refer("pools", "pool", pool, f"/pools{pointer(pool)}")
+    if route.variable is not None:
+        refer("header_maps", "header map", route.variable, "/pool")
+    elif route.pool is not None:
+        refer("pools", "pool", route.pool, "/pool")
+
+
+def _check_pool_maps(document: Document, pools: frozenset[str], faults: list[Fault]) -> None:
+    """Check that a map which chooses pools can give nothing else."""
+    users = {route.variable: name for name, route in document.routes.items() if route.variable}
+    for variable, user in users.items():
+        header_map = document.header_maps.get(variable)
+        for place, value in header_map.values() if header_map is not None else ():
+            if value in pools:
+                continue
+            message = f"{shown(value)} is no pool, and route {user!r} takes its pool from here"
+            hint = nearest(value, pools, "pools")
+            if place == ("default",) and not value:
+                hint = "give the map a default that names a pool"
+            elif "$" in value:
+                hint = "a map that chooses pools has their names for values, not variables"
+            faults.append(Fault(pointer("header_maps", variable, *place), message, hint))
+
+
+def _check_conflicts(routes: Sequence[RouteSpec], faults: list[Fault]) -> None:
+    """Find routes with one host and one path on a listener that both serve."""
+    if not _pairs(routes):
+        return
+    everywhere = [route for route in routes if route.listeners is None]
+    named = {listener for route in routes for listener in route.listeners or ()}
+    pairs = dict.fromkeys(_pairs(everywhere))
+    for listener in sorted(named):
+        mine = [route for route in routes if listener in (route.listeners or (listener,))]
+        pairs |= dict.fromkeys(_pairs(mine))
+    for winner, loser in pairs:
+        message = f"route {winner!r} has the same host and path"
+        hint = "change the hosts, the path or the listeners of one of them"
+        faults.append(Fault(pointer("routes", loser, "path"), message, hint))
+
+
+def _pairs(routes: Sequence[RouteSpec]) -> list[tuple[str, str]]:
+    return conflicts(Entry(route.name, route.hosts, route.path, None) for route in routes)

@@ -1,0 +1,238 @@
+"""The one reader of flags and environment.
+
+Every flag ``--some-flag`` has a twin ``HOTSPLICE_SOME_FLAG``; the flag wins, and a twin that is
+empty counts as unset.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, cast
+
+from admin.documents.scalars import seconds
+from admin.reach import is_private
+from proxy.addresses import Address, parse_address
+from proxy.errors import FaultError
+
+T = TypeVar("T", bound=str)
+
+AdminAuth = Literal["token", "off"]
+AccessLogMode = Literal["off", "errors", "sampled", "all"]
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """How ``run`` and ``demo`` run."""
+
+    config: Path | None = None
+    admin: Address
+    admin_auth: AdminAuth
+    admin_token_file: Path | None = None
+    telemetry: Address
+    ready_file: Path | None
+    drain_timeout_s: float
+    drain_accept_s: float
+    access_log: AccessLogMode
+    log_level: LogLevel
+    log_format: LogFormat
+    listen: Address | None = None
+    """Where ``demo`` listens for clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What ``check`` checks."""
+
+    file: Path
+
+
+Settings = RunSettings | CheckSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A flag and its twin."""
+
+    flag: str
+    read: Callable[[str], object]
+    default: str | None
+    metavar: str
+    help: str
+
+    @property
+    def name(self) -> str:
+        """As ``argparse`` has it."""
+        return self.flag.replace("-", "_")
+
+    @property
+    def field(self) -> str:
+        """The field of the settings."""
+        return f"{self.name}_s" if self.read is seconds else self.name
+
+    @property
+    def twin(self) -> str:
+        """The environment variable."""
+        return "HOTSPLICE_" + self.name.upper()
+
+
+def _address(text: str) -> Address:
+    return parse_address(text, any_port=True)
+
+
+def _tcp(text: str) -> Address:
+    address = _address(text)
+    if address.kind == "unix":
+        raise ValueError("Prometheus and the kubelet need host:port")
+    return address
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text!r} is not one of {', '.join(words)}")
+        return text
+
+    return read
+
+
+ADMIN: Final = Option(
+    "admin", _address, "127.0.0.1:9901", "ADDR", "REST API: host:port or unix:PATH"
+)
+TELEMETRY: Final = Option(
+    "telemetry", _tcp, "0.0.0.0:9902", "ADDR", "/metrics, /livez, /readyz, /drained: host:port"
+)
+READY_FILE: Final = Option(
+    "ready-file", Path, None, "FILE", "written as JSON with every address once all serve"
+)
+DRAIN: Final = (
+    Option("drain-timeout", seconds, "25s", "TIME", "how long SIGTERM lets requests go on"),
+    Option("drain-accept", seconds, "5s", "TIME", "how long SIGTERM lets listeners accept"),
+)
+ACCESS_LOG: Final = Option(
+    "access-log",
+    _one_of("off", "errors", "sampled", "all"),
+    "errors",
+    "WHICH",
+    "requests to log: off, errors, sampled or all",
+)
+LOGGING: Final = (
+    Option(
+        "log-level",
+        _one_of("debug", "info", "warning", "error"),
+        "info",
+        "LEVEL",
+        "debug, info, warning or error",
+    ),
+    Option("log-format", _one_of("json", "console"), "json", "FORMAT", "json or console"),
+)
+RUN: Final = (
+    Option("config", Path, None, "FILE", "the document to start with and to read again on SIGHUP"),
+    ADMIN,
+    Option(
+        "admin-auth",
+        _one_of("token", "off"),
+        "token",
+        "token|off",
+        "off: nobody needs a token; for loopback and Unix sockets only",
+    ),
+    Option("admin-token-file", Path, None, "FILE", "lines name:role:sha256-of-token"),
+    TELEMETRY,
+    READY_FILE,
+    *DRAIN,
+    ACCESS_LOG,
+    *LOGGING,
+)
+
+
+def _defaults(options: tuple[Option, ...], *defaults: str) -> tuple[Option, ...]:
+    return tuple(
+        replace(option, default=default) for option, default in zip(options, defaults, strict=True)
+    )
+
+
+DEMO: Final = (
+    Option("listen", _tcp, "127.0.0.1:8080", "ADDR", "where clients connect: host:port"),
+    ADMIN,
+    *_defaults((TELEMETRY,), "127.0.0.1:9902"),
+    READY_FILE,
+    *_defaults(DRAIN, "1s", "0s"),
+    ACCESS_LOG,
+    *_defaults(LOGGING, "warning", "console"),
+)
+COMMANDS: Final[Mapping[str, tuple[str, tuple[Option, ...]]]] = {
+    "run": ("run the sidecar in the foreground", RUN),
+    "demo": ("run it with an echo pool of two endpoints, and print commands to try", DEMO),
+    "check": ("validate a document; exit 2 with every fault", ()),
+}
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
+    """Read the command line; exit 2 with a message if something on it is wrong."""
+    parser = argparse.ArgumentParser(
+        "hotsplice", description="A proxy for HTTP and WebSocket, reconfigured live by REST."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {name: _command(commands, name, help_) for name, (help_, _) in COMMANDS.items()}
+    parsers["check"].add_argument("file", type=Path, metavar="FILE", help="JSON or YAML")
+    arguments = parser.parse_args(argv)
+    command = parsers[arguments.command]
+    if arguments.command == "check":
+        return CheckSettings(arguments.file)
+    values = _values(command, COMMANDS[arguments.command][1], arguments, environ)
+    settings = RunSettings(**({"admin_auth": "off"} | values))
+    _check(command, settings)
+    return settings
+
+
+def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    parser = cast(
+        argparse.ArgumentParser,
+        commands.add_parser(name, help=summary, description=summary, allow_abbrev=False),
+    )
+    for option in COMMANDS[name][1]:
+        default = f"; default {option.default}" if option.default else ""
+        parser.add_argument(
+            f"--{option.flag}",
+            metavar=option.metavar,
+            help=f"{option.help}{default} [{option.twin}]",
+        )
+    return parser
+
+
+def _values(
+    parser: argparse.ArgumentParser,
+    options: tuple[Option, ...],
+    arguments: argparse.Namespace,
+    environ: Mapping[str, str],
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for option in options:
+        text, where = getattr(arguments, option.name), f"--{option.flag}"
+        if text is None and environ.get(option.twin):
+            text, where = environ[option.twin], option.twin
+        if text is None:
+            text = option.default
+        try:
+            values[option.field] = None if text is None else option.read(text)
+        except FaultError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            parser.error(f"{where}: {error.message}{hint}")
+        except ValueError as error:
+            parser.error(f"{where}: {error}")
+    return values
+
+
+def _check(parser: argparse.ArgumentParser, settings: RunSettings) -> None:
+    if settings.drain_accept_s > settings.drain_timeout_s:
+        parser.error("--drain-accept: it is part of --drain-timeout, and cannot be longer")
+    if is_private(settings.admin):
+        return
+    if settings.admin_auth == "off":
+        parser.error(f"--admin-auth off: only on loopback and Unix sockets, not {settings.admin}")
+    if settings.admin_token_file is None:
+        parser.error(f"--admin {settings.admin}: beyond loopback it needs --admin-token-file")

@@ -1,0 +1,123 @@
+"""The telemetry listener: ``/metrics``, ``/livez``, ``/readyz``, ``/drained``.  It only reads.
+
+It is reached by Prometheus and the kubelet over the pod's address, so it is apart from the admin
+listener, and nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from aiohttp import web
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from admin.controller import Controller, DataPlane
+from admin.documents.scalars import seconds
+from proxy.errors import FaultError
+from proxy.telemetry.exposition import render
+from proxy.telemetry.reading import Reading
+
+MAX_WAIT_S: Final = 3600.0
+"""``/drained`` waits no longer than this, in seconds."""
+
+INLINE_OBJECTS: Final = 100
+"""Routes and endpoints up to which ``/metrics`` is rendered where it stands, in some 2 ms."""
+
+PREFIX: Final = "hotsplice_"
+
+
+def application(
+    server: DataPlane,
+    controller: Controller,
+    admin_requests: Counter[int],
+    started: Callable[[], bool],
+) -> web.Application:
+    """Make the application.
+
+    ``admin_requests`` are the admin API's answers by status; ``started`` tells whether the process
+    serves what it was started with.
+    """
+
+    async def metrics(request: web.Request) -> web.Response:
+        reading = server.read()
+        extra = tuple(control_plane(controller, admin_requests))
+        accept = ",".join(request.headers.getall("Accept", []))
+        if _objects(reading) <= INLINE_OBJECTS:
+            body, content_type = render(reading, accept, extra)
+        else:
+            body, content_type = await asyncio.to_thread(render, reading, accept, extra)
+        return web.Response(body=body, headers={"Content-Type": content_type, "Vary": "Accept"})
+
+    async def livez(request: web.Request) -> web.Response:
+        return _said(200, "ok")
+
+    async def readyz(request: web.Request) -> web.Response:
+        if server.draining:
+            return _said(503, "draining")
+        return _said(200, "ok") if started() and server.ready else _said(503, "starting")
+
+    async def drained(request: web.Request) -> web.Response:
+        try:
+            wait_s = min(seconds(request.query.get("wait", "0s")), MAX_WAIT_S)
+        except FaultError as error:
+            return _said(400, f"wait: {error.message}; {error.hint}")
+        try:
+            async with asyncio.timeout(wait_s):
+                await server.drained()
+        except TimeoutError:
+            return _said(503, f"{server.remaining} connections remain")
+        return _said(200, "drained")
+
+    app = web.Application()
+    for path, handler in (
+        ("/metrics", metrics),
+        ("/livez", livez),
+        ("/readyz", readyz),
+        ("/drained", drained),
+    ):
+        app.router.add_get(path, handler)
+    return app
+
+
+def control_plane(controller: Controller, admin_requests: Counter[int]) -> Iterator[Metric]:
+    """Give the families about the configuration and the admin API."""
+    applies = CounterMetricFamily(
+        PREFIX + "config_applies",
+        "Attempts to change the configuration.",
+        labels=("source", "result"),
+    )
+    for (source, result), count in controller.applies.counts.items():
+        applies.add_metric((source, result), count)
+    yield applies
+    requests = CounterMetricFamily(
+        PREFIX + "admin_requests", "Answers of the admin API.", labels=("code",)
+    )
+    for code, count in admin_requests.items():
+        requests.add_metric((str(code),), count)
+    yield requests
+    yield GaugeMetricFamily(
+        PREFIX + "config_revision", "The revision that serves.", controller.revision.number
+    )
+    last = controller.applies.last
+    if last is not None:
+        yield GaugeMetricFamily(
+            PREFIX + "config_last_apply_timestamp_seconds",
+            "When a change of the configuration was last attempted.",
+            last.time,
+        )
+        yield GaugeMetricFamily(
+            PREFIX + "config_last_apply_successful",
+            "Whether that attempt was not refused.",
+            int(last.result != "refused"),
+        )
+
+
+def _objects(reading: Reading) -> int:
+    return len(reading.routes) + sum(len(pool.endpoints) for pool in reading.pools)
+
+
+def _said(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=f"{text}\n", headers={"Cache-Control": "no-store"})

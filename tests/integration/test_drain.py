@@ -1,0 +1,247 @@
+"""The process drain: nothing accepted is cut before the budget, and then everything ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.peers import (
+    OK,
+    Conn,
+    Running,
+    Stage,
+    build_spec,
+    everything,
+    reply,
+    settle,
+    within,
+)
+from tests.peers.client import RawClient, request
+from tests.peers.frames import HANDSHAKE_FIELDS
+from tests.peers.origin import websocket
+
+
+async def serve(stage: Stage, release: asyncio.Event | None = None) -> Running:
+    async def script(conn: Conn) -> None:
+        while True:
+            await conn.next_request()
+            if release is not None:
+                await release.wait()
+            await conn.send(OK)
+
+    return await stage.serve(build_spec(stage.origin(script).address))
+
+
+async def test_before_a_drain_the_server_is_ready(stage: Stage) -> None:
+    running = await serve(stage)
+    assert (running.server.ready, running.server.draining) == (True, False)
+    assert (running.read().draining, running.read().drain_remaining) == (False, 0)
+
+
+async def test_drain_of_an_idle_server_is_done_at_once(stage: Stage) -> None:
+    running = await serve(stage)
+    running.server.drain(timeout_s=30, accept_s=0)
+    await within(running.server.drained(), "the drain", 3)
+    assert (running.server.ready, running.server.draining) == (False, True)
+    assert running.server.remaining == 0
+    assert running.read().draining
+
+
+async def test_responses_say_close_from_the_first_second_on(stage: Stage) -> None:
+    running = await serve(stage)
+    kept = await running.connect()
+    assert not (await kept.get()).closes
+    running.server.drain(timeout_s=30, accept_s=30)
+    assert (await kept.get()).closes
+    await kept.read_eof()
+    # Listeners go on accepting, for those who have not heard of it.
+    late = await running.connect()
+    answer = await late.get()
+    assert (answer.status, answer.closes) == (200, True)
+    await late.read_eof()
+
+
+async def test_error_answers_say_close_too(stage: Stage) -> None:
+    running = await stage.serve(build_spec(routes=[], pools=[]))
+    client = await running.connect()
+    running.server.drain(timeout_s=30, accept_s=30)
+    answer = await client.get()
+    assert (answer.status, answer.closes) == (404, True)
+
+
+async def test_listeners_close_at_the_end_of_the_accept_phase(stage: Stage) -> None:
+    running = await serve(stage)
+    address = running.address()
+    running.server.drain(timeout_s=30, accept_s=0.3)
+    (await RawClient.connect(address)).close()
+    await within(running.server.drained(), "the drain", 5)
+    with pytest.raises(ConnectionRefusedError):
+        await RawClient.connect(address)
+
+
+async def test_idle_connections_do_not_hold_the_drain(stage: Stage) -> None:
+    running = await serve(stage)
+    fresh, used = await running.connect(), await running.connect()
+    await used.get()
+    running.server.drain(timeout_s=30, accept_s=0.2)
+    await within(running.server.drained(), "the drain", 5)
+    await fresh.read_eof()
+    await used.read_eof()
+
+
+async def test_request_under_way_is_finished_and_then_the_drain_is_done(stage: Stage) -> None:
+    release = asyncio.Event()
+    running = await serve(stage, release)
+    client = await running.connect()
+    await client.send(request())
+    drained = asyncio.create_task(running.server.drained())
+    await settle()
+    running.server.drain(timeout_s=30, accept_s=0)
+    await settle()
+    assert running.server.remaining == 1
+    assert running.read().drain_remaining == 1
+    assert not drained.done()
+    release.set()
+    answer = await client.read_response()
+    assert (answer.body, answer.closes) == (b"ok", True)
+    await client.read_eof()
+    await within(drained, "the drain", 5)
+
+
+async def test_half_sent_request_is_served_too(stage: Stage) -> None:
+    running = await serve(stage)
+    client = await running.connect()
+    raw = request(b"POST", body=b"body")
+    await client.send(raw[:30])
+    running.server.drain(timeout_s=30, accept_s=0)
+    await settle()
+    await client.send(raw[30:])
+    answer = await client.read_response()
+    assert (answer.status, answer.closes) == (200, True)
+
+
+async def test_pipelined_requests_behind_the_current_one_are_given_up(stage: Stage) -> None:
+    release = asyncio.Event()
+    running = await serve(stage, release)
+    client = await running.connect()
+    await client.send(request() * 3)
+    await settle()
+    running.server.drain(timeout_s=30, accept_s=0)
+    release.set()
+    assert (await client.read_response()).closes
+    await client.read_eof()
+    client.close()
+    await within(running.server.drained(), "the drain", 5)
+
+
+async def test_what_is_left_at_the_budget_is_cut(stage: Stage) -> None:
+    running = await serve(stage, asyncio.Event())
+    client = await running.connect()
+    await client.send(request())
+    await settle()
+    start = time.monotonic()
+    running.server.drain(timeout_s=0.4, accept_s=0)
+    await within(running.server.drained(), "the drain", 5)
+    assert time.monotonic() - start >= 0.35
+    await client.gone()
+    assert running.server.remaining == 0
+
+
+async def test_second_drain_joins_the_first(stage: Stage) -> None:
+    running = await serve(stage, asyncio.Event())
+    client = await running.connect()
+    await client.send(request())
+    await settle()
+    running.server.drain(timeout_s=0.3, accept_s=0)
+    running.server.drain(timeout_s=300, accept_s=300)
+    await within(running.server.drained(), "the drain", 5)
+
+
+async def test_drain_can_be_undone(stage: Stage) -> None:
+    release = asyncio.Event()
+    running = await serve(stage, release)
+    client = await running.connect()
+    await client.send(request())
+    await settle()
+    running.server.drain(timeout_s=30, accept_s=30)
+    running.server.undrain()
+    assert (running.server.draining, running.server.ready) == (False, True)
+    release.set()
+    assert not (await client.read_response()).closes
+    assert not (await client.get()).closes
+    assert not (await (await running.connect()).get()).closes
+
+
+async def test_drain_undone_after_the_listeners_closed_opens_them_again(stage: Stage) -> None:
+    running = await serve(stage, asyncio.Event())
+    client = await running.connect()
+    await client.send(request())
+    await settle()
+    running.server.drain(timeout_s=30, accept_s=0)
+    await settle()
+    running.server.undrain()
+    assert running.server.ready
+    late = await running.connect()
+    await late.send(request())
+    await settle()
+    assert running.listener().counters.in_flight == 2
+
+
+async def test_websockets_are_told_before_the_end(stage: Stage) -> None:
+    origin = stage.origin(websocket())
+    running = await stage.serve(build_spec(origin.address, routes=[everything()]))
+    client = await running.connect()
+    assert (await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status == 101
+    running.server.drain(timeout_s=1.0, accept_s=0)
+    frame = await client.read_exactly(2)
+    assert frame[0] == 0x88
+    payload = await client.read_exactly(frame[1])
+    assert int.from_bytes(payload[:2], "big") == 1001
+    await client.gone()
+    await within(running.server.drained(), "the drain", 5)
+
+
+async def test_tunnel_lives_until_the_budget(stage: Stage) -> None:
+    origin = stage.origin(websocket())
+    running = await stage.serve(build_spec(origin.address, routes=[everything(upgrades=("*",))]))
+    client = await running.connect()
+    fields = (b"Connection: upgrade", b"Upgrade: vpn")
+    assert (await client.request(b"GET", b"/", *fields)).status == 101
+    start = time.monotonic()
+    running.server.drain(timeout_s=0.5, accept_s=0)
+    await client.send(b"still")
+    assert await client.read_exactly(5) == b"still"
+    assert running.server.remaining == 1
+    await client.gone()
+    assert time.monotonic() - start >= 0.45
+    await within(running.server.drained(), "the drain", 5)
+
+
+async def test_large_response_under_way_is_not_cut(stage: Stage) -> None:
+    body = b"x" * (8 << 20)
+
+    async def script(conn: Conn) -> None:
+        await conn.next_request()
+        await conn.send(reply(body), limit_s=30)
+
+    running = await stage.serve(build_spec(stage.origin(script).address))
+    client = await running.connect(receive_buffer=32768)
+    await client.send(request())
+    await client.read_head()
+    running.server.drain(timeout_s=30, accept_s=0)
+    assert len(await client.trickle(len(body), 500_000)) == len(body)
+    await within(running.server.drained(), "the drain", 5)
+
+
+async def test_close_cuts_everything_at_once(stage: Stage) -> None:
+    running = await serve(stage, asyncio.Event())
+    clients = [await running.connect() for _ in range(3)]
+    await clients[0].send(request())
+    await clients[1].send(b"GET / HT")
+    await settle()
+    await within(running.server.close(), "the server to close", 3)
+    for client in clients:
+        await client.gone()
+    assert running.server.remaining == 0

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from admin.api.openapi import PROBLEMS, document
+from admin.api.operations import Operation
+from admin.api.table import OPERATIONS
+from admin.documents import validate
+from admin.edits import placed
+from tests.unit.admin.api.answers import ok
+from tests.unit.admin.conftest import Client
+from tests.unit.admin.plane import DOCUMENT
+
+WITH_BODY = [one for one in OPERATIONS if one.body is not None]
+
+
+def named(operation: Operation) -> str:
+    return operation.name
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for item in value.values():
+            yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def test_document_is_openapi_3_1() -> None:
+    OpenAPIV31SpecValidator(json.loads(json.dumps(document()))).validate()
+    assert document()["openapi"].startswith("3.1.")
+
+
+def test_every_operation_is_described_once() -> None:
+    described = {
+        (path, method.upper()): operation["operationId"]
+        for path, methods in document()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert described == {(one.path, one.method): one.name for one in OPERATIONS}
+    assert len(set(described.values())) == len(OPERATIONS)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    whole = document()
+    for reference in set(references(whole)):
+        target: Any = whole
+        for key in reference.removeprefix("#/").split("/"):
+            target = target[key]
+
+
+def test_every_problem_that_is_declared_is_described() -> None:
+    assert {status for one in OPERATIONS for status in one.problems} <= set(PROBLEMS)
+
+
+def test_every_field_of_the_document_is_described() -> None:
+    schemas = document()["components"]["schemas"]
+    silent = [
+        f"{name}.{key}"
+        for name, schema in schemas.items()
+        for key, value in schema.get("properties", {}).items()
+        if name in {"Document", "Listener", "Pool", "Endpoint", "HeaderMap", "Route"}
+        # What refers to another schema is described there.
+        and not (value.get("description") or list(references(value)))
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+def test_example_is_a_good_document(operation: Operation) -> None:
+    assert operation.body is not None
+    names = {"name": {"pools": "backend"}.get(operation.tag, "example"), "endpoint": "h:80"}
+    place = tuple(names.get(key.strip("{}"), key) for key in operation.place)
+    validate(placed(DOCUMENT, place, operation.body.example))
+
+
+async def test_openapi_is_served_as_json(client: Client) -> None:
+    assert await ok(await client.get("/openapi.json")) == json.loads(json.dumps(document()))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
+async def test_each_operation_answers_as_it_is_described(
+    client: Client, operation: Operation
+) -> None:
+    path = operation.path.replace("{name}", "nope").replace("{endpoint}", "nope")
+    response = await client.request(operation.method, path, json={"no": "sense"})
+    described = document()["paths"][operation.path][operation.method.lower()]["responses"]
+    assert str(response.status) in described

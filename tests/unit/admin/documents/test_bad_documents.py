@@ -1,0 +1,483 @@
+"""Every kind of mistake makes one fault, at its place, in plain words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from admin.documents import DocumentError, validate
+from admin.documents.faults import pointer
+from proxy.errors import Fault
+from tests.unit.admin.documents.example import RICH, SMALL, changed
+
+# (place to change, value, where the fault is below it, part of the message, part of the hint)
+ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
+    # The whole.
+    ("version", 2, "", "2 is not `1`", None),
+    ("listeners", [], "", "a list is not an object", None),
+    ("routes", None, "", "null is not an object", "write {}"),
+    ("pool", {}, "", "unknown key 'pool'", "did you mean `pools`?"),
+    ("extra", 1, "", "unknown key 'extra'", "known keys: header_maps, listeners, pools"),
+    ("X-note", 1, "", "unknown key 'X-note'", "known keys"),
+    # Names.
+    ("listeners a/b", {"bind": "127.0.0.1:0"}, "", "'a/b' is not a name", "letters"),
+    ("pools ", {}, "", "'' is not a name", "up to 63"),
+    ("pools " + "x" * 64, {}, "", "is not a name", "up to 63"),
+    ("routes a~b", {"path": {"exact": "/a"}, "pool": "backend"},
+     "", "'a~b' is not a name", "letters"),
+    ("header_maps Tier", {"source": ""}, "", "'Tier' is not the name of a variable", "lower-case"),
+    # Listeners.
+    ("listeners public", {}, "/bind", "`bind` is missing", '"0.0.0.0:8080"'),
+    ("listeners public", None, "", "null is not an object", "write {}"),
+    ("listeners public bind", 8080, "", "8080 is not text", '"8080"'),
+    ("listeners public bind", "8080", "", "'8080'", "127.0.0.1:8080"),
+    ("listeners public bind", "::1", "", "not an address", "brackets"),
+    ("listeners public bnid", "x", "", "unknown key", "did you mean `bind`"),
+    ("listeners public paths", "loose", "", "not `strict` or `nginx`", None),
+    ("listeners public paths", "Strict", "", "'Strict'", "`strict`?"),
+    ("listeners public timeouts", "10s", "", "not an object", None),
+    ("listeners public timeouts idle", 75, "", "75", '"75s"'),
+    ("listeners public timeouts idle", "75", "", "'75'", "75s"),
+    ("listeners public timeouts idle", 0, "", "0 is not", "60s"),
+    ("listeners public timeouts idle", "0s", "", "above zero", "1h"),
+    ("listeners public timeouts idle", "off", "", "'off'", "always"),
+    ("listeners public timeouts idle", "1d", "", "'1d'", "24h"),
+    ("listeners public timeouts idle", "1.5s", "", "'1.5s'", "whole"),
+    ("listeners public timeouts idle", "1s1m", "", "not a dur", "as"),
+    ("listeners public timeouts idle", "9999h", "", "a year", "1h"),
+    ("listeners public timeouts idle", True, "", "true is", "60s"),
+    ("listeners public timeouts idle", None, "", "null is", "60s"),
+    ("listeners public timeouts read", "1s", "", "unknown", "header"),
+    ("listeners public limits body_bytes", 0,
+     "", "0 is out of bounds", "for no limit write `unlimited`"),
+    ("listeners public limits body_bytes", "off", "", "'off' is not a size", "write `unlimited`"),
+    ("listeners public limits body_bytes", -1, "", "-1 is out of bounds", "from 1B"),
+    ("listeners public limits body_bytes", "1m", "", "'1m' is not a size", "write 1MiB"),
+    ("listeners public limits body_bytes", "100", "", "'100' is not a size", "write 100B"),
+    ("listeners public limits body_bytes", 1.5, "", "1.5 is not a size", "64KiB"),
+    ("listeners public limits body_bytes", True, "", "true is not a size", "64KiB"),
+    ("listeners public limits header_bytes", "unlimited",
+     "", "'unlimited' is not a size", "always has a limit"),
+    ("listeners public limits header_bytes", "1GiB", "", "out of bounds", "from 1KiB to 1MiB"),
+    ("listeners public limits connections", 0,
+     "", "0 is not a whole number from 1", "for no limit write `unlimited`"),
+    ("listeners public limits connections", "many",
+     "", "'many' is not a whole number", "`unlimited`"),
+    ("listeners public limits connections", None, "", "null is not a whole number", "`unlimited`"),
+    ("listeners public limits headers", "unlimited",
+     "", "'unlimited' is not a whole number from 1 to 10,000", None),
+    ("listeners public limits headers", True, "", "true is not a whole number", None),
+    ("listeners public limits headers", 3.0, "", "3.0 is not a whole number", None),
+    ("listeners public limits headers", 10**40, "", "a huge number is not a whole number", None),
+    ("listeners public trusted_proxies", "private",
+     "", "'private' is not a list", "write ['private']"),
+    ("listeners public trusted_proxies", ["privat"],
+     "/0", "'privat' is not a network", "`private`"),
+    ("listeners public trusted_proxies", ["10.0.0.1/8"], "/0", "bits set beyond", "10.0.0.0/8"),
+    ("listeners public trusted_proxies", ["unix", 1], "/1", "1 is not text", '"1"'),
+    # Pools.
+    ("pools backend balance", "robin", "", "'robin' is not an object", None),
+    ("pools backend balance", "roundrobin", "", "'roundrobin'", "did you mean `round_robin`?"),
+    ("pools backend balance", {"hash": "$htpp_x"},
+     "/hash", "unknown variable $htpp_x", "did you mean $http_x"),
+    ("pools backend balance", {"hash": "$status"}, "/hash", "only known in response rules", None),
+    ("pools backend balance", 5, "", "5 is not an object", None),
+    ("pools backend endpoints", ["a"], "", "a list is not an object", None),
+    ("pools backend endpoints blue", {}, "", "'blue'", "`address`"),
+    ("pools backend endpoints 127.0.0.1:8000", None, "", "null is not an object", "write {}"),
+    ("pools backend endpoints localhost", {"address": "localhost"},
+     "/address", "without a port", "localhost:80"),
+    ("pools backend endpoints b", {"address": "http://b:80/"},
+     "/address", "not an address", "no scheme"),
+    ("pools backend endpoints a,b", {"address": "a:1"},
+     "", "'a,b' is not a name or an address", "128"),
+    ("pools backend endpoints unix:x", {}, "", "'x'", "`address`"),
+    ("pools backend endpoints twin", {"address": "127.0.0.1:8000"},
+     "/address", "endpoint '127.0.0.1:8000' has the same address 127.0.0.1:8000", "weights"),
+    ("pools backend endpoints [::ffff:127.0.0.1]:8000", {},
+     "", "has the same address 127.0.0.1", None),
+    ("pools backend endpoints 127.0.0.1:8000 weight", 0,
+     "", "0 is not a whole number", "state: drain"),
+    ("pools backend endpoints 127.0.0.1:8000 weight", "1", "", "'1' is not a whole number", None),
+    ("pools backend endpoints 127.0.0.1:8000 backup", "yes",
+     "", "'yes' is not true or false", "write true"),
+    ("pools backend endpoints 127.0.0.1:8000 backup", 0,
+     "", "0 is not true or false", "write false"),
+    ("pools backend endpoints 127.0.0.1:8000 state", "draining",
+     "", "is not `active`, `drain` or `down`", "did you mean `drain`?"),
+    ("pools backend endpoints 127.0.0.1:8000 max_connections", 0, "", "0 is not", "`unlimited`"),
+    ("pools backend endpoints 127.0.0.1:8000 labels", {"a b": "c"},
+     "/a b", "'a b' is not the name of a label", "_"),
+    ("pools backend endpoints 127.0.0.1:8000 labels", {"a": 1}, "/a", "1 is not text", '"1"'),
+    ("pools backend endpoints 127.0.0.1:8000 passive_health", "of", "", "'of'", "`off`?"),
+    ("pools backend endpoints 127.0.0.1:8000 passive_health", {"max_fails": 0},
+     "/max_fails", "0 is not", "passive_health: off"),
+    ("pools backend endpoints 127.0.0.1:8000 passive_health", {"max_ejected_percent": 1},
+     "/max_ejected_percent", "unknown key", "known keys: fail_timeout, max_fails"),
+    ("pools backend endpoints 127.0.0.1:8000 address", None,
+     "", "null is not text", "leave the key out"),
+    ("pools backend passive_health", False, "", "false is not", None),
+    ("pools backend passive_health", {"max_fails": "off"},
+     "/max_fails", "'off' is not a whole number", "passive_health: off"),
+    ("pools backend passive_health", {"max_ejected_percent": 101},
+     "/max_ejected_percent", "from 0 to 100", None),
+    ("pools backend keepalive max_idle", "off", "", "'off'", None),
+    ("pools backend keepalive max_requests", 0, "", "0 is not", "`unlimited`"),
+    ("pools backend retry when", "error", "", "not a list", "['error']"),
+    ("pools backend retry when", ["eror"], "/0", "'eror' is not `error`", "did you mean `error`?"),
+    ("pools backend retry when", ["error", "http_505"],
+     "/1", "'http_505' is not", "did you mean `http_50"),
+    ("pools backend retry budget", "off",
+     "", "'off' is not a duration", "for no limit write `unlimited`"),
+    ("pools backend retry budget", "0s", "", "above zero", "`unlimited`"),
+    ("pools backend retry max_attempts", 0, "", "0 is not", "`unl"),
+    ("pools backend retry replay_bytes", "1GiB", "", "out of bounds", "from 0B to 64MiB"),
+    ("pools backend on_removal", "drian", "", "'drian'", "`drain`?"),
+    ("pools backend drain close_code", 1005,
+     "", "1005 is not a close code that can be sent", "1012"),
+    ("pools backend drain close_code", 99, "", "99 is not a whole number from 1,000", None),
+    ("pools backend drain reason", "ä" * 62, "", "too long", "123"),
+    ("pools backend drain rate", 0, "", "0 is not", None),
+    ("pools backend limits header_bytes", 10, "", "10 is out", "1"),
+    # Header maps.
+    ("header_maps tier source", "$htp_x", "", "unknown variable $htp_x", "did you mean $http_x?"),
+    ("header_maps tier source", None, "", "null is not text", "leave"),
+    ("header_maps tier exact", {"a": 1}, "/a", "1 is not text", '"1"'),
+    ("header_maps tier exact", {"a": "1", "A": "2"}, "/A", "already", "case"),
+    ("header_maps tier exact", {"a/b": "$"}, "/a~1b", "dollar sign", "$$"),
+    ("header_maps tier hostnames", {"a b": "1"}, "/a b", "host name", "*"),
+    ("header_maps tier regex", {}, "", "an object is not a list", None),
+    ("header_maps tier regex", [{"match": "(?=a)", "value": ""}],
+     "/0/match", "not an RE2 regular expression", "lookaround"),
+    ("header_maps tier regex", [{"match": "a" * 1025, "value": ""}],
+     "/0/match", "1,025 characters", "1,024"),
+    ("header_maps tier regex", [{"match": "(a)", "value": "$2"}],
+     "/0/value", "no capture $2", "the regex has 1"),
+    ("header_maps tier regex", [{"match": "a"}], "/0/value", "`value` is missing", '"$1"'),
+    ("header_maps tier regex", [{"match": "a", "value": "", "i": 1}],
+     "/0/i", "unknown key 'i'", "ignore_case"),
+    ("header_maps host", {"source": "a"}, "", "built-in variable", "another name"),
+    ("header_maps tier default", "a\nb", "", "CR, LF or NUL", None),
+    # Routes: form.
+    ("routes all path", "/chat/", "", "'/chat/' is not an object", "write {prefix: /chat/}"),
+    ("routes all path", {}, "", "needs `exact`, `prefix` or `regex`", None),
+    ("routes all path", {"exact": "/", "prefix": "/"},
+     "", "has both `exact` and `prefix`", "leave one of them out"),
+    ("routes all path", {"prefix": "chat"}, "/prefix", "'chat' is not a path", "write '/chat'"),
+    ("routes all path", {"exact": "/a?b=c"}, "/exact", "has a query", "'/a'"),
+    ("routes all path", {"exact": "/a/../b"}, "/exact", "matches no request", "dot"),
+    ("routes all path", {"prefix": "//a"}, "/prefix", "matches no request", "slash"),
+    ("routes all path", {"prefix": None}, "/prefix", "null is not text", "leave"),
+    ("routes all path", {"regex": "("}, "/regex", "not an RE2", None),
+    ("routes all path", {"regex": r"(a)\1"}, "/regex", "not an RE2", "backrefer"),
+    ("routes all path", {"exact": "/", "final": True}, "/final", "only with `prefix`", None),
+    ("routes all path", {"prefix": "/", "priority": 1}, "/priority", "only with `regex`", None),
+    ("routes all path", {"prefix": "/", "ignore_case": True},
+     "/ignore_case", "only with `regex`", None),
+    ("routes all hosts", [], "", "a list without entries", "leave the key out"),
+    ("routes all hosts", "a.example", "", "'a.example' is not a list", "write ["),
+    ("routes all hosts", ["a.example", "b.example:80"],
+     "/1", "'b.example:80' is not a host name", "leave the port out"),
+    ("routes all hosts", ["*"], "/0", "'*' is not a host name", "for any"),
+    ("routes all hosts", ["https://a"], "/0", "is not a host name", None),
+    ("routes all hosts", ["münchen.de"], "/0", "is not a host name", "xn--"),
+    ("routes all hosts", ["~("], "/0", "not an RE2", None),
+    ("routes all upgrades", ["web socket"], "/0", "not a protocol", "websocket"),
+    ("routes all upgrades", True, "", "true is not a list", None),
+    ("routes all forwarded_headers", "on", "", "'on'", "write true"),
+    ("routes all timeouts read", "unlimited", "", "'unlimited'", "always"),
+    ("routes all limits body_bytes", 0, "", "0 is out", "`unlimited`"),
+    ("routes all limits body_bytes", None, "", "null", "64KiB"),
+    ("routes all tunnel idle_timeout", "unlimited",
+     "", "'unlimited' is not a duration", "for no limit write `off`"),
+    ("routes all tunnel idle_timeout", 0, "", "0 is not", "`off`"),
+    ("routes all tunnel ping_interval", "5s",
+     "", "'5s' is not supported: this version does not send pings yet", "write off"),
+    ("routes all tunnel ping_interval", 5,
+     "", "5 is not supported: this version does not send pings yet", "write off"),
+    # Routes: meaning.
+    ("routes all", {"path": {"prefix": "/"}}, "", "needs `pool` or `pools`", None),
+    ("routes all pool", "bakend", "", "no pool 'bakend'", "did you mean `backend`?"),
+    ("routes all pool", "zzz", "", "no pool 'zzz'", "pools: backend"),
+    ("routes all pool", "", "", "'' is not the name of a pool", "such as"),
+    ("routes all pool", "$http_x", "", "no header map 'http_x'", "maps: tier"),
+    ("routes all pool", "$teir", "", "no header map 'teir'", "`tier`?"),
+    ("routes all pool", "a-$tier", "", "is not the name of a pool", "$tier_pool"),
+    ("routes all split_by", "$cookie_u", "", "only with `pools`", None),
+    ("routes all listeners", ["publik"], "/0", "no listener 'publik'", "did you mean `public`?"),
+    ("routes all listeners", [], "", "without entries", "leave the key out"),
+    ("routes all rewrite", "/$1", "", "there is no capture $1", "only a regex"),
+    ("routes all rewrite", "b", "", "begins with a slash", None),
+    ("routes all request_headers", {"set": {"Content-Length": "1"}},
+     "/set/Content-Length", "where a message ends", None),
+    ("routes all request_headers", {"set": {"X Y": "1"}}, "/set/X Y", "not a field name", None),
+    ("routes all request_headers", {"set": {"X": "1", "x": "1"}}, "/set/x", "set twice", None),
+    ("routes all request_headers", {"append": {"X": "$upstream_addr"}},
+     "/append/X", "only known in response rules", None),
+    ("routes all request_headers", {"remove": ["X", "Transfer-Encoding"]},
+     "/remove/1", "where a message ends", None),
+    ("routes all request_headers", {"remove": "X"}, "/remove", "'X' is not a list", "write ['X']"),
+    ("routes all response_headers", {"set": {"X": "$teir"}},
+     "/set/X", "unknown variable $teir", "did you mean $tier?"),
+    ("routes twin", {"path": {"prefix": "/"}, "pool": "backend"},
+     "/path", "route 'all' has the same host and path", "change the hosts"),
+]  # fmt: skip
+
+
+def faults_of(raw: object) -> tuple[Fault, ...]:
+    with pytest.raises(DocumentError) as raised:
+        validate(raw)
+    return raised.value.faults
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "below", "message", "hint"),
+    ONE_MISTAKE,
+    ids=[f"{number}: {case[0]}" for number, case in enumerate(ONE_MISTAKE)],
+)
+def test_one_mistake_makes_one_fault(
+    at: str, value: object, below: str, message: str, hint: str | None
+) -> None:
+    (fault,) = faults_of(changed(at, value))
+
+    assert fault.path == pointer(*at.split(" ")) + below
+    assert message in fault.message
+    assert (hint or "") in (fault.hint or "")
+
+
+def test_a_choice_made_twice_is_a_fault_of_the_object() -> None:
+    (fault,) = faults_of(changed("routes all pools", {"backend": 1}))
+
+    assert fault == Fault("/routes/all", "has both `pool` and `pools`", "leave one of them out")
+
+
+def test_a_map_that_uses_itself_is_a_cycle() -> None:
+    (fault,) = faults_of(changed("header_maps tier default", "$tier"))
+
+    assert fault.path == "/header_maps/tier"
+    assert "a cycle of maps: $tier uses $tier" in fault.message
+
+
+def test_many_mistakes_are_all_found_at_once() -> None:
+    raw = {
+        "version": "1",
+        "listeners": {
+            "public": {"bind": "127.0.0.1:80", "timeouts": {"idle": 75, "body": 0}},
+            "twin": {"bind": "127.0.0.1:080", "limits": {"connections": 0}},
+            "Bad Name": {"bind": "127.0.0.1:81"},
+        },
+        "pools": {
+            "backend": {
+                "balance": {"hash": "$nope"},
+                "endpoints": {"a": {"weight": 0}, "b:1": {"wieght": 1}, "c": {"address": "b:1"}},
+            },
+            "bad/name": {},
+        },
+        "header_maps": {"m": {"source": "$nope", "default": 1}},
+        "routes": {
+            "one": {"path": {"prefix": "x"}, "pool": "nope", "rewrite": 5},
+            "two": {"path": {"exact": "/"}, "pool": "bad/name", "split_by": "$m", "hosts": [1]},
+            "three": {"path": {"regex": "(a)"}, "pool": "$m", "rewrite": "/$2", "upgrades": "x"},
+        },
+    }
+
+    found = {fault.path for fault in faults_of(raw)}
+
+    assert found == {
+        "/version",
+        "/listeners/public/timeouts/idle",
+        "/listeners/public/timeouts/body",
+        "/listeners/twin/bind",
+        "/listeners/twin/limits/connections",
+        "/listeners/Bad Name",
+        "/pools/backend/balance/hash",
+        "/pools/backend/endpoints/a",
+        "/pools/backend/endpoints/a/weight",
+        "/pools/backend/endpoints/b:1/wieght",
+        "/pools/backend/endpoints/c/address",
+        "/pools/bad~1name",
+        "/header_maps/m/source",
+        "/header_maps/m/default",
+        "/routes/one/path/prefix",
+        "/routes/one/pool",
+        "/routes/one/rewrite",
+        "/routes/two/pool",
+        "/routes/two/split_by",
+        "/routes/two/hosts/0",
+        "/routes/three/rewrite",
+        "/routes/three/upgrades",
+    }
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "path"),
+    [
+        # What refers to a faulty object, or to one in a faulty section, is no fault of its own.
+        ("pools backend", 5, "/pools/backend"),
+        ("pools", 5, "/pools"),
+        ("listeners", 5, "/listeners"),
+        ("header_maps", 5, "/header_maps"),
+        ("header_maps shown", 5, "/header_maps/shown"),
+        ("header_maps tier", {"source": 1}, "/header_maps/tier/source"),
+        ("routes mapped path", {"regex": 5}, "/routes/mapped/path/regex"),
+        ("routes health hosts", [5], "/routes/health/hosts/0"),
+        ("routes health listeners", [5], "/routes/health/listeners/0"),
+    ],
+)
+def test_a_fault_has_no_echo_elsewhere(at: str, value: object, path: str) -> None:
+    base = changed("routes other", {"path": {"exact": "/healthz"}, "pool": "canary"}, RICH)
+    base["routes"]["health"]["listeners"] = ["local"]
+    base["routes"]["other"]["listeners"] = ["public"]
+    base["routes"]["split"]["request_headers"] = {"set": {"X": "$shown $tier"}}
+    base["pools"]["backend"] = {}
+    base["routes"]["split"]["pools"] = {"backend": 1}
+    validate(base)
+
+    assert [fault.path for fault in faults_of(changed(at, value, base))] == [path]
+
+
+def test_a_bad_path_does_not_hide_what_else_is_wrong_with_a_route() -> None:
+    raw = changed("routes all", {"path": {}, "pool": "nope", "tunnel": {"idle_timeout": 1}})
+
+    assert [fault.path for fault in faults_of(raw)] == [
+        "/routes/all/path",
+        "/routes/all/pool",
+        "/routes/all/tunnel/idle_timeout",
+    ]
+
+
+def test_a_route_without_path_is_told_so() -> None:
+    (fault,) = faults_of(changed("routes all", {"pool": "backend"}))
+
+    assert fault == Fault("/routes/all/path", "`path` is missing", 'such as {"prefix": "/chat/"}')
+
+
+@pytest.mark.parametrize(
+    ("hosts", "listeners", "clash"),
+    [
+        (None, None, True),
+        (["a.example"], None, False),
+        (None, ["public"], True),
+        (None, ["local"], False),
+        (None, ["local", "public"], True),
+    ],
+)
+def test_equal_paths_clash_on_a_common_host_and_listener(
+    hosts: list[str] | None, listeners: list[str] | None, clash: bool
+) -> None:
+    raw = changed("listeners local", {"bind": "127.0.0.1:0"})
+    raw["routes"]["all"]["listeners"] = ["public"]
+    twin = {"path": {"prefix": "/"}, "pool": "backend", "hosts": hosts, "listeners": listeners}
+    raw["routes"]["twin"] = {key: value for key, value in twin.items() if value is not None}
+
+    if clash:
+        assert [fault.path for fault in faults_of(raw)] == ["/routes/twin/path"]
+    else:
+        validate(raw)
+
+
+@pytest.mark.parametrize("hosts", [["A.example"], [".a.example"], ["x.example", "a.example"]])
+def test_hosts_clash_whatever_their_spelling(hosts: list[str]) -> None:
+    raw = changed("routes all hosts", ["a.example"])
+    raw["routes"]["twin"] = {"path": {"prefix": "/"}, "pool": "backend", "hosts": hosts}
+
+    assert [fault.path for fault in faults_of(raw)] == ["/routes/twin/path"]
+
+
+def test_two_listeners_with_one_address_clash() -> None:
+    raw = changed("listeners public bind", "[::1]:80")
+    raw["listeners"]["twin"] = {"bind": "[0::1]:80"}
+
+    (fault,) = faults_of(raw)
+
+    assert fault.path == "/listeners/twin/bind"
+    assert fault.message == "listener 'public' has the same address [::1]:80"
+
+
+def test_two_listeners_with_port_zero_do_not_clash() -> None:
+    validate(changed("listeners twin", {"bind": "127.0.0.1:0"}))
+
+
+@pytest.mark.parametrize(
+    ("entry", "path", "message", "hint"),
+    [
+        ({}, "/header_maps/m/default", "'' is no pool, and route 'all' takes its pool", "default"),
+        ({"default": "bakend"}, "/header_maps/m/default", "'bakend' is no pool", "`backend`?"),
+        (
+            {"default": "backend", "exact": {"a/b": "x"}},
+            "/header_maps/m/exact/a~1b",
+            "'x' is no pool",
+            "pools: backend",
+        ),
+        (
+            {"default": "backend", "regex": [{"match": "(a)", "value": "$1"}]},
+            "/header_maps/m/regex/0/value",
+            "'$1' is no pool",
+            "not variables",
+        ),
+    ],
+)
+def test_a_map_that_chooses_pools_may_name_nothing_else(
+    entry: dict[str, Any], path: str, message: str, hint: str
+) -> None:
+    raw = changed("routes all pool", "$m")
+    raw["header_maps"]["m"] = {"source": "$http_x"} | entry
+
+    (fault,) = faults_of(raw)
+
+    assert fault.path == path
+    assert message in fault.message
+    assert hint in (fault.hint or "")
+
+
+def test_a_split_without_any_share_is_refused() -> None:
+    raw = changed("routes all", {"path": {"prefix": "/"}, "pools": {"backend": 0}})
+
+    assert [fault.path for fault in faults_of(raw)] == ["/routes/all/pools"]
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "path"),
+    [
+        ("routes all hosts", [f"h{n}.example" for n in range(1001)], "/routes/all/hosts"),
+        ("routes all upgrades", ["a"] * 33, "/routes/all/upgrades"),
+        (
+            "pools backend endpoints 127.0.0.1:8000 labels",
+            {f"l{n}": "" for n in range(33)},
+            "/pools/backend/endpoints/127.0.0.1:8000/labels",
+        ),
+        ("listeners", {f"l{n}": {"bind": "127.0.0.1:0"} for n in range(1001)}, "/listeners"),
+    ],
+)
+def test_too_many_entries_are_refused(at: str, value: object, path: str) -> None:
+    (fault,) = faults_of(changed(at, value))
+
+    assert fault.path == path
+    assert fault.message == "has too many entries"
+    assert (fault.hint or "").startswith("at most ")
+
+
+@pytest.mark.parametrize("raw", [None, [], "text", 5, True, 1.5])
+def test_a_document_that_is_no_object_is_refused(raw: object) -> None:
+    (fault,) = faults_of(raw)
+
+    assert fault.path == ""
+    assert "is not an object" in fault.message
+
+
+def test_keys_beginning_x_are_ignored_in_every_object() -> None:
+    raw = changed("x-top", [None])
+    raw["listeners"]["public"]["x-a"] = {"b": 1}
+    raw["pools"]["backend"]["x-a"] = raw["pools"]["backend"]["endpoints"]["127.0.0.1:8000"][
+        "x-"
+    ] = 1
+    raw["routes"]["all"]["path"]["x-a"] = 1
+
+    assert validate(raw).routes.keys() == SMALL["routes"].keys()
+
+
+def test_keys_beginning_x_are_names_where_keys_are_names() -> None:
+    raw = changed("pools x-pool", {"endpoints": 5})
+
+    assert [fault.path for fault in faults_of(raw)] == ["/pools/x-pool/endpoints"]

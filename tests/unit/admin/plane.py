@@ -1,0 +1,157 @@
+"""A data plane that serves nothing and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from proxy.errors import Fault, SpecError
+from proxy.snapshot import NOTHING, compile_snapshot
+from proxy.spec import EMPTY, Spec
+from proxy.telemetry.counters import (
+    EndpointCounters,
+    Ledger,
+    ListenerCounters,
+    PoolCounters,
+    RouteCounters,
+)
+from proxy.telemetry.reading import (
+    EndpointReading,
+    ListenerReading,
+    PoolReading,
+    Reading,
+    RouteReading,
+)
+
+DOCUMENT: dict[str, Any] = {
+    "version": 1,
+    "listeners": {"public": {"bind": "127.0.0.1:0"}},
+    "pools": {
+        "backend": {"endpoints": {"127.0.0.1:8000": {}, "blue": {"address": "127.0.0.1:8001"}}},
+        "spare": {"endpoints": {}},
+    },
+    "header_maps": {
+        "connection_upgrade": {
+            "source": "$http_upgrade",
+            "default": "upgrade",
+            "exact": {"": "close"},
+        }
+    },
+    "routes": {
+        "all": {
+            "path": {"prefix": "/"},
+            "pool": "backend",
+            "request_headers": {"set": {"X-Upgrade": "$connection_upgrade"}},
+        }
+    },
+}
+
+
+class FakePrepared:
+    """What the fake gives for a spec it takes."""
+
+    def __init__(self, plane: FakePlane, spec: Spec) -> None:
+        self._plane = plane
+        self._spec = spec
+        self.warnings = plane.warnings
+
+    def publish(self) -> None:
+        self._plane.published.append(self._spec)
+
+    def discard(self) -> None:
+        self._plane.discarded.append(self._spec)
+
+
+class FakePlane:
+    """Looks like ``proxy.Server`` to the control plane."""
+
+    def __init__(self) -> None:
+        self.published: list[Spec] = []
+        self.discarded: list[Spec] = []
+        self.refuse: tuple[Fault, ...] = ()
+        self.crash: Exception | None = None
+        self.warnings: tuple[str, ...] = ()
+        self.hold: asyncio.Event | None = None
+        self.draining = False
+        self.ready = True
+        self.remaining = 0
+        self.drains: list[tuple[float, float]] = []
+        self.done = asyncio.Event()
+
+    @property
+    def spec(self) -> Spec:
+        return self.published[-1] if self.published else EMPTY
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return {name: f"127.0.0.1:{number}" for number, name in enumerate(self.spec.listeners, 1)}
+
+    async def prepare(self, spec: Spec) -> FakePrepared:
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.crash is not None:
+            raise self.crash
+        if self.refuse:
+            raise SpecError(self.refuse)
+        compile_snapshot(spec, NOTHING, {}, {}, Ledger())
+        return FakePrepared(self, spec)
+
+    def drain(self, *, timeout_s: float, accept_s: float) -> None:
+        self.drains.append((timeout_s, accept_s))
+        self.draining = True
+        self.ready = False
+
+    async def drained(self) -> None:
+        await self.done.wait()
+
+    def read(self) -> Reading:
+        spec = self.spec
+        return Reading(
+            draining=self.draining,
+            drain_remaining=self.remaining,
+            loop_lag_s=0.001,
+            listeners=tuple(
+                ListenerReading(
+                    name=name, address=where, accepting=True, counters=ListenerCounters()
+                )
+                for name, where in self.addresses.items()
+            ),
+            pools=tuple(_pool(name, spec) for name in spec.pools),
+            routes=tuple(RouteReading(name=name, counters=_route()) for name in spec.routes),
+        )
+
+
+def _pool(name: str, spec: Spec) -> PoolReading:
+    return PoolReading(
+        name=name,
+        live=True,
+        counters=PoolCounters(),
+        endpoints=tuple(
+            EndpointReading(
+                name=one.name,
+                address=one.address,
+                state="active",
+                why="",
+                weight=one.weight,
+                backup=one.backup,
+                fails=0,
+                active_requests=2,
+                splices=1,
+                connections_idle=0,
+                labels=one.labels,
+                counters=EndpointCounters(),
+                bytes_to_upstream=10,
+                bytes_to_client=20,
+            )
+            for one in spec.pools[name].endpoints
+        ),
+        spliced_to_upstream=3,
+        spliced_to_client=4,
+    )
+
+
+def _route() -> RouteCounters:
+    counters = RouteCounters()
+    counters.requests.update({("backend", "GET", 200): 5, ("backend", "PUT", 200): 1})
+    counters.requests["none", "GET", 404] = 2
+    return counters

@@ -1,0 +1,53 @@
+"""Requests and responses as admission makes them, with everything else left out."""
+
+from __future__ import annotations
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from proxy.message import Fields, Peer, Request, Response
+
+Lines = tuple[tuple[str, str], ...]
+
+
+def headers(lines: Lines) -> CIMultiDictProxy[str]:
+    return CIMultiDictProxy(CIMultiDict(lines))
+
+
+def fields(lines: Lines) -> Fields:
+    return tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in lines)
+
+
+def peer(address: bytes = b"192.0.2.1", port: int = 40000) -> Peer:
+    return Peer(address, port, b"198.51.100.7", 8080, 17)
+
+
+def request(
+    *lines: tuple[str, str],
+    target: bytes = b"/",
+    captures: dict[str, bytes] | None = None,
+    address: bytes = b"192.0.2.1",
+    version_minor: int = 1,
+) -> Request:
+    made = Request(
+        peer(address),
+        b"GET",
+        target,
+        version_minor,
+        fields(lines),
+        headers(lines),
+        b"app.example.org",
+        ordinal=3,
+    )
+    made.path, mark, query = target.partition(b"?")
+    made.uri = made.path
+    made.query = query if mark else None
+    made.captures = captures
+    made.request_id = b"id-1"
+    made.pool = b"backend"
+    return made
+
+
+def response(*lines: tuple[str, str], status: int = 200) -> Response:
+    return Response(
+        status, fields(lines), headers(lines), b"10.0.0.1:80, 10.0.0.2:80", b"502, 200", b"0.001"
+    )

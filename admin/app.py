@@ -104,10 +104,12 @@ async def serve(
         token_file = None if made is None else keep_token(made, admin, os.environ)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))
-        controller.published = lambda: ready_file.write(
-            admin, telemetry, server.addresses, token_file
-        )
-        controller.published()
+
+        def tell() -> None:
+            ready_file.write(admin, telemetry, server.addresses, token_file)
+
+        tell()
+        controller.published = partial(_tell_again, tell)
         started.set()
         if announce is not None:
             announce(admin, telemetry, server.addresses)
@@ -134,6 +136,14 @@ def _tokens(settings: RunSettings) -> tuple[Tokens | None, str | None]:
         return TokenFile(settings.admin_token_file), None
     except (OSError, ValueError) as error:
         raise TokenFileError(f"{settings.admin_token_file}: {error}") from error
+
+
+def _tell_again(tell: Callable[[], None]) -> None:
+    """Tell where the listeners are now.  What is published serves, whether or not that works."""
+    try:
+        tell()
+    except OSError as error:
+        _log.error("ready_file_not_written", error=str(error))
 
 
 def _settle(admin: str, telemetry: str, listeners: dict[str, str], token_file: Path | None) -> None:

@@ -182,13 +182,19 @@ class Controller:
         self.raw, self.size = candidate.raw, candidate.size
         self._document = candidate.document
         self.revision = Revision(self.revision.number + 1, time.time(), origin, candidate.changed)
-        self._record(origin, "applied")
+        self._record(origin, "applied", warnings=prepared.warnings)
         if self.published is not None:
             self.published()
 
-    def _record(self, origin: Origin, result: Result, faults: tuple[Fault, ...] = ()) -> None:
+    def _record(
+        self,
+        origin: Origin,
+        result: Result,
+        faults: tuple[Fault, ...] = (),
+        warnings: tuple[str, ...] = (),
+    ) -> None:
         self.applies.record(Attempt(time.time(), origin, result, len(faults)))
-        say = _log.warning if faults else _log.info
+        say = _log.warning if faults or warnings else _log.info
         say(
             f"config_{result}",
             source=origin.source,
@@ -196,6 +202,7 @@ class Controller:
             note=origin.note,
             revision=self.revision.number,
             changed=self.revision.changed if result == "applied" else (),
+            warnings=warnings,
             faults=[f"{fault.path}: {fault.message}" for fault in faults[:LOGGED_FAULTS]],
         )
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from admin.documents.faults import pointer
+from proxy.errors import pointer
 
 Place = tuple[str, ...]
 

@@ -33,6 +33,13 @@ class Fault:
     hint: str | None = None
 
 
+def pointer(*parts: str | int) -> str:
+    """Return the JSON pointer (RFC 6901) of a place in a document."""
+    escaped = [str(part).replace("~", "~0").replace("/", "~1") for part in parts]
+    text = "".join(f"/{part}" for part in escaped)
+    return text.encode("utf-8", "backslashreplace").decode()  # it has to travel as UTF-8
+
+
 class SpecError(Exception):
     """A configuration was refused; nothing was changed.  ``faults`` has at least one entry."""
 

@@ -52,9 +52,14 @@ class Memo(dict[bytes, V]):
         return value
 
 
-def passing(dropped: frozenset[bytes]) -> Memo[bool]:
-    """Return the memo of which names pass, given the lower-case names that do not."""
-    return Memo(lambda name: name not in dropped)
+def passing(dropped: frozenset[bytes], prefix: bytes | None = None) -> Memo[bool]:
+    """Return the memo of which names pass.
+
+    ``dropped`` are the lower-case names that do not, ``prefix`` is what others of them begin with.
+    """
+    if prefix is None:
+        return Memo(lambda name: name not in dropped)
+    return Memo(lambda name: name not in dropped and not name.startswith(prefix))
 
 
 kind_of: Final[Memo[int]] = Memo(lambda name: _KINDS.get(name, ORDINARY))

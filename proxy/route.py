@@ -8,16 +8,16 @@ route as it is.
 
 from __future__ import annotations
 
-import re
 from random import Random
 from typing import Final
 
-from proxy.errors import Fault, FaultError
+from proxy.errors import Fault, FaultError, pointer
 from proxy.field_names import Memo, passing
 from proxy.headers.forwarded import (
     FORWARDING_DROPPED_TRUSTED,
     FORWARDING_DROPPED_UNTRUSTED,
     FORWARDING_NAMES,
+    X_FORWARDED,
 )
 from proxy.headers.hop_by_hop import HOP_BY_HOP
 from proxy.headers.map import HeaderMap
@@ -25,16 +25,15 @@ from proxy.headers.rules import Rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.message import Request
 from proxy.routing.normalise import escape_path
-from proxy.routing.table import capture_names
-from proxy.spec import INHERIT, RouteSpec
+from proxy.routing.table import capture_names, check_host
+from proxy.spec import INHERIT, PathsMode, RouteSpec
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.balancing.split import Split
 
 REGENERATED: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Fields that frame a message; each side's are made anew."""
 
-_CHANCE: Final = Random()  # noqa: S311 - shares of traffic, no secret
-_KEPT_ESCAPES: Final = re.compile(rb"%25(2F|25)")
+_CHANCE: Final = Random()
 
 
 class Route:
@@ -91,7 +90,7 @@ class Route:
             return self.pool_map.render(request).decode("utf-8", "surrogateescape")
         return self.pools[0]
 
-    def rewritten(self, request: Request, matched: int, *, strict: bool) -> bytes:
+    def rewritten(self, request: Request, matched: int, mode: PathsMode) -> bytes:
         """Return the path that goes upstream for ``request.uri``, escaped as nginx does.
 
         ``matched`` is how much of it the route's prefix took.
@@ -104,9 +103,7 @@ class Route:
             path += request.uri[matched:]
         if not path.startswith(b"/"):
             path = b"/" + path
-        escaped = escape_path(path)
-        # The strict form of a path keeps %2F and %25 as they are; they must not be escaped twice.
-        return _KEPT_ESCAPES.sub(rb"%\1", escaped) if strict else escaped
+        return escape_path(path, mode)
 
 
 def compile_route(
@@ -116,7 +113,7 @@ def compile_route(
     faults: list[Fault],
 ) -> Route:
     """Compile one route; what is wrong with it is added to ``faults``."""
-    at = f"/routes/{pointer(spec.name)}"
+    at = pointer("routes", spec.name)
     route = Route(spec, counters)
     captures = _captures(spec, at, faults)
     scope = Scope(maps=maps, captures=captures, response=False)
@@ -137,11 +134,12 @@ def compile_route(
         or rules.removes_upgrade
     )
     route.forwarding_replaced = rules.dropped & FORWARDING_NAMES
-    dropped = HOP_BY_HOP | REGENERATED | route.request_rules.dropped
-    for_untrusted = dropped | FORWARDING_DROPPED_UNTRUSTED if spec.forwarded_headers else dropped
-    for_trusted = dropped | FORWARDING_DROPPED_TRUSTED if spec.forwarded_headers else dropped
-    route.passes_untrusted = passing(for_untrusted)
-    route.passes_trusted = passing(for_trusted)
+    dropped = HOP_BY_HOP | REGENERATED | rules.dropped
+    if spec.forwarded_headers:
+        route.passes_untrusted = passing(dropped | FORWARDING_DROPPED_UNTRUSTED, X_FORWARDED)
+        route.passes_trusted = passing(dropped | FORWARDING_DROPPED_TRUSTED)
+    else:
+        route.passes_untrusted = route.passes_trusted = passing(dropped)
     # A response's Content-Length is dropped where it would not be true: see response_head.
     route.passes_response = passing(
         HOP_BY_HOP | {b"transfer-encoding"} | route.response_rules.dropped
@@ -160,10 +158,18 @@ def compile_route(
 
 
 def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
+    """Check hosts and path; return the names that their patterns capture."""
+    sound = True
+    for index, host in enumerate(spec.hosts or ()):
+        try:
+            check_host(host)
+        except FaultError as error:
+            sound = False
+            faults.append(Fault(f"{at}/hosts/{index}", error.message, error.hint))
     try:
-        return capture_names(spec.path)
+        return capture_names(spec.path, spec.hosts if sound else None)
     except FaultError as error:
-        faults.append(Fault(f"{at}/path/regex", error.message, error.hint))
+        faults.append(Fault(f"{at}/path/{spec.path.kind}", error.message, error.hint))
         return frozenset()
 
 
@@ -177,11 +183,6 @@ def _template(text: str, scope: Scope, path: str, faults: list[Fault]) -> Templa
 
 def _check_rewrite(route: Route, at: str, faults: list[Fault]) -> None:
     rewrite = route.rewrite
-    if rewrite is not None and rewrite.constant is not None:
-        if not rewrite.constant.startswith(b"/"):
-            faults.append(Fault(f"{at}/rewrite", "a rewritten path begins with a slash", "/"))
-
-
-def pointer(name: str) -> str:
-    """Escape a name as one token of a JSON pointer (RFC 6901, 3)."""
-    return name.replace("~", "~0").replace("/", "~1")
+    constant = None if rewrite is None else rewrite.constant
+    if constant is not None and not constant.startswith(b"/"):
+        faults.append(Fault(f"{at}/rewrite", "a rewritten path begins with a slash", "/"))

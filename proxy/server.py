@@ -15,11 +15,10 @@ from typing import Final
 
 from proxy.addresses import parse_address
 from proxy.downstream.listener import Listener, bind_socket
-from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError
+from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError, pointer
 from proxy.exchange.runtime import Runtime
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
-from proxy.route import pointer
 from proxy.snapshot import Snapshot, compile_snapshot
 from proxy.spec import Spec
 from proxy.telemetry.access_log import AccessLog
@@ -160,15 +159,18 @@ class Server:
 
     # Changing it
 
-    async def prepare(self, spec: Spec) -> Prepared:
+    async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
         """Make everything ready to serve ``spec``; the present configuration goes on serving.
 
+        ``revision`` is the number that logs give it; by default it counts up.
         Raise ``SpecError`` with every fault found.  Preparations queue: the next one starts when
         this one is published or discarded.
         """
         await self._preparing.acquire()
         try:
-            return await self._prepare(spec, refresh=False)
+            if revision is None:
+                revision = self._runtime.snapshot.number + 1
+            return await self._prepare(spec, revision, refresh=False)
         except BaseException:
             self._preparing.release()
             raise
@@ -179,12 +181,18 @@ class Server:
         prepared.publish()
         return prepared.warnings
 
-    async def _prepare(self, spec: Spec, *, refresh: bool) -> Prepared:
+    async def _prepare(self, spec: Spec, revision: int, *, refresh: bool) -> Prepared:
         written = [point.address for pool in spec.pools.values() for point in pool.endpoints]
         resolve = self._names.refresh if refresh else self._names.resolve
         addresses = await resolve(written)
         compiling = partial(
-            compile_snapshot, spec, self._runtime.snapshot, addresses, self._pools, self._routes
+            compile_snapshot,
+            spec,
+            self._runtime.snapshot,
+            addresses,
+            self._pools,
+            self._routes,
+            revision,
         )
         if len(written) + len(spec.routes) > COMPILE_INLINE:
             snapshot = await asyncio.to_thread(compiling)
@@ -215,7 +223,7 @@ class Server:
                 await made.prepare()
             except OSError as error:
                 said = f"cannot listen on {wanted.bind}: {error.strerror or error}"
-                faults.append(Fault(f"/listeners/{pointer(name)}/bind", said))
+                faults.append(Fault(pointer("listeners", name, "bind"), said))
         if faults:
             self._close_new(listeners)
             raise SpecError(tuple(faults))
@@ -244,7 +252,7 @@ class Server:
 
     def _publish_pools(self, previous: Snapshot, snapshot: Snapshot, now: float) -> None:
         pools = {name: upstream.plan.pool for name, upstream in snapshot.pools.items()}
-        for name, upstream in snapshot.pools.items():
+        for upstream in snapshot.pools.values():
             plan = upstream.plan
             for endpoint in plan.publish():
                 close_idle(endpoint)
@@ -283,7 +291,9 @@ class Server:
             await asyncio.sleep(REFRESH_S if all(addresses.values()) else RETRY_S)
             await self._preparing.acquire()
             try:
-                prepared = await self._prepare(self.spec, refresh=True)
+                prepared = await self._prepare(
+                    self.spec, self._runtime.snapshot.number, refresh=True
+                )
             except SpecError as error:
                 self._preparing.release()
                 self._runtime.log.warning("new addresses refused", detail=str(error))
@@ -315,6 +325,18 @@ class Server:
             self._drain_until = now + timeout_s
             self._sweep_drain(now)
 
+    async def undrain(self) -> None:
+        """Take a drain back: accept again, at the same addresses.  Raise ``OSError``.
+
+        Connections that the drain has closed or cut stay so.
+        """
+        for listener in self._listeners.values():
+            if not listener.accepting:
+                await listener.rebind()
+        self._runtime.draining = False
+        self._accept_until = self._drain_until = None
+        self._drained.clear()
+
     async def drained(self) -> None:
         """Return when a drain is done; wait for ever if none is under way."""
         await self._drained.wait()
@@ -328,7 +350,7 @@ class Server:
         for listener in self._listeners.values():
             listener.stop()
         give_up_at = monotonic() + CLOSE_S
-        while self._cut() and monotonic() < give_up_at:
+        while self._cut() and monotonic() < give_up_at:  # noqa: ASYNC110 - of several sets
             await asyncio.sleep(CLOSE_POLL_S)
         if self._runtime.access_log is not None:
             self._runtime.access_log.flush()

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.addresses import parse_address
-from proxy.errors import Fault, FaultError, SpecError
+from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.forwarded import TrustedProxies
 from proxy.headers.map import HeaderMap, compile_maps
 from proxy.headers.template import Scope, Template, compile_template
-from proxy.route import Route, compile_route, pointer
+from proxy.route import Route, compile_route
 from proxy.routing.normalise import BadTarget, Target, normalise
 from proxy.routing.table import Entry, Table, conflicts
 from proxy.spec import EMPTY, ListenerSpec, Spec
@@ -54,12 +54,11 @@ class Resolution:
 class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
-    __slots__ = ("_memo", "_table", "routes", "spec", "strict", "trusted")
+    __slots__ = ("_memo", "_table", "routes", "spec", "trusted")
 
     def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
-        self.strict: Final = spec.paths == "strict"
         self.trusted: Final = TrustedProxies(spec.trusted_proxies)
         self._table: Final = Table(entries(routes))
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}
@@ -125,6 +124,7 @@ class Snapshot:
     addresses: Mapping[str, tuple[str, ...]]
     """What names in endpoint addresses stood for when this was compiled."""
     number: int = 0
+    """Revision of the configuration, for logs."""
 
 
 NOTHING: Final = Snapshot(EMPTY, {}, {}, {}, {}, {})
@@ -137,6 +137,7 @@ def compile_snapshot(
     addresses: Mapping[str, tuple[str, ...]],
     pools: Mapping[str, Pool],
     ledger: Ledger[RouteCounters],
+    number: int = 0,
 ) -> Snapshot:
     """Compile ``spec``.  Raise ``SpecError`` with every fault; nothing long-lived is touched.
 
@@ -152,7 +153,7 @@ def compile_snapshot(
     sites = _compile_sites(spec, previous, routes, faults)
     if faults:
         raise SpecError(tuple(faults))
-    return Snapshot(spec, sites, upstreams, maps, routes, addresses, previous.number + 1)
+    return Snapshot(spec, sites, upstreams, maps, routes, addresses, number)
 
 
 def _compile_pools(
@@ -167,7 +168,7 @@ def _compile_pools(
     scope = Scope(maps=maps, captures=frozenset(), response=False)
     same_maps = spec.header_maps == previous.spec.header_maps
     for name, pool in spec.pools.items():
-        at = f"/pools/{pointer(name)}"
+        at = pointer("pools", name)
         old = previous.pools.get(name)
         key = None
         if pool.balance.key is not None:
@@ -197,7 +198,7 @@ def _compile_routes(
     same_maps = spec.header_maps == previous.spec.header_maps
     routes: dict[str, Route] = {}
     for name, route in spec.routes.items():
-        at = f"/routes/{pointer(name)}"
+        at = pointer("routes", name)
         faults += [
             Fault(f"{at}/pool", f"there is no pool {pool!r}")
             for pool, _ in route.pools
@@ -224,7 +225,7 @@ def _compile_sites(
 ) -> dict[str, Site]:
     sites: dict[str, Site] = {}
     for name, listener in spec.listeners.items():
-        at = f"/listeners/{pointer(name)}"
+        at = pointer("listeners", name)
         mine = tuple(
             route
             for route in routes.values()
@@ -245,7 +246,7 @@ def _compile_sites(
             continue
         faults += [
             Fault(
-                f"/routes/{pointer(loser)}/path",
+                pointer("routes", loser, "path"),
                 f"route {winner!r} has the same host and path on listener {name!r}",
             )
             for winner, loser in conflicts(entries(mine))

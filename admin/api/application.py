@@ -51,7 +51,7 @@ def _bound(operation: Operation, controller: Controller, server: DataPlane) -> H
         principal = request[_PRINCIPAL]
         require(principal, operation.role)
         query = _query(request, operation)
-        media = choose(",".join(request.headers.getall("Accept", [])), operation.offers)
+        media = choose(",".join(request.headers.getall("Accept", ())), operation.offers)
         return await operation.handler(
             Call(request, operation, controller, server, principal, media, query)
         )

@@ -171,19 +171,17 @@ def _curl(one: Json, base: str) -> str:
         if parameter["in"] == "path":
             example = quote(parameter["schema"]["examples"][0], safe=":")
             path = path.replace("{" + parameter["name"] + "}", example)
-    words = ["curl"]
-    if one["method"] != "get":
-        words += ["-X", one["method"].upper()]
-        words += ["-H", '"Authorization: Bearer $TOKEN"']
-    words.append(shlex.quote(base + path))
+    method = "" if one["method"] == "get" else f"-X {one['method'].upper()} "
+    lines = [f"curl {method}{shlex.quote(base + path)}"]
+    if method:
+        lines.append('-H "Authorization: Bearer $TOKEN"')
     if "requestBody" in one:
         media, content = next(iter(one["requestBody"]["content"].items()))
-        words += ["\\\n  -H", f"'Content-Type: {media}'"]
         text = json.dumps(content["example"])
         if len(text) > LONG:
             text = json.dumps(content["example"], indent=2)
-        words += ["\\\n  -d", shlex.quote(text)]
-    return " ".join(words)
+        lines += [f"-H 'Content-Type: {media}'", f"-d {shlex.quote(text)}"]
+    return " \\\n  ".join(lines)
 
 
 def _schema(name: str, schema: Json) -> str:

@@ -12,6 +12,7 @@ from aiohttp import web
 from admin.api.problems import Problem
 from admin.controller import INLINE_BYTES, offload
 from admin.documents import DocumentError, dump_yaml, load
+from admin.documents.loading import MAX_YAML_BYTES
 from proxy.errors import Fault
 
 JSON: Final = "application/json"
@@ -81,6 +82,8 @@ async def read_body(request: web.Request, accepted: tuple[str, ...]) -> Body:
     except web.RequestPayloadError:
         raise Problem(400, "The body broke off, or is not encoded as its fields say.") from None
     yaml = media == YAML
+    if yaml and len(data) > MAX_YAML_BYTES:
+        raise Problem(413, f"A body of YAML over {MAX_YAML_BYTES:,} bytes; JSON may be larger.")
     try:
         value = await offload(len(data) * (YAML_COST if yaml else 1), load, data, yaml=yaml)
     except DocumentError as error:

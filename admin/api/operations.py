@@ -113,6 +113,11 @@ class Call:
     query: dict[str, Any]
     """Query parameters by name, checked."""
 
+    def field(self, name: str) -> str | None:
+        """Return a list field of the request, its lines joined (RFC 9110, 5.3)."""
+        lines = self.request.headers.getall(name, [])
+        return ",".join(lines) if lines else None
+
     @property
     def place(self) -> Place:
         """The place in the document that the request is about."""

@@ -17,9 +17,9 @@ from admin.api.operations import Call
 from admin.api.problems import Problem, unknown
 from admin.controller import INLINE_BYTES, Outcome, RefusedError, offload
 from admin.documents import merge_patch
-from admin.documents.faults import pointer
 from admin.edits import MISSING, Place, look_up, placed, removed, section
 from admin.revisions import Origin
+from proxy.errors import pointer
 
 NOUNS: Final = {
     "listeners": "listener",
@@ -41,7 +41,7 @@ async def get(call: Call) -> web.Response:
         name for name, used in (("effective", in_effect), ("yaml", call.media == YAML)) if used
     )
     tag = await offload(controller.size, tag_of, resource, representation)
-    if not_modified(tag, call.request.headers.get("If-None-Match")):
+    if not_modified(tag, call.field("If-None-Match")):
         return web.Response(status=304, headers={"ETag": tag, "Vary": "Accept"})
     size = controller.size if len(place) < 2 else INLINE_BYTES
     return await answer(_existing(shown, place), call.media, size=size, tag=tag)
@@ -118,9 +118,8 @@ def _dry(call: Call) -> bool:
 
 
 def _check(call: Call, raw: object) -> None:
-    fields = call.request.headers
     resource = look_up(raw, call.place)
-    check_write(resource, fields.get("If-Match"), fields.get("If-None-Match"))
+    check_write(resource, call.field("If-Match"), call.field("If-None-Match"))
 
 
 def _existing(raw: object, place: Place) -> object:

@@ -10,12 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from admin.documents.faults import pointer
 from admin.documents.listener import Listener
 from admin.documents.pool import HashBalance, Pool
 from admin.documents.route_checks import Names, check_routes
 from proxy.addresses import parse_address
-from proxy.errors import Fault, FaultError
+from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.map import HeaderMap, compile_maps
 from proxy.headers.template import Scope, compile_at
 from proxy.spec import HeaderMapSpec

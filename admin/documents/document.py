@@ -84,9 +84,10 @@ def validate(raw: object) -> Document:
     try:
         document = Document.model_validate(raw)
     except ValidationError as error:
-        faults = located(error, Document)
-        broken = {tuple(map(str, detail["loc"][:2])) for detail in _details(error)}
-        document = _what_is_good(raw, error)
+        details = error.errors(include_url=False)
+        faults = located(details, Document)
+        broken = {tuple(map(str, detail["loc"][:2])) for detail in details}
+        document = _what_is_good(raw, details)
     faults += checks.check(document, raw, broken)
     if faults:
         raise DocumentError(bounded(faults))
@@ -125,31 +126,27 @@ def _endpoint_health(pool: Any, endpoint: Any) -> Any:
     return {key: inherited[key] for key in ("max_fails", "fail_timeout")} | (endpoint or {})
 
 
-def _details(error: ValidationError) -> list[ErrorDetails]:
-    return error.errors(include_url=False, include_context=False, include_input=False)
-
-
-def _what_is_good(raw: object, error: ValidationError) -> Document:
+def _what_is_good(raw: object, details: list[ErrorDetails]) -> Document:
     """Cut what is faulty out of ``raw``, as narrowly as possible, and return the rest.
 
     Terminates because every round cuts something, and an empty object is a valid document.
     """
     while True:
-        raw = _without(raw, _cuts(raw, error)) if isinstance(raw, dict) else {}
+        raw = _without(raw, _cuts(raw, details)) if isinstance(raw, dict) else {}
         try:
             return Document.model_validate(raw)
-        except ValidationError as next_error:
-            error = next_error
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_context=False, include_input=False)
 
 
-def _cuts(raw: dict[str, Any], error: ValidationError) -> Cuts:
+def _cuts(raw: dict[str, Any], details: list[ErrorDetails]) -> Cuts:
     """Return what to cut: for each fault the innermost key that exists.
 
     An object that lacks a key is cut whole, and so is a list with a faulty entry, because the
     others' indexes must not shift.
     """
     cuts: dict[str, Cuts] = {}
-    for detail in _details(error):
+    for detail in details:
         trail: list[str] = []
         node: Any = raw
         for part in detail["loc"]:

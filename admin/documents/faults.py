@@ -14,10 +14,10 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from proxy.errors import Fault, FaultError
+from proxy.errors import Fault, FaultError, pointer
 
 MAX_FAULTS: Final = 1000
 """Faults reported one by one; beyond that they are counted."""
@@ -29,7 +29,12 @@ IS_NOT: Final = "is_not"
 """Error type of our own schemas: ``expected`` and ``hint`` come in the context."""
 UNKNOWN_KEY: Final = "unknown_key"
 
+QUOTED_OFF: Final = 'put it in quotes: "off"; a YAML 1.1 tool made it false'
+"""Hint for ``false`` where ``off`` may stand: Helm, for one, still reads YAML 1.1."""
+
 _KNOWN_SHOWN: Final = 12
+_COMPARED: Final = 500
+"""How many known words are compared with a wrong one; each takes some microseconds."""
 _KEY_MARK: Final = "[key]"
 
 
@@ -39,13 +44,6 @@ class DocumentError(Exception):
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults: Final = tuple(faults)
         super().__init__("; ".join(f"{fault.path}: {fault.message}" for fault in self.faults))
-
-
-def pointer(*parts: str | int) -> str:
-    """Return the JSON pointer (RFC 6901) of a place."""
-    escaped = [str(part).replace("~", "~0").replace("/", "~1") for part in parts]
-    text = "/" + "/".join(escaped) if parts else ""
-    return text.encode("utf-8", "backslashreplace").decode()  # it has to travel as UTF-8
 
 
 def shown(value: object) -> str:
@@ -59,7 +57,7 @@ def shown(value: object) -> str:
     elif value is None or isinstance(value, bool | int | float):
         text = json.dumps(value) if abs(value or 0) < 1e30 else "a huge number"
     else:
-        return f"a {type(value).__name__}"
+        return f"a value of type {type(value).__name__}"
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -79,7 +77,8 @@ def nearest(word: str, known: Iterable[str], what: str) -> str:
 
 def meant(word: object, known: Iterable[str]) -> str | None:
     """Return a hint if one of the known words looks much like this one."""
-    close = get_close_matches(word[:200], known, n=1) if isinstance(word, str) else None
+    candidates = list(known)[:_COMPARED]
+    close = get_close_matches(word[:200], candidates, n=1) if isinstance(word, str) else None
     return f"did you mean `{close[0]}`?" if close else None
 
 
@@ -88,13 +87,15 @@ def bounded(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     ordered = sorted(set(faults), key=lambda fault: (fault.path, fault.message))
     if len(ordered) <= MAX_FAULTS:
         return tuple(ordered)
-    more = Fault("", f"and {len(ordered) - MAX_FAULTS} more faults")
-    return (*ordered[:MAX_FAULTS], more)
+    return (*ordered[:MAX_FAULTS], Fault("", f"more than {MAX_FAULTS:,} faults"))
 
 
-def located(error: ValidationError, model: type[BaseModel]) -> list[Fault]:
-    """Return what pydantic found in a value that should have been a ``model``."""
-    return [_fault(detail, model) for detail in error.errors(include_url=False, include_input=True)]
+def located(details: Sequence[ErrorDetails], model: type[BaseModel]) -> list[Fault]:
+    """Return what pydantic found in a value that should have been a ``model``.
+
+    One more than ``MAX_FAULTS`` is enough to know that there are more.
+    """
+    return [_fault(detail, model) for detail in details[: MAX_FAULTS + 1]]
 
 
 def _fault(detail: ErrorDetails, model: type[BaseModel]) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -39,6 +40,9 @@ it, because cloud metadata services answer there."""
 
 UNIX_PEERS: Final = "unix:"
 
+_CIDR: Final = re.compile(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?")
+"""Neither zones nor netmasks, which ``ipaddress`` would take."""
+
 
 def trusted_cidrs(text: str) -> tuple[str, ...]:
     """Return what an entry of ``trusted_proxies`` stands for, as ``proxy.spec`` has it.
@@ -51,6 +55,8 @@ def trusted_cidrs(text: str) -> tuple[str, ...]:
     if text == "unix":
         return (UNIX_PEERS,)
     try:
+        if not _CIDR.fullmatch(text):
+            raise ValueError(text)
         network = ip_network(text, strict=False)
     except ValueError:
         hint = "a CIDR such as 10.0.0.0/8, an address, `private` or `unix`"

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from admin.documents.faults import DocumentError, bounded, pointer
+from admin.documents.faults import DocumentError, bounded
 from admin.documents.yaml_text import dump_yaml, load_yaml
-from proxy.errors import Fault
+from proxy.errors import Fault, pointer
 
 __all__ = ["MAX_DEPTH", "MAX_JSON_BYTES", "MAX_YAML_BYTES", "dump_yaml", "load"]
 
@@ -87,8 +88,8 @@ class _Json:
     def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
         made = dict(pairs)
         if len(made) != len(pairs):
-            keys = [key for key, _ in pairs]
-            self._doubled[id(made)] = sorted({key for key in made if keys.count(key) > 1})
+            counts = Counter(key for key, _ in pairs)
+            self._doubled[id(made)] = [key for key, count in counts.items() if count > 1]
         return made
 
     def _float(self, text: str) -> float | _NotFinite:

@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
-from admin.documents.faults import UNKNOWN_KEY, meant, one_of, shown
+from admin.documents.faults import QUOTED_OFF, UNKNOWN_KEY, meant, one_of, shown
 from proxy.errors import FaultError
 
 T = TypeVar("T")
@@ -103,5 +103,5 @@ class OrWord:
             return handler(value)
         if isinstance(value, str) and value in self._words:
             return value
-        expected = f"an object or {one_of(self._words)}"
-        raise FaultError(f"{shown(value)} is not {expected}", meant(value, self._words))
+        hint = QUOTED_OFF if value is False and "off" in self._words else meant(value, self._words)
+        raise FaultError(f"{shown(value)} is not an object or {one_of(self._words)}", hint)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from admin.documents.faults import nearest, one_of, pointer, shown
-from admin.documents.route import PATH_KINDS, POOL_KEYS, Route
-from proxy.errors import Fault
+from admin.documents.faults import MAX_FAULTS, nearest, one_of, shown
+from admin.documents.matching import PATH_KINDS
+from admin.documents.route import POOL_KEYS, Route
+from proxy.errors import Fault, pointer
 from proxy.headers.map import HeaderMap
 from proxy.route import compile_route
 from proxy.routing.table import Entry, conflicts
@@ -37,6 +38,8 @@ def check_routes(
     counters = RouteCounters()
     intact: list[RouteSpec] = []
     for name, route in document.routes.items():
+        if len(faults) > MAX_FAULTS:
+            return
         at = pointer("routes", name)
         _check_fit(route, at, faults)
         _check_references(route, at, names, faults)

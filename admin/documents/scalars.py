@@ -16,7 +16,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from admin.documents.faults import IS_NOT, shown
+from admin.documents.faults import IS_NOT, QUOTED_OFF, shown
 from proxy.errors import FaultError
 
 MAX_DURATION_S: Final = 366 * 24 * 3600
@@ -122,6 +122,8 @@ class DurationRule:
         if not isinstance(value, str):
             number = isinstance(value, int | float) and not isinstance(value, bool)
             hint = f'write "{shown(value)}s"' if number and value else self._no_limit()
+            if value is False and self.word == "off":
+                hint = QUOTED_OFF
             raise FaultError(f"{shown(value)} is not a duration", hint)
         if value == self.word:
             return value

@@ -25,8 +25,8 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from admin.documents.faults import DocumentError, bounded, pointer, shown
-from proxy.errors import Fault
+from admin.documents.faults import DocumentError, bounded, shown
+from proxy.errors import Fault, pointer
 
 MAX_VALUES: Final = 1_000_000
 """Values of one document, with every alias expanded."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy.downstream.request_parser import MalformedHeadError
 from proxy.errors import (
@@ -67,11 +68,13 @@ def admit(
         raise MalformedHeadError(HEAD_TOO_LARGE, "too many fields")
     method = name.encode()
     target = message.path.encode("utf-8", "surrogateescape")
+    headers = message.headers
     if target[:1] != b"/":
         target, fields = _absolute_form(target, fields)
+        headers = _decoded(fields)
     elif head[len(method) + 1] != _SLASH or b"#" in target:
         raise MalformedHeadError(BAD_REQUEST, "request line")
-    request = Request(peer, method, target, minor, fields, message.headers, b"", ordinal, now)
+    request = Request(peer, method, target, minor, fields, headers, b"", ordinal, now)
     host: bytes | None = None
     transfer_coding: bytes | None = None
     for field, value in fields:
@@ -115,6 +118,15 @@ def _absolute_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:
         rest = b"/" + rest
     others = tuple(field for field in fields if kind_of[field[0]] != HOST)
     return rest, ((b"Host", authority), *others)
+
+
+def _decoded(fields: Fields) -> CIMultiDictProxy[str]:
+    return CIMultiDictProxy(
+        CIMultiDict(
+            (name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
+            for name, value in fields
+        )
+    )
 
 
 _hosts: Final[dict[bytes, bytes]] = {}

@@ -1,5 +1,4 @@
-"""One client connection: heads are parsed and admitted here, bodies are cut out, answers kept in
-order.
+"""One client connection: heads parsed and admitted, bodies cut out, answers kept in order.
 
 States:
 
@@ -282,8 +281,9 @@ class ClientConnection(asyncio.Protocol):
             self._crashed(error)
 
     def _wait(self, data: bytes) -> None:
-        """Keep what a client sends ahead of its turn.  It is read from as long as that is little,
-        so that its going away is seen.
+        """Keep what a client sends ahead of its turn.
+
+        It is read from as long as that is little, so that its going away is seen.
         """
         self._backlog = data
         if len(data) > BACKLOG_BYTES and not self._held:
@@ -421,7 +421,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.abort()
 
     def expire(self, now: float) -> None:
-        """A deadline of this connection passed."""
+        """Act on a deadline that passed."""
         if now >= self.write_by:
             waiting = self.transport.get_write_buffer_size()
             if waiting < self._stalled:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from proxy import errors
-from proxy.addresses import Address
+from proxy.addresses import Address, parse_address
 from proxy.downstream.connection import ClientConnection
 from proxy.downstream.request_parser import RequestHeadParser
 from proxy.errors import Failure
@@ -57,7 +57,7 @@ class Listener:
         self.retired = False
         self.address: Final = _address_text(bound)
         """``host:port``, ``[v6]:port`` or ``unix:/path``, as bound."""
-        self._socket: Final = bound
+        self._socket = bound
         self._server: asyncio.Server | None = None
         self._starting: asyncio.Task[None] | None = None
 
@@ -91,6 +91,14 @@ class Listener:
         """Accept.  The kernel has queued connections since ``prepare``."""
         if self._server is not None:
             self._starting = self.runtime.loop.create_task(self._server.start_serving())
+
+    async def rebind(self) -> None:
+        """Accept again at the same address.  Raise ``OSError``."""
+        self._socket = bind_socket(parse_address(self.address))
+        await self.prepare()
+        self.start()
+        for connection in self.connections:
+            connection.last_request = False
 
     def accepted(self, connection: ClientConnection) -> Peer:
         """Take a new connection in, or turn it away; return who it is."""

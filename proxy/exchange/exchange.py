@@ -2,8 +2,8 @@
 
 The exchange stands between a client's connection and, attempt by attempt, an upstream connection.
 Its phases are modules of their own: ``routing`` (which route and pool, what goes upstream),
-``dispatch`` (pick, lease or connect, send), ``failover`` (try again, or tell the client), ``tunnel``
-(after a 101) and ``accounting`` (the end).  What stands here is its state and the response half.
+``dispatch`` (pick, lease or connect, send), ``failover`` (try again, or tell the client),
+``tunnel`` (after a 101) and ``accounting`` (the end).  Here are its state and the response half.
 
 The request half is ``body``: octets from the client are sent on at once, or kept while no endpoint
 is connected.  The response half goes from nothing over ``answering`` (a head went to the client) to
@@ -386,7 +386,7 @@ class Exchange:
             self._finish(keep_alive=False, cut=True)
 
     def crashed(self, error: Exception) -> None:
-        """A callback raised: a defect of ours must not leave anybody hanging."""
+        """End after a callback raised: a defect of ours must not leave anybody hanging."""
         self.client.runtime.log.error("internal error", exc_info=error, exchange=repr(self))
         self.fail(errors.INTERNAL)
 

@@ -92,7 +92,7 @@ def _choose_pool(exchange: Exchange, found: Resolution, *, trusted: bool) -> Fai
     exchange.pool = pool
     request.pool = pool.label
     if route.rewrite is not None:
-        target = route.rewritten(request, found.matched, strict=exchange.site.strict)
+        target = route.rewritten(request, found.matched, exchange.site.spec.paths)
     else:
         target = found.forward
     if request.query is not None:

@@ -19,8 +19,18 @@ NEVER: Final = float("inf")
 class Runtime:
     """Loop, parser, logs, live splices; and whether the process drains."""
 
-    __slots__ = ("_id_prefix", "_ids", "access_log", "draining", "log", "loop", "no_route",
-                 "upstreams", "snapshot", "splices")  # fmt: skip
+    __slots__ = (
+        "_id_prefix",
+        "_ids",
+        "access_log",
+        "draining",
+        "log",
+        "loop",
+        "no_route",
+        "snapshot",
+        "splices",
+        "upstreams",
+    )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, log: Any, access_log: AccessLog | None

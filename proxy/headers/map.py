@@ -14,8 +14,8 @@ from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
-from proxy.errors import Fault, FaultError
-from proxy.headers.template import Scope, Template, compile_at, constant_template, pointer
+from proxy.errors import Fault, FaultError, pointer
+from proxy.headers.template import Scope, Template, compile_at, constant_template
 from proxy.headers.variables import Getter, is_reserved
 from proxy.message import Request
 from proxy.patterns import HostNames, Pattern, PatternList, host_keys, octets
@@ -54,7 +54,7 @@ def compile_maps(specs: Mapping[str, HeaderMapSpec], faults: list[Fault]) -> dic
     scope = Scope(maps=maps)
     uses: dict[str, set[str]] = {}
     for name, spec in specs.items():
-        at = f"/header_maps/{pointer(name)}"
+        at = pointer("header_maps", name)
         if not _NAME.fullmatch(name):
             hint = "small letters, digits and _, a letter first"
             faults.append(Fault(at, f"{name!r} cannot be the name of a variable", hint))
@@ -110,7 +110,7 @@ class _Compiler:
         """Compile ``exact`` or ``hostnames``, whose keys must not be in ``taken`` already."""
         found: dict[bytes, Template] = {}
         for text, value in pairs:
-            place = f"{kind}/{pointer(text)}"
+            place = f"{kind}{pointer(text)}"
             template = self._template(place, value)
             try:
                 for key in keys(text):
@@ -182,7 +182,7 @@ def _check_nesting(uses: Mapping[str, set[str]], faults: list[Fault]) -> None:
         except CycleError as error:
             cycle: list[str] = error.args[1][::-1]
             way = " uses ".join(f"${name}" for name in cycle)
-            faults.append(Fault(f"/header_maps/{pointer(cycle[0])}", f"a cycle of maps: {way}"))
+            faults.append(Fault(pointer("header_maps", cycle[0]), f"a cycle of maps: {way}"))
             graph[cycle[0]].discard(cycle[1])
         else:
             break
@@ -191,4 +191,4 @@ def _check_nesting(uses: Mapping[str, set[str]], faults: list[Fault]) -> None:
         depth[name] = 1 + max((depth[used] for used in graph[name]), default=0)
         if depth[name] == MAX_DEPTH + 1:
             message = f"more than {MAX_DEPTH} maps, one behind the other"
-            faults.append(Fault(f"/header_maps/{pointer(name)}", message))
+            faults.append(Fault(pointer("header_maps", name), message))

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.errors import Fault
+from proxy.errors import Fault, pointer
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.template import Scope, Template, compile_at, pointer
+from proxy.headers.template import Scope, Template, compile_at
 from proxy.headers.variables import Getter
 from proxy.message import Request
 from proxy.spec import HeaderRulesSpec
@@ -72,8 +72,8 @@ def compile_rules(
 ) -> Rules:
     """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
     removed = [(name, f"{path}/remove/{index}") for index, name in enumerate(spec.remove)]
-    set_ = [(name, f"{path}/set/{pointer(name)}") for name, _ in spec.set]
-    appended = [(name, f"{path}/append/{pointer(name)}") for name, _ in spec.append]
+    set_ = [(name, path + pointer("set", name)) for name, _ in spec.set]
+    appended = [(name, path + pointer("append", name)) for name, _ in spec.append]
     for name, place in (*removed, *set_, *appended):
         _check_name(name, place, faults)
     if response:

@@ -105,11 +105,6 @@ def constant_template(text: str, value: bytes) -> Template:
     return Template(text, lambda request: value, constant=value)
 
 
-def pointer(name: str) -> str:
-    """Escape a name as one token of a JSON pointer (RFC 6901, 3)."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
 def _renderer(constants: list[bytes], getters: list[Getter]) -> Getter:
     """Put a getter between each two of the constants."""
     if len(getters) > 1:

@@ -52,28 +52,29 @@ class Target:
 
 def normalise(target: bytes, mode: PathsMode) -> Target:
     """Read an origin-form target (RFC 9112, 3.2.1).  Raise ``BadTarget``, and nothing else."""
-    raw_path, mark, query = target.partition(b"?")
     # As text, because looking for a substring is several times faster there than in bytes.
-    text = raw_path.decode("latin-1")
+    text = target.decode("latin-1")
+    path, mark, _ = text.partition("?")
     if not (
         text.isprintable()
-        and text[:1] == "/"
         and " " not in text
-        and "%" not in text
-        and "//" not in text
-        and "/." not in text
-        and "\\" not in text
         and "#" not in text
+        and path[:1] == "/"
+        and "%" not in path
+        and "//" not in path
+        and "/." not in path
+        and "\\" not in path
     ):
-        return _normalise(target, raw_path, query if mark else None, mode)
+        return _normalise(target, mode)
     if not mark:
         return Target(target, target, target, None)
-    if _REFUSED.search(query):
-        raise BadTarget("control byte, space or fragment in the target")
-    return Target(raw_path, target, raw_path, query)
+    raw_path = target[: len(path)]
+    return Target(raw_path, target, raw_path, target[len(path) + 1 :])
 
 
-def _normalise(target: bytes, raw_path: bytes, query: bytes | None, mode: PathsMode) -> Target:
+def _normalise(target: bytes, mode: PathsMode) -> Target:
+    raw_path, mark, rest = target.partition(b"?")
+    query = rest if mark else None
     if raw_path[:1] != b"/":
         raise BadTarget("the target does not begin with a slash")
     if _REFUSED.search(target):
@@ -109,7 +110,7 @@ def _resolve(path: bytes) -> bytes:
             kept.pop()
         elif segment not in (b"", b"."):
             kept.append(segment)
-    if kept and segments[-1] in (b"", b".", b".."):
+    if segments[-1] in (b"", b".", b".."):
         kept.append(b"")
     return b"/" + b"/".join(kept)
 

@@ -293,7 +293,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.clean = not decoder.rest
 
     def _yield_to_others(self) -> None:
-        """Let the loop serve others before the rest of a read full of tiny chunks is taken apart."""
+        """Let the loop serve others before the rest of a read full of tiny chunks."""
         if self.lessee is not None:
             self.transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._go_on, self._decoder)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxy.addresses import parse_address
-from proxy.errors import Fault, FaultError
+from proxy.errors import Fault, FaultError, pointer
 from proxy.spec import EndpointSpec, PoolSpec
 from proxy.telemetry.counters import PoolCounters
 from proxy.upstream import health
@@ -208,7 +208,7 @@ def compile_pool(
     try:
         return PoolPlan(pool, spec, given, resolved, members, previous)
     except FaultError as fault:
-        path = f"{_pointer('pools', spec.name)}/endpoints"
+        path = pointer("pools", spec.name, "endpoints")
         raise PoolFaultError((Fault(path, fault.message, fault.hint),)) from None
 
 
@@ -225,7 +225,7 @@ def _resolve(spec: PoolSpec, given: Given, pool: Pool) -> Resolved:
                     message = f"endpoint {owners[text]!r} has the same address {text}"
                     raise FaultError(message, "remove one of them; weights express shares")
         except FaultError as fault:
-            path = _pointer("pools", spec.name, "endpoints", endpoint.name, "address")
+            path = pointer("pools", spec.name, "endpoints", endpoint.name, "address")
             faults.append(Fault(path, fault.message, fault.hint))
         resolved.append(found)
     if faults:
@@ -260,8 +260,3 @@ def _state_of(member: Member, now: float, ejected: set[Endpoint]) -> tuple[str, 
     if endpoint.fails and member.max_fails:
         return "active", fails
     return "active", "serves when no other can" if member.backup else "serves"
-
-
-def _pointer(*names: str) -> str:
-    """Return a JSON pointer (RFC 6901)."""
-    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)

@@ -28,7 +28,7 @@ class Row:
         return self.name
 
 
-def head(*fields: bytes, line: bytes = b"GET /bad HTTP/1.1", host: bytes | None = b"a") -> bytes:
+def head(*fields: bytes, line: bytes = b"GET /hidden HTTP/1.1", host: bytes | None = b"a") -> bytes:
     """Write a head of well-ended lines, whatever stands in them."""
     lines = [line, *([] if host is None else [b"Host: " + host]), *fields]
     return b"".join(one + b"\r\n" for one in lines) + b"\r\n"
@@ -40,39 +40,39 @@ def row(name: str, raw: bytes, *status: int) -> Row:
 
 def line_endings() -> Iterator[Row]:
     """RFC 9112, 2.2: a bare CR is invalid, a bare LF may be; here it is."""
-    yield row("bare-lf-after-request-line", b"GET /bad HTTP/1.1\nHost: a\r\n\r\n")
-    yield row("bare-lf-after-field", b"GET /bad HTTP/1.1\r\nHost: a\nX: b\r\n\r\n")
+    yield row("bare-lf-after-request-line", b"GET /hidden HTTP/1.1\nHost: a\r\n\r\n")
+    yield row("bare-lf-after-field", b"GET /hidden HTTP/1.1\r\nHost: a\nX: b\r\n\r\n")
     yield row(
-        "bare-lf-before-last-field-ends", b"GET /bad HTTP/1.1\r\nHost: a\r\nX: b\nY: c\r\n\r\n"
+        "bare-lf-before-last-field-ends", b"GET /hidden HTTP/1.1\r\nHost: a\r\nX: b\nY: c\r\n\r\n"
     )
-    yield row("bare-lf-everywhere", b"GET /bad HTTP/1.1\nHost: a\n\n")
-    yield row("bare-lf-blank-line", b"GET /bad HTTP/1.1\r\nHost: a\r\n\nX: b\r\n\r\n")
-    yield row("lf-cr", b"GET /bad HTTP/1.1\r\nHost: a\n\rX: b\r\n\r\n")
+    yield row("bare-lf-everywhere", b"GET /hidden HTTP/1.1\nHost: a\n\n")
+    yield row("bare-lf-blank-line", b"GET /hidden HTTP/1.1\r\nHost: a\r\n\nX: b\r\n\r\n")
+    yield row("lf-cr", b"GET /hidden HTTP/1.1\r\nHost: a\n\rX: b\r\n\r\n")
     yield row("bare-cr-in-value", head(b"X: a\rb"))
     yield row("bare-cr-then-field", head(b"X: a\rContent-Length: 5"))
     yield row("bare-cr-at-value-start", head(b"X:\ra"))
     yield row("bare-cr-in-name", head(b"X\rY: a"))
-    yield row("bare-cr-in-request-line", head(line=b"GET /bad\rX HTTP/1.1"))
-    yield row("bare-cr-after-request-line", b"GET /bad HTTP/1.1\rHost: a\r\n\r\n")
-    yield row("cr-cr-lf-after-request-line", b"GET /bad HTTP/1.1\r\r\nHost: a\r\n\r\n")
-    yield row("cr-cr-lf-after-field", b"GET /bad HTTP/1.1\r\nHost: a\r\r\nX: b\r\n\r\n")
-    yield row("cr-cr-lf-blank-line", b"GET /bad HTTP/1.1\r\nHost: a\r\n\r\r\nX: b\r\n\r\n")
-    yield row("nul-after-crlf", b"GET /bad HTTP/1.1\r\n\x00Host: a\r\n\r\n")
+    yield row("bare-cr-in-request-line", head(line=b"GET /hidden\rX HTTP/1.1"))
+    yield row("bare-cr-after-request-line", b"GET /hidden HTTP/1.1\rHost: a\r\n\r\n")
+    yield row("cr-cr-lf-after-request-line", b"GET /hidden HTTP/1.1\r\r\nHost: a\r\n\r\n")
+    yield row("cr-cr-lf-after-field", b"GET /hidden HTTP/1.1\r\nHost: a\r\r\nX: b\r\n\r\n")
+    yield row("cr-cr-lf-blank-line", b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\r\nX: b\r\n\r\n")
+    yield row("nul-after-crlf", b"GET /hidden HTTP/1.1\r\n\x00Host: a\r\n\r\n")
 
 
 def field_lines() -> Iterator[Row]:
     """RFC 9112, 5: no whitespace before the colon, no folding, a token for a name."""
     yield row("obs-fold-space", head(b"X: a\r\n b"))
     yield row("obs-fold-tab", head(b"X: a\r\n\tb"))
-    yield row("obs-fold-of-host", b"GET /bad HTTP/1.1\r\nHost: a\r\n b\r\n\r\n")
+    yield row("obs-fold-of-host", b"GET /hidden HTTP/1.1\r\nHost: a\r\n b\r\n\r\n")
     yield row("obs-fold-empty", head(b"X: a\r\n "))
     yield row("obs-fold-hides-length", head(b"X: a\r\n Content-Length: 5"))
     yield row("obs-fold-of-transfer-encoding", head(b"Transfer-Encoding:\r\n chunked"))
-    yield row("space-before-first-field", b"GET /bad HTTP/1.1\r\n Host: a\r\n\r\n")
-    yield row("tab-before-first-field", b"GET /bad HTTP/1.1\r\n\tHost: a\r\n\r\n")
+    yield row("space-before-first-field", b"GET /hidden HTTP/1.1\r\n Host: a\r\n\r\n")
+    yield row("tab-before-first-field", b"GET /hidden HTTP/1.1\r\n\tHost: a\r\n\r\n")
     yield row("space-before-colon", head(b"X : a"))
     yield row("tab-before-colon", head(b"X\t: a"))
-    yield row("space-before-colon-of-host", b"GET /bad HTTP/1.1\r\nHost : a\r\n\r\n")
+    yield row("space-before-colon-of-host", b"GET /hidden HTTP/1.1\r\nHost : a\r\n\r\n")
     yield row("space-before-colon-of-length", head(b"Content-Length : 5"))
     yield row("space-before-colon-of-coding", head(b"Transfer-Encoding : chunked"))
     yield row("space-in-name", head(b"X Y: a"))
@@ -163,12 +163,12 @@ def transfer_codings() -> Iterator[Row]:
     yield row("two-codings-gzip-first", head(b"Transfer-Encoding: gzip", chunked))
     yield row("two-codings-identity-last", head(chunked, b"Transfer-Encoding: identity"))
     yield row("two-codings-other-case", head(chunked, b"transfer-encoding: chunked"))
-    yield row("chunked-in-1.0", head(chunked, line=b"POST /bad HTTP/1.0"))
+    yield row("chunked-in-1.0", head(chunked, line=b"POST /hidden HTTP/1.0"))
     yield row(
         "chunked-in-1.0-kept-alive",
-        head(chunked, b"Connection: keep-alive", line=b"POST /bad HTTP/1.0"),
+        head(chunked, b"Connection: keep-alive", line=b"POST /hidden HTTP/1.0"),
     )
-    yield row("gzip-in-1.0", head(b"Transfer-Encoding: gzip", line=b"POST /bad HTTP/1.0"))
+    yield row("gzip-in-1.0", head(b"Transfer-Encoding: gzip", line=b"POST /hidden HTTP/1.0"))
 
 
 def hosts() -> Iterator[Row]:
@@ -178,7 +178,7 @@ def hosts() -> Iterator[Row]:
     yield row("host-twice-same", head(b"Host: a"))
     yield row("host-twice-differing", head(b"Host: b"))
     yield row("host-twice-other-case", head(b"HOST: a"))
-    yield row("host-twice-in-1.0", head(b"Host: b", line=b"GET /bad HTTP/1.0"))
+    yield row("host-twice-in-1.0", head(b"Host: b", line=b"GET /hidden HTTP/1.0"))
     bad = {
         "empty": b"",
         "inner-space": b"a b",
@@ -227,30 +227,32 @@ def hosts() -> Iterator[Row]:
 def targets() -> Iterator[Row]:
     """RFC 9112, 3.2: origin-form or absolute-form, no fragment, no control bytes."""
     bad = {
-        "fragment": b"/bad#x",
-        "fragment-empty": b"/bad#",
-        "fragment-in-query": b"/bad?q#x",
+        "fragment": b"/hidden#x",
+        "fragment-empty": b"/hidden#",
+        "fragment-in-query": b"/hidden?q#x",
         "fragment-only": b"#",
-        "no-slash": b"bad",
-        "query-only": b"?bad",
+        "no-slash": b"hidden",
+        "query-only": b"?hidden",
         "asterisk-get": b"*",
         "authority-form": b"a:80",
         "dot": b".",
         "absolute-no-authority": b"http://",
-        "absolute-empty-authority": b"http:///bad",
-        "absolute-userinfo": b"http://user@a/bad",
-        "absolute-bad-port": b"http://a:b/bad",
-        "absolute-port-only": b"http://:80/bad",
-        "absolute-bad-v6": b"http://[::1/bad",
-        "absolute-fragment": b"http://a/bad#x",
-        "absolute-one-slash": b"http:/bad",
+        "absolute-empty-authority": b"http:///hidden",
+        "absolute-userinfo": b"http://user@a/hidden",
+        "absolute-userinfo-password": b"http://user:secret@a/hidden",
+        "absolute-userinfo-empty": b"http://@a/hidden",
+        "absolute-bad-port": b"http://a:b/hidden",
+        "absolute-port-only": b"http://:80/hidden",
+        "absolute-bad-v6": b"http://[::1/hidden",
+        "absolute-fragment": b"http://a/hidden#x",
+        "absolute-one-slash": b"http:/hidden",
     }
     for name, value in bad.items():
         yield row(f"target-{name}", head(line=b"GET %b HTTP/1.1" % value))
     for octet in CONTROLS:
-        yield row(f"target-with-{octet:02x}", head(line=b"GET /bad%cx HTTP/1.1" % octet))
+        yield row(f"target-with-{octet:02x}", head(line=b"GET /hidden%cx HTTP/1.1" % octet))
     for octet in (0x00, 0x01, 0x09, 0x1F, 0x7F):
-        yield row(f"query-with-{octet:02x}", head(line=b"GET /bad?q%cx HTTP/1.1" % octet))
+        yield row(f"query-with-{octet:02x}", head(line=b"GET /hidden?q%cx HTTP/1.1" % octet))
     yield row("options-asterisk", head(line=b"OPTIONS * HTTP/1.1"))
 
 
@@ -258,20 +260,20 @@ def paths() -> Iterator[Row]:
     """``paths: strict``: what could mean two different resources means none."""
     bad = {
         "dot-dot": b"/..",
-        "dot-dot-slash": b"/../bad",
-        "dot-dot-deeper": b"/a/../../bad",
-        "encoded-dot": b"/%2e/bad",
-        "encoded-dot-upper": b"/%2E/bad",
-        "encoded-dot-dot": b"/a/%2e%2e/bad",
-        "encoded-dot-half": b"/a/.%2e/bad",
-        "backslash": b"/a\\bad",
-        "encoded-backslash": b"/a%5cbad",
-        "encoded-backslash-upper": b"/a%5Cbad",
-        "encoded-nul": b"/bad%00",
-        "bare-percent": b"/bad%",
-        "half-escape": b"/bad%2",
-        "bad-escape": b"/bad%zz",
-        "unicode-escape": b"/bad%u0041",
+        "dot-dot-slash": b"/../hidden",
+        "dot-dot-deeper": b"/a/../../hidden",
+        "encoded-dot": b"/%2e/hidden",
+        "encoded-dot-upper": b"/%2E/hidden",
+        "encoded-dot-dot": b"/a/%2e%2e/hidden",
+        "encoded-dot-half": b"/a/.%2e/hidden",
+        "backslash": b"/a\\hidden",
+        "encoded-backslash": b"/a%5chidden",
+        "encoded-backslash-upper": b"/a%5Chidden",
+        "encoded-nul": b"/hidden%00",
+        "bare-percent": b"/hidden%",
+        "half-escape": b"/hidden%2",
+        "bad-escape": b"/hidden%zz",
+        "unicode-escape": b"/hidden%u0041",
     }
     for name, value in bad.items():
         yield row(f"path-{name}", head(line=b"GET %b HTTP/1.1" % value))
@@ -280,26 +282,25 @@ def paths() -> Iterator[Row]:
 def request_lines() -> Iterator[Row]:
     """RFC 9112, 3: three parts, one space between them."""
     bad = {
-        "two-spaces-before-target": b"GET  /bad HTTP/1.1",
-        "two-spaces-before-version": b"GET /bad  HTTP/1.1",
-        "leading-space": b" GET /bad HTTP/1.1",
-        "leading-tab": b"\tGET /bad HTTP/1.1",
-        "trailing-space": b"GET /bad HTTP/1.1 ",
-        "trailing-word": b"GET /bad HTTP/1.1 x",
-        "four-parts": b"GET /bad /bad HTTP/1.1",
-        "tab-before-target": b"GET\t/bad HTTP/1.1",
-        "tab-before-version": b"GET /bad\tHTTP/1.1",
+        "two-spaces-before-target": b"GET  /hidden HTTP/1.1",
+        "leading-space": b" GET /hidden HTTP/1.1",
+        "leading-tab": b"\tGET /hidden HTTP/1.1",
+        "trailing-space": b"GET /hidden HTTP/1.1 ",
+        "trailing-word": b"GET /hidden HTTP/1.1 x",
+        "four-parts": b"GET /hidden /hidden HTTP/1.1",
+        "tab-before-target": b"GET\t/hidden HTTP/1.1",
+        "tab-before-version": b"GET /hidden\tHTTP/1.1",
         "no-target": b"GET HTTP/1.1",
         "empty-target": b"GET  HTTP/1.1",
         "method-only": b"GET",
-        "target-first": b"/bad GET HTTP/1.1",
-        "version-first": b"HTTP/1.1 GET /bad",
+        "target-first": b"/hidden GET HTTP/1.1",
+        "version-first": b"HTTP/1.1 GET /hidden",
         "response": b"HTTP/1.1 200 OK",
-        "nul-method": b"G\x00T /bad HTTP/1.1",
-        "method-with-slash": b"G/T /bad HTTP/1.1",
-        "method-with-paren": b"G(T /bad HTTP/1.1",
-        "method-with-at": b"G@T /bad HTTP/1.1",
-        "method-non-ascii": b"G\xc3\xa4T /bad HTTP/1.1",
+        "nul-method": b"G\x00T /hidden HTTP/1.1",
+        "method-with-slash": b"G/T /hidden HTTP/1.1",
+        "method-with-paren": b"G(T /hidden HTTP/1.1",
+        "method-with-at": b"G@T /hidden HTTP/1.1",
+        "method-non-ascii": b"G\xc3\xa4T /hidden HTTP/1.1",
         "tls-hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     }
     for name, line in bad.items():
@@ -310,24 +311,26 @@ def versions() -> Iterator[Row]:
     """RFC 9110, 15.6.6, and what is no version at all."""
     for version in (b"0.0", b"0.9", b"1.2", b"1.9", b"2.0", b"2.1", b"3.0", b"9.9"):
         name = f"version-{version.decode()}"
-        yield row(name, head(line=b"GET /bad HTTP/%b" % version), 505)
+        yield row(name, head(line=b"GET /hidden HTTP/%b" % version), 505)
     bad = {
-        "none": b"GET /bad",
-        "one-digit": b"GET /bad HTTP/1",
-        "trailing-point": b"GET /bad HTTP/1.",
-        "no-point": b"GET /bad HTTP/11",
-        "comma": b"GET /bad HTTP/1,1",
-        "three-parts": b"GET /bad HTTP/1.1.1",
-        "two-minor-digits": b"GET /bad HTTP/1.10",
-        "leading-zero": b"GET /bad HTTP/01.1",
-        "minus": b"GET /bad HTTP/-1.1",
-        "space": b"GET /bad HTTP/ 1.1",
-        "letters": b"GET /bad HTTP/x.y",
-        "lower-case": b"GET /bad http/1.1",
-        "misspelt": b"GET /bad HTP/1.1",
-        "https": b"GET /bad HTTPS/1.1",
-        "rtsp": b"GET /bad RTSP/1.0",
-        "ice": b"GET /bad ICE/1.0",
+        "none": b"GET /hidden",
+        "one-digit": b"GET /hidden HTTP/1",
+        "trailing-point": b"GET /hidden HTTP/1.",
+        "no-point": b"GET /hidden HTTP/11",
+        "comma": b"GET /hidden HTTP/1,1",
+        "three-parts": b"GET /hidden HTTP/1.1.1",
+        "two-minor-digits": b"GET /hidden HTTP/1.10",
+        "leading-zero": b"GET /hidden HTTP/01.1",
+        "minus": b"GET /hidden HTTP/-1.1",
+        "space": b"GET /hidden HTTP/ 1.1",
+        "letters": b"GET /hidden HTTP/x.y",
+        "lower-case": b"GET /hidden http/1.1",
+        "misspelt": b"GET /hidden HTP/1.1",
+        "https": b"GET /hidden HTTPS/1.1",
+        "rtsp": b"GET /hidden RTSP/1.0",
+        "rtsp-1.1": b"OPTIONS /hidden RTSP/1.1",
+        "ice": b"GET /hidden ICE/1.0",
+        "ice-source": b"SOURCE /hidden ICE/1.0",
     }
     for name, line in bad.items():
         yield row(f"version-{name}", head(line=line), 400, 505)
@@ -337,12 +340,12 @@ def versions() -> Iterator[Row]:
 def methods() -> Iterator[Row]:
     """RFC 9110, 9: ``CONNECT`` and ``TRACE`` are known and refused, others are not known."""
     yield row("connect-authority", head(line=b"CONNECT a:443 HTTP/1.1"), 405)
-    yield row("connect-path", head(line=b"CONNECT /bad HTTP/1.1"), 405)
-    yield row("connect-absolute", head(line=b"CONNECT http://a/bad HTTP/1.1"), 405)
-    yield row("trace", head(line=b"TRACE /bad HTTP/1.1"), 405)
+    yield row("connect-path", head(line=b"CONNECT /hidden HTTP/1.1"), 405)
+    yield row("connect-absolute", head(line=b"CONNECT http://a/hidden HTTP/1.1"), 400, 405)
+    yield row("trace", head(line=b"TRACE /hidden HTTP/1.1"), 405)
     for method in (b"FOO", b"get", b"Get", b"GETT", b"GE", b"X-Y", b"HTTP", b"BREW"):
         name = f"method-{method.decode()}"
-        yield row(name, head(line=b"%b /bad HTTP/1.1" % method), 501)
+        yield row(name, head(line=b"%b /hidden HTTP/1.1" % method), 501)
 
 
 def singletons() -> Iterator[Row]:
@@ -353,7 +356,7 @@ def singletons() -> Iterator[Row]:
 
 def expectations() -> Iterator[Row]:
     """RFC 9110, 10.1.1: one expectation is known."""
-    post = b"POST /bad HTTP/1.1"
+    post = b"POST /hidden HTTP/1.1"
     zero = b"Content-Length: 0"
     yield row("expect-unknown", head(b"Expect: wonders", zero, line=post), 417)
     yield row("expect-two", head(b"Expect: 100-continue, wonders", zero, line=post), 417)
@@ -366,8 +369,8 @@ def limits() -> Iterator[Row]:
     yield row("name-too-long", head(b"X" * 40_000 + b": a"), 431)
     yield row("fields-too-long-together", head(*[b"X: " + b"a" * 4000] * 10), 431)
     yield row("fields-too-many", head(*[b"X: a"] * 101), 431)
-    yield row("target-too-long", head(line=b"GET /bad" + b"a" * 40_000 + b" HTTP/1.1"), 414)
-    yield row("query-too-long", head(line=b"GET /bad?" + b"a" * 40_000 + b" HTTP/1.1"), 414)
+    yield row("target-too-long", head(line=b"GET /hidden" + b"a" * 40_000 + b" HTTP/1.1"), 414)
+    yield row("query-too-long", head(line=b"GET /hidden?" + b"a" * 40_000 + b" HTTP/1.1"), 414)
 
 
 ROWS: Final = tuple(

@@ -15,7 +15,7 @@ MUST_CLOSE = frozenset({400, 431, 414, 505})
 
 
 @pytest.fixture
-def origin(stage: Stage) -> Origin:
+async def origin(stage: Stage) -> Origin:
     return stage.origin(answers(reply(b"fine")))
 
 
@@ -30,7 +30,7 @@ async def read_refusal(client: RawClient, row: Row) -> bool:
     answer = await client.read_response()
     assert answer.status in row.status, answer
     assert answer.framing == "length", "an error has a length"
-    assert b"bad" not in answer.body.replace(b"bad_request", b""), "nothing is echoed"
+    assert b"hidden" not in client.received, "nothing is echoed"
     if answer.status in MUST_CLOSE:
         assert answer.closes, answer.head.raw
     return answer.closes
@@ -62,7 +62,7 @@ async def test_bad_head_between_good_ones_in_one_read_costs_only_what_follows(
         assert (await client.read_response()).body == b"fine"
         expected.append(b"/after")
     assert [one.target for one in origin.requests] == expected
-    assert b"bad" not in origin.raw
+    assert b"hidden" not in origin.raw
 
 
 @pytest.mark.parametrize("raw", ACCEPTED.values(), ids=ACCEPTED)

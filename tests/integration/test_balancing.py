@@ -234,7 +234,7 @@ async def test_pool_is_chosen_by_a_header_map(stage: Stage) -> None:
     origins = named(stage, "ab")
     pools = [pool(origin.address, name=name) for name, origin in origins.items()]
     tier = HeaderMapSpec(name="tier", source="$http_x_tier", default="a", exact=(("gold", "b"),))
-    by_tier = everything(pools=(("a", 1), ("b", 1)), pool_variable="tier")
+    by_tier = everything(pools=(("a", 1), ("b", 1)), pool_variable="$tier")
     running = await stage.serve(build_spec(pools=pools, routes=[by_tier], header_maps=[tier]))
     assert await sequence(running, 2) == "aa"
     assert await sequence(running, 2, b"X-Tier: gold") == "bb"

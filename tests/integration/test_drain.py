@@ -166,7 +166,7 @@ async def test_drain_can_be_undone(stage: Stage) -> None:
     await client.send(request())
     await settle()
     running.server.drain(timeout_s=30, accept_s=30)
-    running.server.undrain()
+    await running.server.undrain()
     assert (running.server.draining, running.server.ready) == (False, True)
     release.set()
     assert not (await client.read_response()).closes
@@ -181,7 +181,7 @@ async def test_drain_undone_after_the_listeners_closed_opens_them_again(stage: S
     await settle()
     running.server.drain(timeout_s=30, accept_s=0)
     await settle()
-    running.server.undrain()
+    await running.server.undrain()
     assert running.server.ready
     late = await running.connect()
     await late.send(request())

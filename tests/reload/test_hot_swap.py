@@ -234,7 +234,6 @@ async def test_websocket_stays_while_its_pool_is_replaced(stage: Stage) -> None:
     assert (at.state, at.splices) == ("removed", 1)
     assert at.bytes_to_client == 18
     splice.close()
-    await running.quiet()
     await eventually(
         lambda: old.address not in [one.address for one in running.pool().endpoints],
         "the removed endpoint to be forgotten",
@@ -305,7 +304,7 @@ async def test_splice_in_the_middle_of_a_frame_is_closed_at_its_boundary(stage: 
     frame = encode(TEXT, b"0123456789", mask=True)
     await splice.send(frame[:9])
     await splice.read_exactly(9)
-    await running.server.apply(build_spec(pools=[pool(new.address)]))
+    await running.server.apply(build_spec(pools=[pool(new.address, on_removal="close")]))
     await settle()
     await splice.send(frame[9:])
     rest = await splice.read_to_end()
@@ -401,7 +400,7 @@ async def test_every_fault_is_found_at_once_and_located(stage: Stage) -> None:
     )
     spec = build_spec(
         listeners=[listener(bind="nowhere"), listener("two", trusted_proxies=("10.0.0.0/99",))],
-        pools=[pool(endpoint("127.0.0.1:1", weight=0)), pool("127.0.0.1:99999", name="p/q~r")],
+        pools=[pool("127.0.0.1"), pool("127.0.0.1:99999", name="p/q~r")],
         routes=[
             route("regex", "(", kind="regex"),
             route("look", "(?=a)", kind="regex"),
@@ -420,7 +419,7 @@ async def test_every_fault_is_found_at_once_and_located(stage: Stage) -> None:
     expected = [
         "/listeners/public/bind",
         "/listeners/two/trusted_proxies",
-        "/pools/backend/endpoints/127.0.0.1:1",
+        "/pools/backend/endpoints/127.0.0.1",
         "/pools/p~1q~0r/endpoints/127.0.0.1:99999",
         "/routes/regex/path",
         "/routes/look/path",
@@ -439,7 +438,7 @@ async def test_every_fault_is_found_at_once_and_located(stage: Stage) -> None:
 
 async def test_fault_of_one_object_does_not_hide_those_of_others(stage: Stage) -> None:
     running = await stage.serve(build_spec())
-    routes = [route(f"r{number}", "/", to=f"missing{number}") for number in range(20)]
+    routes = [route(f"r{number}", f"/{number}", to=f"missing{number}") for number in range(20)]
     faults = await refused(running, build_spec(routes=routes))
     assert len(faults) == 20
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import Fault, FaultError
-from proxy.headers.template import Scope, compile_at, compile_template, pointer
+from proxy.headers.template import Scope, compile_at, compile_template
 from proxy.message import Request
 from tests.unit.headers.samples import request, response
 
@@ -136,10 +136,6 @@ def test_fault_found_at_a_place_carries_its_path() -> None:
     template = compile_at("$nothing_like_it", Scope(), "/routes/a/rewrite", faults)
     assert [fault.path for fault in faults] == ["/routes/a/rewrite"]
     assert template.constant == b""
-
-
-def test_pointer_escapes_tilde_and_slash() -> None:
-    assert pointer("a/b~c") == "a~1b~0c"
 
 
 PIECES = st.lists(

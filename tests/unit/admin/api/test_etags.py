@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from multidict import CIMultiDict
 
 from admin.api.etags import check_write, not_modified, tag_of
 from admin.api.problems import Problem
@@ -122,3 +123,9 @@ async def test_creating_only_does_not_replace(client: Client) -> None:
 async def test_if_match_on_a_missing_object_is_412(client: Client) -> None:
     response = await client.patch("/v1/pools/nope", json={}, headers={"If-Match": "*"})
     await problem(response, 412)
+
+
+async def test_field_in_several_lines_is_one_list(client: Client) -> None:
+    tag = (await client.get("/v1/pools/spare")).headers["ETag"]
+    headers = CIMultiDict([("If-Match", '"x"'), ("If-Match", tag)])
+    await ok(await client.patch("/v1/pools/spare", json={"x-a": 1}, headers=headers))

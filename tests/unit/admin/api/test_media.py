@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from admin.api import media
 from admin.api.media import HTML, JSON, YAML, choose
 from admin.api.problems import Problem
+from admin.documents.loading import MAX_YAML_BYTES
 from tests.unit.admin.api.answers import ok, problem
 from tests.unit.admin.conftest import Client
 
@@ -103,3 +105,9 @@ async def test_body_that_does_not_arrive_is_408(
 
     headers = {"Content-Type": "application/json"}
     await problem(await client.put("/v1/pools/new", data=stuck(), headers=headers), 408)
+
+
+async def test_yaml_over_its_own_limit_is_413(client: Client) -> None:
+    headers = {"Content-Type": "application/yaml"}
+    data = io.BytesIO(b"#" * (MAX_YAML_BYTES + 1))
+    await problem(await client.put("/v1/config", data=data, headers=headers), 413)

@@ -175,3 +175,9 @@ async def test_note_lands_in_the_revision(client: Client) -> None:
     status = await ok(await client.get("/v1/status"))
     assert status["revision"]["note"] == "no longer needed"
     assert status["revision"]["changed"] == ["/pools/spare"]
+
+
+@pytest.mark.parametrize("name", ["%00", "%FF", "a%0Ab", "%20", "a%2Fb"])
+async def test_name_of_odd_octets_is_422(client: Client, name: str) -> None:
+    response = await client.put(URL(f"/v1/pools/{name}", encoded=True), json={})
+    assert len(await paths(response, 422)) == 1

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from admin.documents import DocumentError, validate
-from admin.documents.faults import pointer
-from proxy.errors import Fault
+from admin.documents.faults import MAX_FAULTS
+from proxy.errors import Fault, pointer
 from tests.unit.admin.documents.example import RICH, SMALL, changed
 
 # (place to change, value, where the fault is below it, part of the message, part of the hint)
@@ -74,6 +74,8 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
      "", "'private' is not a list", "write ['private']"),
     ("listeners public trusted_proxies", ["privat"],
      "/0", "'privat' is not a network", "`private`"),
+    ("listeners public trusted_proxies", ["10.0.0.0/255.0.0.0"], "/0", "is not a network", "CIDR"),
+    ("listeners public trusted_proxies", ["fe80::1%eth0"], "/0", "is not a network", "CIDR"),
     ("listeners public trusted_proxies", ["10.0.0.1/8"], "/0", "bits set beyond", "10.0.0.0/8"),
     ("listeners public trusted_proxies", ["unix", 1], "/1", "1 is not text", '"1"'),
     # Pools.
@@ -117,7 +119,8 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
      "/max_ejected_percent", "unknown key", "known keys: fail_timeout, max_fails"),
     ("pools backend endpoints 127.0.0.1:8000 address", None,
      "", "null is not text", "leave the key out"),
-    ("pools backend passive_health", False, "", "false is not", None),
+    ("pools backend passive_health", False, "", "false is not", 'in quotes: "off"'),
+    ("pools backend passive_health", 3, "", "3 is not an object or `off`", None),
     ("pools backend passive_health", {"max_fails": "off"},
      "/max_fails", "'off' is not a whole number", "passive_health: off"),
     ("pools backend passive_health", {"max_ejected_percent": 101},
@@ -192,6 +195,7 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
     ("routes all tunnel idle_timeout", "unlimited",
      "", "'unlimited' is not a duration", "for no limit write `off`"),
     ("routes all tunnel idle_timeout", 0, "", "0 is not", "`off`"),
+    ("routes all tunnel idle_timeout", False, "", "false is not", 'in quotes: "off"'),
     ("routes all tunnel ping_interval", "5s",
      "", "'5s' is not supported: this version does not send pings yet", "write off"),
     ("routes all tunnel ping_interval", 5,
@@ -481,3 +485,20 @@ def test_keys_beginning_x_are_names_where_keys_are_names() -> None:
     raw = changed("pools x-pool", {"endpoints": 5})
 
     assert [fault.path for fault in faults_of(raw)] == ["/pools/x-pool/endpoints"]
+
+
+def test_more_faults_than_anyone_reads_are_cut_short() -> None:
+    wrong = {
+        f"r{number}": {"path": {"prefix": "/"}, "pool": f"p{number}"} for number in range(2000)
+    }
+
+    found = faults_of(changed("routes", wrong) | {"pools": {f"q{n}": {} for n in range(20)}})
+
+    assert len(found) == MAX_FAULTS + 1
+    assert found[-1] == Fault("", "more than 1,000 faults")
+
+
+def test_more_wrong_keys_than_anyone_reads_are_cut_short() -> None:
+    found = faults_of(changed("pools backend", {f"key{number}": 1 for number in range(5000)}))
+
+    assert len(found) == MAX_FAULTS + 1

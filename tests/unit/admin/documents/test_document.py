@@ -155,7 +155,7 @@ def test_an_endpoint_inherits_what_it_leaves_out(
 
 def test_a_document_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        validate(SMALL).listeners["public"].paths = "nginx"  # type: ignore[misc]
+        validate(SMALL).listeners["public"].paths = "nginx"
 
 
 # Whatever comes in.

@@ -12,13 +12,13 @@ from admin.documents.faults import (
     model_at,
     nearest,
     one_of,
-    pointer,
     shown,
 )
 from admin.documents.header_map import RegexEntry
+from admin.documents.matching import Path
 from admin.documents.pool import HashBalance
-from admin.documents.route import HeaderRules, Path
-from proxy.errors import Fault
+from admin.documents.route import HeaderRules
+from proxy.errors import Fault, pointer
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_pointer_is_escaped_as_rfc_6901_says(parts: tuple[str | int, ...], exp
         ([1], "a list"),
         (10**40, "a huge number"),
         (float("nan"), "a huge number"),
-        (object(), "a object"),
+        (object(), "a value of type object"),
     ],
 )
 def test_a_value_is_shown_as_its_writer_knows_it(value: object, expected: str) -> None:
@@ -89,11 +89,11 @@ def test_faults_are_ordered_and_told_once() -> None:
     assert bounded([twice, first, twice]) == (first, twice)
 
 
-def test_faults_beyond_the_bound_are_counted() -> None:
+def test_faults_beyond_the_bound_are_mentioned() -> None:
     found = bounded(Fault(f"/{number:06}", "m") for number in range(MAX_FAULTS + 7))
 
     assert len(found) == MAX_FAULTS + 1
-    assert found[-1].message == "and 7 more faults"
+    assert found[-1].message == "more than 1,000 faults"
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class Prepared(Protocol):
 class DataPlane(Protocol):
     """What the control plane asks of ``proxy.Server``."""
 
-    async def prepare(self, spec: Spec) -> Prepared:
+    async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
         """Compile and bind; raise ``SpecError`` with every fault."""
 
     def drain(self, *, timeout_s: float, accept_s: float) -> None:
@@ -170,7 +170,8 @@ class Controller:
                 self._record(origin, "unchanged")
             return Outcome(self.raw, self.revision.number, ())
         candidate = await offload(size, _examine, self.raw, raw)
-        prepared = await self._server.prepare(candidate.spec)
+        number = self.revision.number + 1
+        prepared = await self._server.prepare(candidate.spec, revision=number)
         if dry_run:
             prepared.discard()
         else:

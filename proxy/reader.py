@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import cast
 
+from proxy.addresses import parse_address
 from proxy.downstream.listener import Listener
 from proxy.exchange.runtime import Runtime
 from proxy.snapshot import Upstream
@@ -86,6 +87,14 @@ def _pool(
                     weight=member.weight, backup=member.backup, labels=member.labels,
                 )
             )  # fmt: skip
+        endpoints += [
+            _endpoint(
+                Endpoint(parse_address(spec.address)), spec.name, "unresolved",
+                "its name does not resolve",
+                weight=spec.weight, backup=spec.backup, labels=spec.labels,
+            )
+            for spec in plan.unresolved
+        ]  # fmt: skip
         gone += plan.pool.leaving.values()
     gone += [
         endpoint

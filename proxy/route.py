@@ -39,11 +39,30 @@ _CHANCE: Final = Random()
 class Route:
     """See the module's docstring.  Immutable but for its counters."""
 
-    __slots__ = ("body_bytes", "counters", "forwarded", "forwarding_replaced",
-                 "inherits_body_bytes", "name", "passes_response", "passes_trusted",
-                 "passes_untrusted", "pool_map", "pools", "request_rules", "response_rules",
-                 "rewrite", "spec", "split", "split_key", "touches_connection", "upgrades",
-                 "writes_request", "writes_response")  # fmt: skip
+    __slots__ = (
+        "appends_request",
+        "body_bytes",
+        "counters",
+        "forwarded",
+        "forwarding_replaced",
+        "inherits_body_bytes",
+        "name",
+        "passes_response",
+        "passes_trusted",
+        "passes_untrusted",
+        "pool_map",
+        "pools",
+        "request_rules",
+        "response_rules",
+        "rewrite",
+        "sets_request",
+        "spec",
+        "split",
+        "split_key",
+        "touches_connection",
+        "upgrades",
+        "writes_response",
+    )  # fmt: skip
 
     def __init__(self, spec: RouteSpec, counters: RouteCounters) -> None:
         self.spec: Final = spec
@@ -55,8 +74,8 @@ class Route:
         self.body_bytes: int | None = spec.body_bytes if isinstance(spec.body_bytes, int) else None
         self.pools: tuple[str, ...] = tuple(name for name, _ in spec.pools)
         self.request_rules: Rules
-        self.writes_request = False
-        """The request rules write lines."""
+        self.sets_request = False
+        self.appends_request = False
         self.touches_connection = False
         """The request rules have to do with ``Connection`` or ``Upgrade``."""
         self.forwarding_replaced: frozenset[bytes] = frozenset()
@@ -125,8 +144,9 @@ def compile_route(
         spec.response_headers, after, f"{at}/response_headers", faults, counters, response=True
     )
     rules = route.request_rules
-    route.writes_request = rules.constant != b""
-    route.writes_response = route.response_rules.constant != b""
+    route.sets_request = bool(rules.set)
+    route.appends_request = bool(rules.appended)
+    route.writes_response = bool(route.response_rules.set or route.response_rules.appended)
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None

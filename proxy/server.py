@@ -323,7 +323,6 @@ class Server:
             self._runtime.draining = True
             self._accept_until = now + min(accept_s, timeout_s)
             self._drain_until = now + timeout_s
-            self._sweep_drain(now)
 
     async def undrain(self) -> None:
         """Take a drain back: accept again, at the same addresses.  Raise ``OSError``.

@@ -240,9 +240,16 @@ def _compile_sites(
         except FaultError as error:
             faults.append(Fault(f"{at}/bind", error.message, error.hint))
         try:
+            TrustedProxies(listener.trusted_proxies)
+        except FaultError as error:
+            faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
+            continue
+        try:
             sites[name] = Site(listener, mine)
         except FaultError as error:
-            faults.append(Fault(at, error.message, error.hint))
+            # A host or path that no table takes; its route has said so where it stands.
+            if not faults:
+                faults.append(Fault(at, error.message, error.hint))
             continue
         faults += [
             Fault(

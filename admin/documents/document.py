@@ -28,7 +28,7 @@ MAX_POOLS: Final = 5_000
 MAX_HEADER_MAPS: Final = 1_000
 MAX_ROUTES: Final = 20_000
 
-Cuts: TypeAlias = "dict[str, Cuts] | None"
+Cuts: TypeAlias = "dict[str | int, Cuts] | None"
 """What to cut out of an object, by key; ``None`` is all of it."""
 
 
@@ -145,14 +145,14 @@ def _cuts(raw: dict[str, Any], details: list[ErrorDetails]) -> Cuts:
     An object that lacks a key is cut whole, and so is a list with a faulty entry, because the
     others' indexes must not shift.
     """
-    cuts: dict[str, Cuts] = {}
+    cuts: dict[str | int, Cuts] = {}
     for detail in details:
-        trail: list[str] = []
+        trail: list[str | int] = []
         node: Any = raw
         for part in detail["loc"]:
             if not isinstance(node, dict) or part not in node:
                 break
-            trail.append(str(part))
+            trail.append(part)
             node = node[part]
         if not trail:
             return None
@@ -160,7 +160,7 @@ def _cuts(raw: dict[str, Any], details: list[ErrorDetails]) -> Cuts:
     return cuts
 
 
-def _cut(cuts: dict[str, Cuts], trail: list[str]) -> None:
+def _cut(cuts: dict[str | int, Cuts], trail: list[str | int]) -> None:
     for part in trail[:-1]:
         below = cuts.setdefault(part, {})
         if below is None:

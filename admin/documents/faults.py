@@ -180,6 +180,10 @@ def _string_too_long(value: object, context: Mapping[str, Any]) -> tuple[str, st
     return f"{shown(value)} is too long", f"at most {context['max_length']:,} characters"
 
 
+def _key(value: object, context: Mapping[str, Any]) -> tuple[str, str | None]:
+    return f"the key {shown(value)} is not text", None
+
+
 def _surrogates(value: object, context: Mapping[str, Any]) -> tuple[str, str | None]:
     return f"{shown(value)} is not Unicode text", "surrogates come in pairs"
 
@@ -188,6 +192,7 @@ _SENTENCES: Final[dict[str, Callable[[object, Mapping[str, Any]], tuple[str, str
     "string_type": _text,
     "string_too_long": _string_too_long,
     "string_unicode": _surrogates,
+    "invalid_key": _key,
     "bool_type": _truth,
     "model_type": _object,
     "dict_type": _object,

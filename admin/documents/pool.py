@@ -176,7 +176,9 @@ class Drain(Model):
     close_code: Annotated[int, Whole(1000, 4999), AfterValidator(sendable_code)] = Field(
         default=1012, description="WebSocket close code.", examples=[1001, 1012]
     )
-    reason: Annotated[str, AfterValidator(sendable_reason)] = Field(
+    reason: Annotated[
+        str, Field(max_length=CLOSE_REASON_BYTES), AfterValidator(sendable_reason)
+    ] = Field(
         default="service restart",
         description="WebSocket close reason.",
         examples=["service restart"],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from admin.documents.faults import MAX_FAULTS, nearest, one_of, shown
-from admin.documents.matching import PATH_KINDS
+from admin.documents.matching import PATH_KINDS, Path
 from admin.documents.route import POOL_KEYS, Route
 from proxy.errors import Fault, pointer
 from proxy.headers.map import HeaderMap
@@ -43,23 +43,28 @@ def check_routes(
         at = pointer("routes", name)
         _check_fit(route, at, faults)
         _check_references(route, at, names, faults)
-        spec = _without_pools(name, route)
+        spec = _without_pools(name, route, raw)
         if spec is not None and maps is not None:
             compile_route(spec, maps, counters, faults)
-        if spec is not None and ("routes", name) not in broken:
+        if spec is not None and len(route.path.kinds()) == 1 and ("routes", name) not in broken:
             intact.append(spec)
     if (pools := names["pools"]) is not None:
         _check_pool_maps(document, pools, faults)
     _check_conflicts(intact, faults)
 
 
-def _without_pools(name: str, route: Route) -> RouteSpec | None:
-    """Return what can be compiled of a route; ``None`` if it has not one path but none or more.
+def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
+    """Return what can be compiled of a route; ``None`` if nobody can tell what it captures.
 
-    Pools are checked by name here; compiled, they would be found wanting twice.
+    Pools are checked by name here; compiled, they would be found wanting twice.  A route that has
+    not one path, but none or two, gets one, so that the rest of it is checked all the same.
     """
     if len(route.path.kinds()) != 1:
-        return None
+        regex = route.path.regex
+        if regex is None and "regex" in raw["routes"][name]["path"]:
+            return None
+        path = Path(prefix="/") if regex is None else Path(regex=regex)
+        route = route.model_copy(update={"path": path})
     return replace(route.to_spec(name, {}), pools=(), pool_variable=None)
 
 

@@ -8,6 +8,7 @@ proxy's own rules do not is refused here, before a byte goes upstream.
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11
@@ -39,9 +40,8 @@ HOST_MEMO: Final = 1024
 _HOST: Final = re.compile(
     rb"(?:(\[[0-9A-Fa-f:.]+\])|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+))(?::([0-9]{0,5}))?"
 )
-_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)(.*)", re.DOTALL)
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)((?:[/?].*)?)", re.DOTALL)
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
-_SLASH: Final = ord("/")
 
 
 def admit(
@@ -68,12 +68,15 @@ def admit(
         raise MalformedHeadError(HEAD_TOO_LARGE, "too many fields")
     method = name.encode()
     target = message.path.encode("utf-8", "surrogateescape")
+    if not head.startswith(b" HTTP/", len(method) + 1 + len(target)):
+        # The parser also takes several spaces, and RTSP and ICE for HTTP.
+        raise MalformedHeadError(BAD_REQUEST, "request line")
     headers = message.headers
     if target[:1] != b"/":
         target, fields = _absolute_form(target, fields)
         headers = _decoded(fields)
-    elif head[len(method) + 1] != _SLASH or b"#" in target:
-        raise MalformedHeadError(BAD_REQUEST, "request line")
+    elif b"#" in target:
+        raise MalformedHeadError(BAD_REQUEST, "fragment")
     request = Request(peer, method, target, minor, fields, headers, b"", ordinal, now)
     host: bytes | None = None
     transfer_coding: bytes | None = None
@@ -144,6 +147,11 @@ def normal_host(value: bytes) -> bytes:
     if found is None or (found[3] and int(found[3]) > 65535):
         raise MalformedHeadError(BAD_REQUEST, "Host")
     name: bytes = (found[1] or found[2]).lower()
+    if found[1] is not None:
+        try:
+            IPv6Address(name[1:-1].decode())
+        except AddressValueError as error:
+            raise MalformedHeadError(BAD_REQUEST, "Host") from error
     if len(name) > 1:
         name = name.removesuffix(b".")
     if len(_hosts) < HOST_MEMO:

@@ -87,6 +87,11 @@ class ClientConnection(asyncio.Protocol):
     def __repr__(self) -> str:
         return f"<ClientConnection {_STATES[self._state]} requests={self.requests} {self.exchange}>"
 
+    @property
+    def has_backlog(self) -> bool:
+        """Octets wait behind the present request."""
+        return bool(self._backlog)
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -347,7 +352,7 @@ class ClientConnection(asyncio.Protocol):
                 self.runtime.loop.call_soon(self._resume)
         else:
             self.read_by = monotonic() + self._site().spec.timeouts.idle_s
-            if self.listener.retired:
+            if self.last_request:
                 self.close_idle()
 
     def _resume(self) -> None:

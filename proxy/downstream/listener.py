@@ -90,7 +90,11 @@ class Listener:
     def start(self) -> None:
         """Accept.  The kernel has queued connections since ``prepare``."""
         if self._server is not None:
-            self._starting = self.runtime.loop.create_task(self._server.start_serving())
+            self._starting = self.runtime.loop.create_task(self._serve(self._server))
+
+    async def _serve(self, server: asyncio.Server) -> None:
+        if self._server is server:  # it may have been stopped before this task's turn
+            await server.start_serving()
 
     async def rebind(self) -> None:
         """Accept again at the same address.  Raise ``OSError``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
 
 
@@ -33,6 +34,12 @@ def settle(exchange: Exchange, now: float) -> None:
         endpoint.bytes_out += exchange.body.octets
     if runtime.access_log is not None and runtime.access_log.wants(status):
         _log(exchange, now)
+
+
+def count_error(exchange: Exchange, failure: Failure) -> None:
+    """Count what an upstream did wrong."""
+    counts = exchange.pool.plan.pool.counters.errors
+    counts[failure.reason] = counts.get(failure.reason, 0) + 1
 
 
 def _log(exchange: Exchange, now: float) -> None:

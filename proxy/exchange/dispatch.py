@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy import errors
-from proxy.exchange import respond
+from proxy.exchange import accounting, respond
 from proxy.exchange.body import NOTHING
 from proxy.exchange.retry import NON_IDEMPOTENT
 from proxy.exchange.runtime import NEVER
@@ -28,6 +28,8 @@ def dispatch(exchange: Exchange) -> None:
     member = pick(exchange, now)
     if member is None:
         # Nobody is left: what the last one did wrong is what the client is told.
+        if exchange.failure is None:
+            accounting.count_error(exchange, errors.NO_ENDPOINT)
         exchange.fail(exchange.failure or errors.NO_ENDPOINT)
     else:
         attempt(exchange, member, now)

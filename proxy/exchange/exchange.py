@@ -53,6 +53,10 @@ class Client(Protocol):
     """The client does not take what was written."""
 
     @property
+    def has_backlog(self) -> bool:
+        """Octets wait behind the present request."""
+
+    @property
     def runtime(self) -> Runtime:
         """What all exchanges share."""
 
@@ -107,6 +111,8 @@ class Exchange:
     """An octet of the request went to an upstream."""
     heard = False
     """An octet of a response came from the present upstream."""
+    informed = False
+    """A 1xx went to the client."""
     answering = False
     """The head of the response went to the client."""
     rechunk = False
@@ -230,6 +236,7 @@ class Exchange:
         """Receive a 1xx: passed to clients that know them, but for a 100, which is ours."""
         self.response_begun()
         if head.status != 100 and self.request.version_minor:
+            self.informed = True
             self.client.transport.write(informational_head(head))
 
     def response(self, head: ResponseHead, body: bytes, *, last: bool) -> None:
@@ -252,6 +259,8 @@ class Exchange:
                 self.rechunk = True
             else:
                 keep_alive = False
+        if self.head.upgrade and self.client.has_backlog:
+            keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
         if route.writes_response:
             request.response = self._facts(head, now)
@@ -335,7 +344,7 @@ class Exchange:
             failure = errors.BAD_RESPONSE if malformed else errors.UPSTREAM_CLOSED
             self.attempt_failed(failure)
         else:
-            failover.count_error(self, errors.RESPONSE_TRUNCATED)
+            accounting.count_error(self, errors.RESPONSE_TRUNCATED)
             self.fail(errors.RESPONSE_TRUNCATED)
 
     def expire(self, now: float) -> None:
@@ -348,7 +357,7 @@ class Exchange:
         else:
             failure = errors.READ_TIMEOUT
         if self.answering:
-            failover.count_error(self, failure)
+            accounting.count_error(self, failure)
             self.fail(failure)
         else:
             self.attempt_failed(failure)

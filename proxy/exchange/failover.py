@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy import errors
-from proxy.exchange import dispatch, retry
+from proxy.exchange import accounting, dispatch, retry
 from proxy.exchange.retry import Ended, Verdict
 from proxy.exchange.runtime import NEVER
 
@@ -19,7 +19,7 @@ def attempt_failed(exchange: Exchange, failure: Failure) -> None:
     """One endpoint failed before its response reached the client."""
     plan, member = exchange.pool.plan, exchange.taken_member
     now = monotonic()
-    count_error(exchange, failure)
+    accounting.count_error(exchange, failure)
     verdict = _decide(exchange, failure, 0, now)
     if verdict is not Verdict.FRESH and plan.failed(member, now):
         plan.pool.counters.ejections += 1
@@ -59,12 +59,6 @@ def status_failed(exchange: Exchange, status: int, now: float) -> bool:
     return True
 
 
-def count_error(exchange: Exchange, failure: Failure) -> None:
-    """Count what an upstream did wrong."""
-    counts = exchange.pool.plan.pool.counters.errors
-    counts[failure.reason] = counts.get(failure.reason, 0) + 1
-
-
 def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float) -> Verdict:
     return retry.decide(
         Ended(
@@ -74,7 +68,7 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
             sent=exchange.sent,
             reused=exchange.reused,
             answered=exchange.heard,
-            started=exchange.answering,
+            started=exchange.answering or exchange.informed,
             attempts=exchange.attempts,
             elapsed_s=now - exchange.request.started,
             replayable=exchange.body.intact,

@@ -1,7 +1,7 @@
 """The head that goes upstream: what passes, what is forwarded, what the route's rules say.
 
-Generated fields come first, in nginx's order (the rules', ours, the framing), then what passes, in
-the order, case and repetition it came in.
+Generated fields come first, in nginx's order (what rules set, ours, the framing), then what passes,
+in the order, case and repetition it came in, then what rules append.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def upstream_head(
     """Build the head that goes to any endpoint of the route's pool."""
     lines = [b"%b %b HTTP/1.1\r\n" % (request.method, target)]
     rules = route.request_rules
-    if route.writes_request:
-        lines.append(rules.render(request))
+    if route.sets_request:
+        lines.append(rules.set.render(request))
     upgrade = b""
     connection = b""
     if request.upgrade or route.touches_connection:
@@ -61,6 +61,8 @@ def upstream_head(
         lines += [b"%b: %b\r\n" % f for f in fields if passes[f[0]] and f[0].lower() not in named]
     else:
         lines += [b"%b: %b\r\n" % f for f in fields if passes[f[0]]]
+    if route.appends_request:
+        lines.append(rules.appended.render(request))
     lines.append(b"\r\n")
     persistent = not connection or b"close" not in connection.lower()
     return UpstreamHead(b"".join(lines), upgrade, persistent=persistent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,11 @@ from proxy.errors import Failure
 from proxy.message import Request
 
 _PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+
+MAX_RANGES: Final = 16
+"""Media ranges of an ``Accept`` field that are looked at."""
+
+_WEIGHT: Final = re.compile(r"\bq\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)(?![.\d])")
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -58,5 +64,18 @@ def _assemble(
 
 
 def _prefers_json(request: Request) -> bool:
-    accept = request.headers.get("Accept", "")
-    return "json" in accept and "text/html" not in accept
+    """Tell whether ``Accept`` weighs JSON above plain text (RFC 9110, 12.5.1)."""
+    accept = request.headers.get("Accept")
+    if accept is None:
+        return False
+    json_weight = text_weight = 0.0
+    for part in accept.split(",")[:MAX_RANGES]:
+        name, _, parameters = part.partition(";")
+        name = name.strip().lower()
+        found = _WEIGHT.search(parameters)
+        weight = 1.0 if found is None else float(found[1])
+        if name in ("application/json", "application/*", "application/problem+json"):
+            json_weight = max(json_weight, weight)
+        elif name in ("text/plain", "text/*"):
+            text_weight = max(text_weight, weight)
+    return json_weight > text_weight

@@ -36,7 +36,8 @@ def client_head(
     else:
         lines += [b"%b: %b\r\n" % f for f in fields if passes[f[0]]]
     if route.writes_response:
-        lines.append(route.response_rules.render(request))
+        rules = route.response_rules
+        lines += (rules.set.render(request), rules.appended.render(request))
     if rechunk:
         lines.append(b"Transfer-Encoding: chunked\r\n")
     if upgrade:

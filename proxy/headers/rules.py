@@ -28,19 +28,36 @@ Named = list[tuple[str, str]]
 """Names of fields, each with its place in the configuration."""
 
 
+class Block:
+    """Header lines that rules write; empty (false) without rules."""
+
+    __slots__ = ("constant", "render")
+
+    def __init__(self, lines: Iterable[tuple[str, Template]], counters: RouteCounters) -> None:
+        render, constant = _renderer(lines, counters)
+        self.render: Final = render
+        """Return the lines, ``Name: value`` and CRLF each.  A value that is empty, or that holds
+        CR, LF or NUL, has no line."""
+        self.constant: Final = constant
+        """The lines, if they are the same for every request."""
+
+    def __bool__(self) -> bool:
+        return self.constant != b""
+
+
 class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "connection", "constant", "dropped", "removes_connection", "removes_upgrade", "render",
+        "appended", "connection", "dropped", "removes_connection", "removes_upgrade", "set",
         "upgrade",
     )  # fmt: skip
 
     def __init__(
         self,
         dropped: frozenset[bytes],
-        render: Getter,
-        constant: bytes | None,
+        set_: Block,
+        appended: Block,
         connection: Template | None = None,
         upgrade: Template | None = None,
         *,
@@ -49,11 +66,8 @@ class Rules:
     ) -> None:
         self.dropped: Final = dropped
         """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
-        self.render: Final = render
-        """Return the lines to add, ``Name: value`` and CRLF each: what is set, then appended.
-        A value that is empty, or that holds CR, LF or NUL, has no line."""
-        self.constant: Final = constant
-        """The lines, if they are the same for every request; empty without rules."""
+        self.set: Final = set_
+        self.appended: Final = appended
         self.connection: Final = connection
         """What a rule makes of ``Connection`` towards the upstream; such a line is not rendered."""
         self.upgrade: Final = upgrade
@@ -87,14 +101,14 @@ def compile_rules(
     ]
     ours = frozenset[str]() if response else _OURS_TO_UPSTREAM
     special = {name.lower(): value for name, value in templates if name.lower() in ours}
-    lines = [(name, value) for name, value in templates if name.lower() not in ours]
+    written = [(name, value) for name, value in templates if name.lower() not in ours]
+    number = sum(name.lower() not in ours for name, _ in spec.set)
     gone = {name.lower() for name in spec.remove}
     dropped = (gone | {name.lower() for name, _ in spec.set}) - ours
-    render, constant = _renderer(lines, counters)
     return Rules(
         frozenset(name.encode("ascii", "replace") for name in dropped),
-        render,
-        constant,
+        Block(written[:number], counters),
+        Block(written[number:], counters),
         _guarded(special.get("connection"), counters),
         _guarded(special.get("upgrade"), counters),
         removes_connection="connection" in gone,

@@ -249,6 +249,8 @@ BAD_BODIES = {
     "chunk-lf": b"5\nhello\r\n",
     "chunk-extension-lf": b"5;a\nb\r\nhello\r\n",
     "chunk-huge": b"f" * 20 + b"\r\n",
+    "chunk-extension-endless": b"5;" + b"a" * 300_000,
+    "trailer-endless": b"0\r\n" + b"X: aaaaaaaaaaaa\r\n" * 20_000,
     "trailer": b"5\r\nhello\r\n0\r\nno-colon\r\n\r\n",
 }
 

@@ -7,6 +7,7 @@ import asyncio
 from proxy.spec import PoolTimeouts
 from tests.peers import Conn, Stage, build_spec, pool, reply, settle
 from tests.peers.client import request
+from tests.peers.stage import largest_write_buffer
 
 
 async def name_target(conn: Conn) -> None:
@@ -90,6 +91,16 @@ async def test_backlog_of_a_client_that_pipelines_without_end_is_bounded(stage: 
     sent = await client.pour(total, request(b"GET", b"/again") * 500)
     assert sent < total / 2, "the kernel's buffers and a bounded backlog, no more"
     assert len(origin.requests) == 1
+
+
+async def test_client_that_pipelines_and_never_reads_is_held_back(stage: Stage) -> None:
+    """Each answer is small; all of them together would be as much as the client likes."""
+    running = await stage.serve(build_spec(routes=[], pools=[]))
+    client = await running.connect(receive_buffer=16384)
+    block = request(b"GET", b"/again") * 400
+    total = len(block) * 1500
+    assert await client.pour(total, block) < total
+    assert 0 < largest_write_buffer() < 512 * 1024
 
 
 async def test_vanished_client_with_a_backlog_gets_nothing_more_done(stage: Stage) -> None:

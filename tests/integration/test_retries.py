@@ -399,6 +399,23 @@ async def test_connection_closed_while_idle_is_not_used(stage: Stage) -> None:
     assert [one.conn for one in origin.requests] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_connection_that_closes_together_with_its_response_is_not_used_again(
+    stage: Stage, method: bytes
+) -> None:
+    async def answer_and_close(conn: Conn) -> None:
+        await conn.next_request()
+        await conn.send(OK)
+        conn.half_close()
+
+    origin = stage.origin(answer_and_close)
+    running = await serve(stage, origin.address)
+    client = await running.connect()
+    for _ in range(5):
+        assert (await client.request(method, body=b"x")).status == 200
+    assert [one.conn for one in origin.requests] == [1, 2, 3, 4, 5]
+
+
 # -- passive health -------------------------------------------------------------------------------
 
 

@@ -100,6 +100,18 @@ async def test_bytes_behind_either_head_come_first(stage: Stage) -> None:
     assert await client.read_exactly(19) == b"early bird and more"
 
 
+async def test_many_bytes_behind_the_101_come_whole(stage: Stage) -> None:
+    data = b"".join(b"%07d " % number for number in range(100_000))
+
+    async def flood(conn: Conn) -> None:
+        await accept_upgrade(conn, behind=data)
+
+    running = await serve(stage, stage.origin(flood))
+    client = await running.connect(receive_buffer=32768)
+    assert (await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status == 101
+    assert await client.read_exactly(len(data)) == data
+
+
 async def test_bytes_sent_while_the_answer_is_awaited_come_in_order(stage: Stage) -> None:
     async def slow(conn: Conn) -> None:
         head = await conn.next_head()

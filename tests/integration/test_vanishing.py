@@ -249,6 +249,7 @@ async def connecting(scene: Scene) -> None:
 
 
 async def connecting_with_a_body(scene: Scene) -> None:
+    scene.brief = True
     await scene.open(first=scene.stage.unreachable())
     await scene.client.send(request(b"POST", b"/", b"Content-Length: 9999999"))
     await scene.client.pour(1_000_000)

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 from proxy.server import Server
 from proxy.spec import Spec
+from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.reading import (
     EndpointReading,
     ListenerReading,
@@ -164,9 +165,9 @@ class Stage:
         """Return an address where connecting takes for ever."""
         return self._stack.enter_context(full_backlog())
 
-    async def serve(self, spec: Spec) -> Running:
+    async def serve(self, spec: Spec, *, access_log: AccessLog | None = None) -> Running:
         """Start a server with ``spec`` applied."""
-        running = Running(Server())
+        running = Running(Server(access_log=access_log))
         self._stack.push_async_callback(running.close)
         await within(running.server.apply(spec), "the spec to be applied")
         return running

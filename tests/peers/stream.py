@@ -87,7 +87,10 @@ class Stream:
 
     def half_close(self) -> None:
         """Send FIN, go on reading."""
-        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            raise EndedError(f"{self!r} was reset before its half-close") from None
 
     def close(self) -> None:
         """Close both directions; the kernel sends FIN (or RST, if something is unread).
@@ -181,6 +184,20 @@ class Stream:
             assert not self.unread, f"unexpected bytes on {self!r}"
             return
         raise AssertionError(f"{self.name}: unexpected {data!r} (empty: FIN)")
+
+    def drain_now(self) -> None:
+        """Take in what has come so far, without waiting."""
+        while self.ended is None:
+            try:
+                data = self.sock.recv(READ_BYTES)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                self.ended = "rst"
+                return
+            self.received.extend(data)
+            if not data:
+                self.ended = "fin"
 
     async def gone(self, limit_s: float = LIMIT_S) -> Ending:
         """Read, keeping all, until the other side ends; return how."""

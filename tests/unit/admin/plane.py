@@ -86,7 +86,7 @@ class FakePlane:
     def addresses(self) -> dict[str, str]:
         return {name: f"127.0.0.1:{number}" for number, name in enumerate(self.spec.listeners, 1)}
 
-    async def prepare(self, spec: Spec) -> FakePrepared:
+    async def prepare(self, spec: Spec, *, revision: int | None = None) -> FakePrepared:
         if self.hold is not None:
             await self.hold.wait()
         if self.crash is not None:

@@ -42,8 +42,9 @@ def faults_of(spec: HeaderRulesSpec, *, to_client: bool = False) -> list[str]:
 
 def test_no_rules_drop_and_add_nothing() -> None:
     rules = compiled(HeaderRulesSpec())
-    assert rules.constant == b""
-    assert rules.render(request()) == b""
+    assert not rules.set
+    assert not rules.appended
+    assert rules.set.render(request()) == b""
     assert rules.dropped == frozenset()
     assert rules.connection is rules.upgrade is None
     assert not rules.removes_connection
@@ -59,23 +60,25 @@ def test_rules_remove_set_and_append_in_this_order() -> None:
         )
     )
     assert rules.dropped == {b"x-gone", b"x-both", b"x-const", b"x-host"}
-    assert rules.constant is None
-    assert rules.render(request()) == (
+    assert rules.set.constant is None
+    assert rules.set.render(request()) == (
         b"X-Const: c\r\nX-Host: app.example.org\r\nX-Both: b\r\n"
+    )
+    assert rules.appended.render(request()) == (
         b"X-Const: again\r\nX-Ip: 192.0.2.1\r\nX-End: e\r\n"
     )
 
 
 def test_constant_rules_are_joined_beforehand() -> None:
     rules = compiled(HeaderRulesSpec(set=(("A", "1"), ("Empty", ""), ("B", "$$2"))))
-    assert rules.constant == b"A: 1\r\nB: $2\r\n"
-    assert rules.render(request()) == rules.constant
+    assert rules.set.constant == b"A: 1\r\nB: $2\r\n"
+    assert rules.set.render(request()) == rules.set.constant
     assert b"empty" in rules.dropped
 
 
 def test_value_that_comes_out_empty_has_no_line_but_still_replaces() -> None:
     rules = compiled(HeaderRulesSpec(set=(("A", "1"), ("B", "$http_b"), ("C", "3"))))
-    assert rules.render(request()) == b"A: 1\r\nC: 3\r\n"
+    assert rules.set.render(request()) == b"A: 1\r\nC: 3\r\n"
     assert b"b" in rules.dropped
 
 
@@ -87,7 +90,7 @@ def test_value_with_a_line_break_is_left_out_and_counted(value: bytes) -> None:
     )
     rules = compiled(spec, counters)
     made = request(captures={"1": value})
-    assert rules.render(made) == b"A: 1\r\nC: 3\r\n"
+    assert rules.set.render(made) == b"A: 1\r\nC: 3\r\n"
     assert counters.header_rule_failures == 1
     assert rules.upgrade is not None
     assert rules.connection is not None
@@ -107,7 +110,7 @@ def test_connection_and_upgrade_of_a_request_are_kept_apart() -> None:
     )
     rules = compiled(spec, scope=Scope(maps=maps))
     made = request(("Upgrade", "websocket"))
-    assert rules.constant == b"A: 1\r\n"
+    assert rules.set.constant == b"A: 1\r\n"
     assert rules.dropped == {b"a"}
     assert rules.connection is not None
     assert rules.upgrade is not None
@@ -127,7 +130,7 @@ def test_response_rules_know_the_response() -> None:
     rules = compiled(HeaderRulesSpec(set=(("X-Status", "$status"),)), to_client=True)
     made = request()
     made.response = response(status=404)
-    assert rules.render(made) == b"X-Status: 404\r\n"
+    assert rules.set.render(made) == b"X-Status: 404\r\n"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "é", "a\r\n", "(a)", "a\0", '"a"'])
@@ -183,7 +186,7 @@ def test_host_may_be_set_and_appended_names_may_repeat() -> None:
     rules = compiled(HeaderRulesSpec(set=(("Host", "$pool"),), append=()), scope=SCOPE)
     assert rules.dropped == {b"host"}
     twice = compiled(HeaderRulesSpec(append=(("A", "1"), ("a", "2"))))
-    assert twice.constant == b"A: 1\r\na: 2\r\n"
+    assert twice.appended.constant == b"A: 1\r\na: 2\r\n"
     assert twice.dropped == frozenset()
 
 
@@ -212,6 +215,6 @@ def test_rules_agree_with_a_naive_rendering(
             failures += 1
         elif value:
             lines += name.encode() + b": " + value + b"\r\n"
-    assert rules.render(made) == lines
+    assert rules.set.render(made) + rules.appended.render(made) == lines
     assert counters.header_rule_failures == failures
     assert rules.dropped == {name.lower().encode() for name, _ in wanted}

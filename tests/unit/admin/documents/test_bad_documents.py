@@ -141,6 +141,7 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
      "", "1005 is not a close code that can be sent", "1012"),
     ("pools backend drain close_code", 99, "", "99 is not a whole number from 1,000", None),
     ("pools backend drain reason", "ä" * 62, "", "too long", "123"),
+    ("pools backend drain reason", "a" * 124, "", "is too long", "at most 123 characters"),
     ("pools backend drain rate", 0, "", "0 is not", None),
     ("pools backend limits header_bytes", 10, "", "10 is out", "1"),
     # Header maps.
@@ -341,14 +342,37 @@ def test_a_fault_has_no_echo_elsewhere(at: str, value: object, path: str) -> Non
     assert [fault.path for fault in faults_of(changed(at, value, base))] == [path]
 
 
-def test_a_bad_path_does_not_hide_what_else_is_wrong_with_a_route() -> None:
-    raw = changed("routes all", {"path": {}, "pool": "nope", "tunnel": {"idle_timeout": 1}})
+@pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        ({}, ""),
+        ({"prefix": "chat"}, "/prefix"),
+        ({"exact": "/", "prefix": "/"}, ""),
+        ({"prefix": "/", "regex": "(a)"}, ""),
+    ],
+)
+def test_a_bad_path_does_not_hide_what_else_is_wrong_with_a_route(
+    path: dict[str, str], below: str
+) -> None:
+    raw = changed("routes all", {"path": path, "pool": "nope", "rewrite": "/$2"})
+    raw["routes"]["all"] |= {
+        "request_headers": {"set": {"Content-Length": "1"}},
+        "tunnel": {"idle_timeout": 1},
+    }
 
     assert [fault.path for fault in faults_of(raw)] == [
-        "/routes/all/path",
+        f"/routes/all/path{below}",
         "/routes/all/pool",
+        "/routes/all/request_headers/set/Content-Length",
+        "/routes/all/rewrite",
         "/routes/all/tunnel/idle_timeout",
     ]
+
+
+def test_a_regex_of_the_wrong_form_makes_no_capture_unknown() -> None:
+    raw = changed("routes all", {"path": {"regex": 5}, "pool": "backend", "rewrite": "/$1"})
+
+    assert [fault.path for fault in faults_of(raw)] == ["/routes/all/path/regex"]
 
 
 def test_a_route_without_path_is_told_so() -> None:
@@ -460,6 +484,27 @@ def test_too_many_entries_are_refused(at: str, value: object, path: str) -> None
     assert fault.path == path
     assert fault.message == "has too many entries"
     assert (fault.hint or "").startswith("at most ")
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "message"),
+    [
+        ({1: 2}, "/1", "the key 1 is not text"),
+        ({"pools": {1: {}}}, "/pools/1", "1 is not a name"),
+        ({"pools": {"\ud800": {}}}, "/pools/\ufffd\ufffd\ufffd", "'\\ud800' is not a name"),
+        (
+            {"pools": {"p": {"drain": {"reason": "\ud800"}}}},
+            "/pools/p/drain/reason",
+            "'\\ud800' is not Unicode text",
+        ),
+        ({"listeners": ({},)}, "/listeners", "a list is not an object"),
+        ({"version": b"1"}, "/version", "a value of type bytes is not `1`"),
+    ],
+)
+def test_what_no_json_text_can_hold_is_refused_too(raw: object, path: str, message: str) -> None:
+    (fault,) = faults_of(raw)
+
+    assert (fault.path, fault.message) == (path, message)
 
 
 @pytest.mark.parametrize("raw", [None, [], "text", 5, True, 1.5])

@@ -47,6 +47,7 @@ class Route:
         "forwarding_replaced",
         "inherits_body_bytes",
         "name",
+        "only_pool",
         "passes_response",
         "passes_trusted",
         "passes_untrusted",
@@ -73,6 +74,8 @@ class Route:
         self.inherits_body_bytes: Final = spec.body_bytes == INHERIT
         self.body_bytes: int | None = spec.body_bytes if isinstance(spec.body_bytes, int) else None
         self.pools: tuple[str, ...] = tuple(name for name, _ in spec.pools)
+        self.only_pool = ""
+        """The pool, if there is no choice to make."""
         self.request_rules: Rules
         self.sets_request = False
         self.appends_request = False
@@ -82,10 +85,11 @@ class Route:
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
         self.writes_response = False
-        self.passes_untrusted: Memo[bool]
-        """Request fields that go on, by name; from a peer that is no trusted proxy."""
-        self.passes_trusted: Memo[bool]
-        self.passes_response: Memo[bool]
+        self.passes_untrusted: Memo[bytes]
+        """How the line of a request field begins that goes on; from a peer that is no trusted
+        proxy."""
+        self.passes_trusted: Memo[bytes]
+        self.passes_response: Memo[bytes]
         self.rewrite: Template | None = None
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
@@ -107,7 +111,7 @@ class Route:
             return self.split.by_chance(_CHANCE)
         if self.pool_map is not None:
             return self.pool_map.render(request).decode("utf-8", "surrogateescape")
-        return self.pools[0]
+        return self.only_pool
 
     def rewritten(self, request: Request, matched: int, mode: PathsMode) -> bytes:
         """Return the path that goes upstream for ``request.uri``, escaped as nginx does.
@@ -173,6 +177,8 @@ def compile_route(
     route.pool_map = template(spec.pool_variable, "pool")
     if spec.pool_variable is None and len(spec.pools) > 1:
         route.split = Split(spec.pools)
+    elif spec.pool_variable is None and spec.pools:
+        route.only_pool = spec.pools[0][0]
     _check_rewrite(route, at, faults)
     return route
 

@@ -37,6 +37,8 @@ from proxy.message import Fields, Peer, Request
 HOST_MEMO: Final = 1024
 """Spellings of ``Host`` remembered per process."""
 
+HOST_MEMO_BYTES: Final = 128
+
 _HOST: Final = re.compile(
     rb"(?:(\[[0-9A-Fa-f:.]+\])|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+))(?::([0-9]{0,5}))?"
 )
@@ -105,6 +107,7 @@ def admit(
             raise MalformedHeadError(BAD_REQUEST, "transfer coding")
         request.chunked = True
     if host is not None:
+        request.authority = host
         request.host = normal_host(host)
     if message.should_close:
         request.keep_alive = False
@@ -154,7 +157,7 @@ def normal_host(value: bytes) -> bytes:
             raise MalformedHeadError(BAD_REQUEST, "Host") from error
     if len(name) > 1:
         name = name.removesuffix(b".")
-    if len(_hosts) < HOST_MEMO:
+    if len(_hosts) < HOST_MEMO and len(value) <= HOST_MEMO_BYTES:
         _hosts[value] = name
     return name
 

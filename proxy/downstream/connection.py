@@ -14,8 +14,8 @@ SPLICED  not ours any more                           never
 CLOSED   ignored                                     never
 =======  ==========================================  ==========================================
 
-A request behind another starts from the flat loop of ``_consume``, never from inside the previous
-response's write.
+A request behind another starts from the flat loop of ``data_received``, never from inside the
+previous response's write.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 class ClientConnection(asyncio.Protocol):
     """See the module's docstring."""
 
-    __slots__ = ("_backlog", "_consuming", "_decoder", "_discarded", "_held", "_left", "_stalled",
-                 "_state", "counters", "exchange", "last_request", "listener", "peer", "read_by",
-                 "requests", "runtime", "transport", "write_by", "write_paused")  # fmt: skip
+    __slots__ = ("_backlog", "_decoder", "_discarded", "_held", "_idle_s", "_in_head", "_left",
+                 "_stalled", "_state", "counters", "exchange", "last_request", "listener", "peer",
+                 "read_by", "requests", "runtime", "transport", "write_by", "write_paused")  # fmt: skip
 
     transport: asyncio.Transport
     peer: Peer
@@ -77,8 +77,9 @@ class ClientConnection(asyncio.Protocol):
         self.last_request = False
         self._state = HEAD
         self._backlog = b""
-        self._consuming = False
         self._held = False
+        self._idle_s = 0.0
+        self._in_head = False
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
         self._discarded = 0
@@ -101,8 +102,23 @@ class ClientConnection(asyncio.Protocol):
             self.read_by = monotonic() + self._site().spec.timeouts.header_s
 
     def data_received(self, data: bytes) -> None:
+        """Hand octets to whoever the state says they are for, until there are none."""
         try:
-            self._consume(data)
+            if self._backlog:
+                data = self._backlog + data
+                self._backlog = b""
+            while data:
+                state = self._state
+                if state == HEAD and not self.write_paused:
+                    data = self._head(data)
+                elif state == BODY:
+                    data = self._body(data)
+                elif state in (HEAD, WAIT):
+                    self._wait(data)
+                    return
+                else:
+                    self._discard(data)
+                    return
         except Exception as error:  # noqa: BLE001 - the exchange's other side would hang
             self._crashed(error)
 
@@ -141,32 +157,12 @@ class ClientConnection(asyncio.Protocol):
 
     # Reading
 
-    def _consume(self, data: bytes) -> None:
-        """Hand octets to whoever the state says they are for, until there are none."""
-        if self._backlog:
-            data = self._backlog + data
-            self._backlog = b""
-        self._consuming = True
-        try:
-            while data:
-                state = self._state
-                if state == HEAD and not self.write_paused:
-                    data = self._head(data)
-                elif state == BODY:
-                    data = self._body(data)
-                elif state in (HEAD, WAIT):
-                    self._wait(data)
-                    return
-                else:
-                    self._discard(data)
-                    return
-        finally:
-            self._consuming = False
-
     def _head(self, data: bytes) -> bytes:
         """Start an exchange if there is a whole head; return what is behind it."""
         while data.startswith(b"\r\n"):  # RFC 9112, 2.2: empty lines before a request
             data = data[2:]
+        if not data:
+            return b""
         snapshot = self.runtime.snapshot
         site = snapshot.sites.get(self.listener.name) or self.listener.site
         limits = site.spec.limits
@@ -177,6 +173,9 @@ class ClientConnection(asyncio.Protocol):
         rest = data[end:] if end < len(data) else b""
         head = data[:end] if rest else data
         self.requests += 1
+        self._in_head = False
+        self.read_by = NEVER
+        self._idle_s = site.spec.timeouts.idle_s
         now = monotonic()
         try:
             message = self.listener.parser.parse(head)
@@ -196,11 +195,9 @@ class ClientConnection(asyncio.Protocol):
         return self._begin(snapshot, site, request, rest)
 
     def _begin(self, snapshot: Snapshot, site: Site, request: Request, rest: bytes) -> bytes:
-        self.read_by = NEVER
-        exchange = Exchange(self, snapshot, site, request)
         if request.chunked:
-            return self._begin_chunked(exchange, rest)
-        self.exchange = exchange
+            return self._begin_chunked(Exchange(self, snapshot, site, request), rest)
+        exchange = self.exchange = Exchange(self, snapshot, site, request)
         length = request.content_length
         if not length:
             self._state = WAIT
@@ -310,8 +307,10 @@ class ClientConnection(asyncio.Protocol):
         elif _BARE_LF.search(data):
             self._refuse(errors.BAD_REQUEST, None)
         else:
-            if not self._backlog and self.requests:
-                self.read_by = monotonic() + site.spec.timeouts.header_s
+            if not self._in_head and data != b"\r":
+                self._in_head = True
+                if self.requests:  # of the first one, the time runs since the accept
+                    self.read_by = monotonic() + site.spec.timeouts.header_s
             self._backlog = data
 
     # What an exchange asks for
@@ -348,10 +347,9 @@ class ClientConnection(asyncio.Protocol):
             self._held = False
             self.transport.resume_reading()
         if self._backlog:
-            if not self._consuming:
-                self.runtime.loop.call_soon(self._resume)
+            self.runtime.loop.call_soon(self._resume)
         else:
-            self.read_by = monotonic() + self._site().spec.timeouts.idle_s
+            self.read_by = monotonic() + self._idle_s
             if self.last_request:
                 self.close_idle()
 

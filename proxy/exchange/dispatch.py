@@ -37,14 +37,14 @@ def dispatch(exchange: Exchange) -> None:
 
 def pick(exchange: Exchange, now: float) -> Member | None:
     """Let the pool choose among the endpoints not yet tried."""
-    pool, request = exchange.pool, exchange.request
+    pool = exchange.pool
     plan = pool.plan
-    kind = plan.key_kind
-    if kind == "none":
-        return plan.pick(now, b"", exchange.tried)
-    if kind == "client_ip":
-        return plan.pick(now, request.client_ip, exchange.tried)
-    key = b"" if pool.key is None else pool.key.render(request)
+    if plan.key_kind == "none":
+        key = b""
+    elif plan.key_kind == "client_ip":
+        key = exchange.request.client_ip
+    else:
+        key = b"" if pool.key is None else pool.key.render(exchange.request)
     return plan.pick(now, key, exchange.tried)
 
 

@@ -36,36 +36,40 @@ def upstream_head(
     request: Request, route: Route, target: bytes, *, peer_trusted: bool
 ) -> UpstreamHead:
     """Build the head that goes to any endpoint of the route's pool."""
-    lines = [b"%b %b HTTP/1.1\r\n" % (request.method, target)]
+    blocks = [b"%b %b HTTP/1.1\r\n" % (request.method, target)]
     rules = route.request_rules
     if route.sets_request:
-        lines.append(rules.set.render(request))
-    upgrade = b""
-    connection = b""
+        blocks.append(rules.set.render(request))
+    connection = upgrade = b""
     if request.upgrade or route.touches_connection:
         connection, upgrade = _connection(request, route)
         if connection:
-            lines.append(b"Connection: %b\r\n" % connection)
+            blocks.append(b"Connection: %b\r\n" % connection)
         if upgrade:
-            lines.append(b"Upgrade: %b\r\n" % upgrade)
+            blocks.append(b"Upgrade: %b\r\n" % upgrade)
     if route.forwarded:
-        lines.append(forwarding_lines(request, peer_trusted, route.forwarding_replaced))
+        blocks.append(forwarding_lines(request, peer_trusted, route.forwarding_replaced))
     if request.chunked:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
+        blocks.append(b"Transfer-Encoding: chunked\r\n")
     elif request.content_length is not None:
-        lines.append(b"Content-Length: %d\r\n" % request.content_length)
-    passes = route.passes_trusted if peer_trusted else route.passes_untrusted
+        blocks.append(b"Content-Length: %d\r\n" % request.content_length)
+    if not request.authority and b"host" not in rules.dropped:
+        # HTTP/1.0 may come without; HTTP/1.1 may not go on without (RFC 9112, 3.2).
+        blocks.append(b"Host: %b\r\n" % request.pool)
+    starts = route.passes_trusted if peer_trusted else route.passes_untrusted
     fields = request.fields
     if request.connection and request.connection.lower() not in _ORDINARY_CONNECTION:
         named = named_by_connection(fields)
-        lines += [b"%b: %b\r\n" % f for f in fields if passes[f[0]] and f[0].lower() not in named]
-    else:
-        lines += [b"%b: %b\r\n" % f for f in fields if passes[f[0]]]
+        fields = tuple(field for field in fields if field[0].lower() not in named)
+    passed = b"\r\n".join([starts[name] + value for name, value in fields if starts[name]])
+    if passed:
+        blocks.append(passed)
+        blocks.append(b"\r\n")
     if route.appends_request:
-        lines.append(rules.appended.render(request))
-    lines.append(b"\r\n")
+        blocks.append(rules.appended.render(request))
+    blocks.append(b"\r\n")
     persistent = not connection or b"close" not in connection.lower()
-    return UpstreamHead(b"".join(lines), upgrade, persistent=persistent)
+    return UpstreamHead(b"".join(blocks), upgrade, persistent=persistent)
 
 
 def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:

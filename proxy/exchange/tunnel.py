@@ -5,14 +5,14 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from proxy.exchange import accounting
 from proxy.splice.relay import Kind, Splice
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
-    from proxy.telemetry.counters import ListenerCounters
+    from proxy.telemetry.counters import PoolCounters
     from proxy.upstream.connection import UpstreamConnection
     from proxy.upstream.endpoint import Endpoint
-    from proxy.upstream.pool import PoolPlan
 
 
 def join(
@@ -26,14 +26,21 @@ def join(
 
     The place on the endpoint passes from the exchange to the splice.
     """
-    client, plan, member = exchange.client, exchange.pool.plan, exchange.taken_member
+    client, endpoint = exchange.client, exchange.taken_member.endpoint
     idle_timeout_s = exchange.taken_route.spec.tunnel.idle_timeout_s
     kind: Kind = "websocket" if protocol.lower() == b"websocket" else "tunnel"
-    endpoint, counters, runtime = member.endpoint, client.counters, client.runtime
+    counters, runtime = client.counters, client.runtime
+    # Nothing of the exchange or of its configuration outlives it in a splice, but for the log.
+    totals = exchange.pool.counters
+    log_end = accounting.tunnel_log(exchange)
 
     def ended(splice: Splice) -> None:
+        now = monotonic()
         runtime.splices.discard(splice)
-        _settle(splice, endpoint, plan, counters, monotonic())
+        counters.active[splice.kind] -= 1
+        _settle(splice, endpoint, totals, now)
+        if log_end is not None:
+            log_end(splice, now)
 
     splice = Splice(
         kind,
@@ -56,16 +63,12 @@ def join(
     splice.start(behind_request, behind_head)
 
 
-def _settle(
-    splice: Splice, endpoint: Endpoint, plan: PoolPlan, counters: ListenerCounters, now: float
-) -> None:
+def _settle(splice: Splice, endpoint: Endpoint, totals: PoolCounters, now: float) -> None:
     endpoint.active -= 1
     endpoint.splices -= 1
     endpoint.splice_set.discard(splice)
     endpoint.counters.bytes_in += splice.to_client
     endpoint.counters.bytes_out += splice.to_upstream
-    counters.active[splice.kind] -= 1
-    totals = plan.pool.counters
     totals.spliced_to_client += splice.to_client
     totals.spliced_to_upstream += splice.to_upstream
     totals.tunnel_duration.observe(now - splice.started)

@@ -97,7 +97,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.lessee: Lessee | None = None
         self.served = 0
         """Requests sent on this connection."""
-        self.idle_until = 0.0
+        self.idle_until = float("inf")
+        """When an idle connection is closed (monotonic seconds)."""
         self.keep_alive_s: float | None = None
         self.persistent = False
         """The response allows another request after it."""
@@ -136,7 +137,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self.keep_alive_s is not None and self.keep_alive_s < idle_timeout_s:
             idle_timeout_s = self.keep_alive_s
-        if len(idle) >= max_idle or idle_timeout_s <= 0:
+        if len(idle) >= max_idle or idle_timeout_s <= 0 or self.endpoint.retired:
             self.transport.close()
             return
         self.idle_until = now + idle_timeout_s
@@ -228,7 +229,11 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         self.persistent = head.persistent
         self.keep_alive_s = head.keep_alive_s
-        self._begin_body(lessee, head, rest)
+        if head.body == len(rest):
+            self.clean = True
+            lessee.response(head, rest, last=True)
+        else:
+            self._begin_body(lessee, head, rest)
 
     def _incomplete(self, lessee: Lessee, data: bytes) -> None:
         if len(data) > self._head_limit:
@@ -242,9 +247,8 @@ class UpstreamConnection(asyncio.Protocol):
         body = head.body
         if body >= 0:
             left = body - len(rest)
-            if left <= 0:
-                self.clean = left == 0
-                lessee.response(head, rest if left == 0 else rest[:body], last=True)
+            if left < 0:  # more than it said: the connection is of no further use
+                lessee.response(head, rest[:body], last=True)
                 return
             self._left = left
             lessee.response(head, rest, last=False)

@@ -129,26 +129,22 @@ def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
         version is HttpVersion10 or coding.lower() != b"chunked" or length is not None
     ):
         raise MalformedResponseError("transfer coding")
-    if status == 204 and length is not None:  # RFC 9110, 8.6: there is none
+    if length is not None and (status == 204 or status < 200):  # RFC 9110, 8.6: it has none
         head.fields = tuple(f for f in fields if kind_of[f[0]] != CONTENT_LENGTH)
     if message.upgrade and status == 101:
         head.upgraded = "Upgrade" in message.headers
-    _settle(head, length, chunked=coding is not None, to_head=to_head)
-    tokens = head.connection.lower() if head.connection else b""
-    if b"close" in tokens or (version is HttpVersion10 and b"keep-alive" not in tokens):
-        head.persistent = False
-    return head
-
-
-def _settle(head: ResponseHead, length: int | None, *, chunked: bool, to_head: bool) -> None:
-    """Decide where the body ends (RFC 9112, 6.3)."""
-    status = head.status
+    # Where the body ends: RFC 9112, 6.3.
     if to_head or status < 200 or status in (204, 304):
-        head.body = 0
-    elif chunked:
+        pass
+    elif coding is not None:
         head.body = CHUNKED
     elif length is not None:
         head.body = length
     else:
         head.body = UNTIL_EOF
         head.persistent = False
+    if head.connection or version is HttpVersion10:
+        tokens = head.connection.lower()
+        if b"close" in tokens or (version is HttpVersion10 and b"keep-alive" not in tokens):
+            head.persistent = False
+    return head

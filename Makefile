@@ -39,7 +39,7 @@ format: $(STAMP)
 # local files may get into the lock: it has to hold wherever it is installed from.
 lock: | $(BIN)/python
 	$(PIP) install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --no-config --group dev --universal --python-version 3.11 \
 		--generate-hashes --custom-compile-command "make lock" --output-file $(LOCK) --quiet $(ARGS)
 	@if grep -n '://' $(LOCK); then echo "$(LOCK) names a place to install from" >&2; exit 1; fi
 

@@ -269,6 +269,7 @@ async def run(processes: Processes, octets: int, say: Callable[[Case, Outcome], 
     """Run every case on one proxy, after a small transfer of each that is not counted."""
     origin = Origin()
     proxy = hotsplice(processes, _document(origin.address))
+    print(f"resident before the first request: {resident_bytes(proxy.pid) / 1e6:.1f} MB")
     async with served(origin):
         for case in CASES:
             await transfer(proxy, origin, case, WARM_UP_BYTES)

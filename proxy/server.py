@@ -278,7 +278,11 @@ class Server:
         for name, listener in listeners.items():
             listener.name = name
             listener.site = snapshot.sites[name]
-            if listener not in present:
+            if listener in present:
+                continue
+            if self.draining and self._accept_until is None:
+                listener.stop()  # until the drain is undone
+            else:
                 listener.start()
         self._listeners = dict(listeners)
         self._listener_counters.publish(

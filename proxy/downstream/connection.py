@@ -56,9 +56,11 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 class ClientConnection(asyncio.Protocol):
     """See the module's docstring."""
 
-    __slots__ = ("_backlog", "_decoder", "_discarded", "_held", "_idle_s", "_in_head", "_left",
-                 "_stalled", "_state", "counters", "exchange", "last_request", "listener", "peer",
-                 "read_by", "requests", "runtime", "transport", "write_by", "write_paused")  # fmt: skip
+    __slots__ = (
+        "_backlog", "_decoder", "_discarded", "_held", "_idle_s", "_in_head", "_left", "_stalled",
+        "_state", "counted", "counters", "exchange", "last_request", "listener", "peer", "read_by",
+        "requests", "runtime", "transport", "write_by", "write_paused",
+    )  # fmt: skip
 
     transport: asyncio.Transport
     peer: Peer
@@ -75,6 +77,8 @@ class ClientConnection(asyncio.Protocol):
         """When the client must have taken something of what we wrote."""
         self.write_paused = False
         self.last_request = False
+        self.counted = False
+        """It is one of the listener's active connections."""
         self._state = HEAD
         self._backlog = b""
         self._held = False
@@ -134,6 +138,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._state != SPLICED:
             self._state = CLOSED
+        if self.counted:
+            self.counted = False
             self.counters.active["http"] -= 1
         self.listener.connections.discard(self)
         self.read_by = self.write_by = NEVER
@@ -367,6 +373,7 @@ class ClientConnection(asyncio.Protocol):
     def release_transport(self) -> bytes:
         """Let go of the transport; return what was read behind the request."""
         self._state = SPLICED
+        self.counted = False
         self.counters.active["http"] -= 1
         self.listener.connections.discard(self)
         backlog, self._backlog = self._backlog, b""

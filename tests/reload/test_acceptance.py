@@ -128,17 +128,17 @@ async def test_hundred_changes_by_rest_fail_no_request_and_close_no_websocket(
             await open_websocket(proxy, f"r{number % ROUTES:02}") for number in range(WEBSOCKETS)
         ]
         over = asyncio.Event()
-        loading = [
-            asyncio.create_task(load(await proxy.connect(), f"r{number:02}", over))
-            for number in range(CLIENTS)
-        ]
-        for number, change in zip(range(CHANGES), estate.changes(), strict=False):
-            said = await proxy.apply(admin, change)
-            assert (said["revision"], said["changed"] != []) == (number + 2, True), change
-            await echoes(websockets[number % WEBSOCKETS], b"%d" % number)
-        over.set()
-        counts = await within(asyncio.gather(*loading), "the last answers")
-        assert min(counts) > 1
+        async with asyncio.TaskGroup() as group:
+            loading = [
+                group.create_task(load(await proxy.connect(), f"r{number:02}", over))
+                for number in range(CLIENTS)
+            ]
+            for number, change in zip(range(CHANGES), estate.changes(), strict=False):
+                said = await proxy.apply(admin, change)
+                assert (said["revision"], said["changed"] != []) == (number + 2, True), change
+                await echoes(websockets[number % WEBSOCKETS], b"%d" % number)
+            over.set()
+        assert min(one.result() for one in loading) > 1
         for websocket in websockets:
             await echoes(websocket, b"still here")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -101,7 +100,7 @@ async def serve(
         admin = await stack.enter_async_context(
             listening(application(controller, server, guard, admin_requests), settings.admin)
         )
-        token_file = None if made is None else keep_token(made, admin, os.environ)
+        token_file = None if made is None else keep_token(made, admin, settings.runtime_dir)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))
 

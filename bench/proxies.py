@@ -42,10 +42,16 @@ def hotsplice(processes: Processes, document: Mapping[str, Any]) -> Hotsplice:
     """Start hotsplice with a document whose listener is named ``public``, as a user would."""
     config = processes.folder / "hotsplice.json"
     config.write_text(json.dumps(document))
-    anywhere = ("--admin", "127.0.0.1:0", "--telemetry", "127.0.0.1:0", "--access-log", "off")
-    pid, ready_file = processes.start_python(
-        "hotsplice", "admin", "run", "--config", str(config), *anywhere, core=PROXY_CORE
-    )
+    flags = {
+        "--config": str(config),
+        "--admin": "127.0.0.1:0",
+        "--telemetry": "127.0.0.1:0",
+        "--access-log": "off",
+        "--drain-timeout": "1s",
+        "--drain-accept": "0s",
+    }
+    words = [word for pair in flags.items() for word in pair]
+    pid, ready_file = processes.start_python("hotsplice", "admin", "run", *words, core=PROXY_CORE)
     ready = json.loads(ready_file.read_text())
     return Hotsplice(
         name="hotsplice",

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from ipaddress import AddressValueError, IPv6Address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion10, HttpVersion11
-from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy.downstream.request_parser import MalformedHeadError
@@ -33,6 +32,9 @@ from proxy.field_names import (
     kind_of,
 )
 from proxy.message import Fields, Peer, Request
+
+if TYPE_CHECKING:
+    from aiohttp.http_parser import RawRequestMessage
 
 HOST_MEMO: Final = 1024
 """Spellings of ``Host`` remembered per process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Final
 
@@ -42,7 +43,7 @@ def behind(decoder: ChunkedDecoder, pieces: list[bytes]) -> bytes:
 def splits(draw: st.DrawFn, data: bytes) -> list[bytes]:
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=12)))
     edges = [0, *cuts, len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 SIZE_LINES: Final = st.sampled_from([b"%x", b"%X", b"0%x", b"%x;a=b", b"%x \t;a", b'%x;a="b"'])

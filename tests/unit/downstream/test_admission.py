@@ -52,7 +52,8 @@ def test_plain_request_is_admitted_as_it_came(parser: RequestHeadParser) -> None
     assert (request.host, request.version_minor) == (b"example.test", 1)
     assert (request.ordinal, request.started, request.peer) == (3, 12.5, PEER)
     assert request.client_ip == PEER.address
-    assert (request.content_length, request.chunked, request.expects_continue) == (None,) + (
+    assert (request.content_length, request.chunked, request.expects_continue) == (
+        None,
         False,
         False,
     )

@@ -27,9 +27,7 @@ def rules(*, remove: tuple[str, ...] = (), append: Pairs = (), **set_: str) -> H
     return HeaderRulesSpec(remove=remove, set=written, append=append)
 
 
-def route(
-    kind: Any = "prefix", path: str = "/", *maps: HeaderMapSpec, **differs: Any
-) -> Route:
+def route(kind: Any = "prefix", path: str = "/", *maps: HeaderMapSpec, **differs: Any) -> Route:
     """Compile a route without forwarding headers, unless ``differs`` says otherwise."""
     spec = RouteSpec(
         name="r", path=PathSpec(kind=kind, value=path), pools=(("backend", 1),),
@@ -63,7 +61,9 @@ def request(
     return made
 
 
-_PARSER = ResponseHeadParser(asyncio.new_event_loop())
+_LOOP = asyncio.new_event_loop()
+_PARSER = ResponseHeadParser(_LOOP)  # it only keeps the loop
+_LOOP.close()
 
 
 def response(*lines: bytes, status: bytes = b"200 OK", to_head: bool = False) -> ResponseHead:

@@ -71,9 +71,7 @@ def test_switch_names_its_protocol() -> None:
         b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Accept: x",
         status=b"101 Switching Protocols",
     )  # fmt: skip
-    data = client_head(
-        request(), head, PLAIN, keep_alive=True, rechunk=False, upgrade=b"websocket"
-    )
+    data = client_head(request(), head, PLAIN, keep_alive=True, rechunk=False, upgrade=b"websocket")
     assert lines(data) == [
         b"HTTP/1.1 101 Switching Protocols",
         b"Sec-WebSocket-Accept: x",
@@ -83,9 +81,7 @@ def test_switch_names_its_protocol() -> None:
 
 
 def test_rules_remove_then_set_then_append() -> None:
-    by = route(
-        response_headers=rules(remove=("Server",), append=(("A", "2"),), X_Status="$status")
-    )
+    by = route(response_headers=rules(remove=("Server",), append=(("A", "2"),), X_Status="$status"))
     made = request()
     head = response(b"server: x", b"X-Status: theirs", b"A: 1", b"Content-Length: 0")
     made.response = Response(200, head.fields, head.headers)

@@ -38,9 +38,7 @@ def test_pool_may_be_the_value_of_a_map(tier: bytes, pool: str) -> None:
     tiers = HeaderMapSpec(
         name="tier_pool", source="$http_x_tier", default="slow", exact=(("gold", "fast"),)
     )
-    by = route(
-        "prefix", "/", tiers, pools=(("fast", 1), ("slow", 1)), pool_variable="$tier_pool"
-    )
+    by = route("prefix", "/", tiers, pools=(("fast", 1), ("slow", 1)), pool_variable="$tier_pool")
     assert by.choose_pool(request((b"X-Tier", tier))) == pool
 
 
@@ -81,9 +79,7 @@ def test_rewrite_that_comes_out_without_a_slash_gets_one() -> None:
 
 @given(st.binary(max_size=30))
 def test_rewritten_path_is_fit_for_a_request_line(rest: bytes) -> None:
-    target = route("prefix", "/a/", rewrite="/").rewritten(
-        request(uri=b"/a/" + rest), 3, "strict"
-    )
+    target = route("prefix", "/a/", rewrite="/").rewritten(request(uri=b"/a/" + rest), 3, "strict")
     assert target.startswith(b"/")
     assert all(0x21 <= octet <= 0x7E for octet in target)
     assert not set(target) & set(b"?#")

@@ -43,6 +43,10 @@ as long for its turn each time, and every request with it."""
 Announce = Callable[[str, str, dict[str, str]], None]
 """Called when all serves, with the addresses: admin, telemetry, listeners by name."""
 
+GC_THRESHOLD: Final = (20_000, 20, 20)
+"""Requests make no cycles.  With Python's default of 700 the collector runs once for every few
+dozen of them under way, and finds nothing."""
+
 _log = get_logger("admin.app")
 
 
@@ -149,6 +153,7 @@ def _settle(admin: str, telemetry: str, listeners: dict[str, str], token_file: P
     """Say where everything is, and take what stays for ever out of the collector's way."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
     _log.info(
         "serving",
         admin=admin,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import sysconfig
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,11 +72,10 @@ def resident_bytes(pid: int) -> int:
 
 def described() -> dict[str, str]:
     """Say what the figures depend on besides the code."""
-    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    optimised = "--enable-optimizations" in options
     return {
         "system": platform.platform(),
-        "python": f"{platform.python_version()}, {'' if optimised else 'not '}optimised by profile",
+        "python": f"{platform.python_version()} of {', '.join(platform.python_build())}, "
+        f"{platform.python_compiler()}, {sys.base_prefix}",
         "load": f"{os.getloadavg()[0]:.1f} processes wanted a core in the last minute",
     }
 

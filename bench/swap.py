@@ -238,9 +238,8 @@ def main() -> int:
             before = resident_bytes(proxy.pid)
             quiet, busy, seen = uvloop.run(run(proxy, estate, changes, arguments.seconds, sockets))
             grown = resident_bytes(proxy.pid) - before
-    except (StartError, LoadError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    except* (StartError, LoadError, OSError, aiohttp.ClientError) as errors:
+        raise SystemExit("\n".join(map(str, errors.exceptions))) from None
     found = verdicts(busy, seen, changes, sockets)
     rows = [(what, value, target, "met" if met else "MISSED") for what, value, target, met in found]
     print(f"{changes} changes in {arguments.seconds:g} s, {CONNECTIONS} connections, "

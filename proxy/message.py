@@ -17,7 +17,8 @@ Fields = tuple[tuple[bytes, bytes], ...]
 class Peer:
     """What does not change during a client connection."""
 
-    __slots__ = ("address", "port", "scheme", "serial", "server_address", "server_port")
+    __slots__ = ("address", "forwarding", "port", "scheme", "serial", "server_address",
+                 "server_port")  # fmt: skip
 
     def __init__(
         self,
@@ -36,6 +37,11 @@ class Peer:
         self.serial: Final = serial
         """Number of the connection within this process."""
         self.scheme: Final = scheme
+        self.forwarding: Final = (
+            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: "
+            % (address, scheme)
+        )
+        """What the forwarding fields of every request begin with."""
 
 
 class Request:

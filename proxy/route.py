@@ -99,9 +99,14 @@ class Route:
         return f"<Route {self.name}>"
 
     def allows_upgrade(self, protocol: bytes) -> bool:
-        """Tell whether a request may upgrade to ``protocol``; ``*`` stands for any but h2c."""
-        name = protocol.lower()
-        return name in self.upgrades or (b"*" in self.upgrades and name != b"h2c")
+        """Tell whether a request may upgrade to ``protocol``, or to each of a list of them.
+
+        ``*`` stands for any but h2c.
+        """
+        names = [name.strip(b" \t") for name in protocol.lower().split(b",")]
+        if b"*" in self.upgrades:
+            return b"h2c" not in names
+        return all(name in self.upgrades for name in names)
 
     def choose_pool(self, request: Request) -> str:
         """Return the name of the pool that serves ``request``; empty if its map names none."""

@@ -71,7 +71,7 @@ def admit(
     if len(fields) > max_headers:
         raise MalformedHeadError(HEAD_TOO_LARGE, "too many fields")
     method = name.encode()
-    target = message.path.encode("utf-8", "surrogateescape")
+    target = message.path.encode()  # ASCII: the parser takes nothing else
     if not head.startswith(b" HTTP/", len(method) + 1 + len(target)):
         # The parser also takes several spaces, and RTSP and ICE for HTTP.
         raise MalformedHeadError(BAD_REQUEST, "request line")

@@ -47,9 +47,16 @@ LINGER_BYTES: Final = 4 * 1024 * 1024
 LINGER_S: Final = 5.0
 """How much, and how long, is read and discarded so that a client gets our last answer."""
 
+FLUSH_S: Final = 10.0
+"""How long a closing connection may take to flush what it holds, in seconds."""
+
+MAX_HEADS_PER_TURN: Final = 64
+"""Thousands of pipelined requests fit into one read; others have their turn in between."""
+
 HEAD, BODY, WAIT, LINGER, SPLICED, CLOSED = range(6)
 _STATES: Final = ("HEAD", "BODY", "WAIT", "LINGER", "SPLICED", "CLOSED")
 
+_LINE_END: Final = b"\r\n"
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
@@ -111,9 +118,15 @@ class ClientConnection(asyncio.Protocol):
             if self._backlog:
                 data = self._backlog + data
                 self._backlog = b""
+            heads = MAX_HEADS_PER_TURN
             while data:
                 state = self._state
                 if state == HEAD and not self.write_paused:
+                    if not heads:
+                        self._backlog = data
+                        self.runtime.loop.call_soon(self._resume)
+                        return
+                    heads -= 1
                     data = self._head(data)
                 elif state == BODY:
                     data = self._body(data)
@@ -133,6 +146,7 @@ class ClientConnection(asyncio.Protocol):
         elif self._state == HEAD and self._backlog:
             count_rejected(self.counters.rejected, errors.CLIENT_GONE.reason)
         self._state = CLOSED
+        self.read_by = monotonic() + FLUSH_S
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -165,10 +179,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _head(self, data: bytes) -> bytes:
         """Start an exchange if there is a whole head; return what is behind it."""
-        while data.startswith(b"\r\n"):  # RFC 9112, 2.2: empty lines before a request
-            data = data[2:]
-        if not data:
-            return b""
+        if data[0] in _LINE_END:
+            data = _without_empty_lines(data)
+            if not data:
+                return b""
         snapshot = self.runtime.snapshot
         site = snapshot.sites.get(self.listener.name) or self.listener.site
         limits = site.spec.limits
@@ -264,6 +278,9 @@ class ClientConnection(asyncio.Protocol):
             self._decoder = None
             self._state = WAIT
             self.read_by = NEVER
+            if self._held:  # a paused transport would not see the client go away
+                self._held = False
+                self.transport.resume_reading()
         else:
             self._body_due(exchange.site)
         if payload or last:
@@ -284,9 +301,12 @@ class ClientConnection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.resume_reading()
         try:
-            self._body(b"")
+            rest = self._body(b"")
         except Exception as error:  # noqa: BLE001 - the exchange's other side would hang
             self._crashed(error)
+            return
+        if rest:
+            self.data_received(rest)
 
     def _wait(self, data: bytes) -> None:
         """Keep what a client sends ahead of its turn.
@@ -409,9 +429,13 @@ class ClientConnection(asyncio.Protocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()
         else:
-            self._state = CLOSED
-            self.read_by = now + self._site().spec.timeouts.write_s
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close once what is written is flushed; a client that never takes it is cut."""
+        self._state = CLOSED
+        self.read_by = monotonic() + FLUSH_S
+        self.transport.close()
 
     def turn_away(self) -> None:
         """Close right after the accept."""
@@ -420,8 +444,7 @@ class ClientConnection(asyncio.Protocol):
     def close_idle(self) -> None:
         """Close if no request is under way."""
         if self._state == HEAD and not self._backlog and self.exchange is None:
-            self._state = CLOSED
-            self.transport.close()
+            self._close()
 
     def abort(self, failure: Failure) -> None:
         """End whatever is under way, and the connection, at once."""
@@ -445,8 +468,7 @@ class ClientConnection(asyncio.Protocol):
             if self._backlog:
                 self._refuse(errors.HEAD_TIMEOUT, None)
             else:
-                self._state = CLOSED
-                self.transport.close()
+                self._close()
         elif self._state == BODY and self.exchange is not None:
             self.exchange.fail(errors.BODY_TIMEOUT)
         else:
@@ -470,3 +492,17 @@ class ClientConnection(asyncio.Protocol):
     def _site(self) -> Site:
         """Return what the present configuration says about the listener."""
         return self.runtime.snapshot.sites.get(self.listener.name) or self.listener.site
+
+
+def _without_empty_lines(data: bytes) -> bytes:
+    """Return what is behind the empty lines before a request (RFC 9112, 2.2).
+
+    Lone CR and LF are left for the parser to refuse, a CR at the end for what comes next.
+    """
+    rest = data.lstrip(_LINE_END)
+    lines, odd = divmod(len(data) - len(rest), 2)
+    if odd and not rest and data.endswith(b"\r"):
+        rest = b"\r"
+    elif odd:
+        return data
+    return rest if data.startswith(_LINE_END * lines) else data

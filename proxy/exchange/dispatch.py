@@ -64,7 +64,7 @@ def attempt(exchange: Exchange, member: Member, now: float, *, fresh: bool = Fal
             send(exchange, upstream)
             return
     exchange.reused = False
-    if exchange.body.full:
+    if exchange.body.full and not exchange.body.done:
         exchange.client.hold()
     exchange.task = exchange.client.runtime.loop.create_task(_connect(exchange, member))
 
@@ -81,6 +81,8 @@ async def _connect(exchange: Exchange, member: Member) -> None:
     except OSError:
         failure = errors.CONNECT_FAILED
     exchange.task = None
+    if upstream is not None and upstream.transport.is_closing():
+        upstream, failure = None, errors.UPSTREAM_CLOSED  # accepted, and closed at once
     try:
         if upstream is not None:
             plan.pool.counters.connect_duration.observe(monotonic() - exchange.attempt_started)

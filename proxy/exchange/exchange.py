@@ -42,6 +42,10 @@ REPLAY_BEFORE_ROUTING: Final = 64 * 1024
 """Octets of a body kept at most before the pool, and so its ``replay_bytes``, is known."""
 
 
+_CLOSING: Final = frozenset({errors.BAD_REQUEST, errors.INTERNAL})
+"""Failures after which nothing more on the client's connection can be trusted."""
+
+
 class Client(Protocol):
     """The client's connection, as an exchange sees it."""
 
@@ -197,7 +201,7 @@ class Exchange:
             return
         upstream = self.upstream
         if upstream is None:
-            if body.full:
+            if body.full and not last:
                 self.client.hold()
             return
         upstream.transport.write(framed)
@@ -378,7 +382,7 @@ class Exchange:
         if self.answering:
             self._finish(keep_alive=False, cut=True)
             return
-        keep_alive = self.may_keep_alive() and failure.status != 400
+        keep_alive = self.may_keep_alive() and failure not in _CLOSING
         data = respond.error(failure, self.request, keep_alive=keep_alive)
         self.answer(failure.status, data, keep_alive=keep_alive)
 
@@ -425,10 +429,6 @@ class Exchange:
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             keepalive = self.pool.plan.spec.keepalive
-            upstream.release(
-                reuse=self.body.done and self.head.persistent,
-                max_idle=keepalive.max_idle,
-                idle_timeout_s=keepalive.idle_timeout_s,
-                now=now,
-            )
+            reuse = self.body.done and self.head.persistent
+            upstream.release(reuse, keepalive.max_idle, keepalive.idle_timeout_s, now)
         accounting.settle(self, now)

@@ -80,14 +80,17 @@ def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:
     """
     rules = route.request_rules
     asked = request.upgrade
-    allowed = bool(asked) and route.allows_upgrade(asked)
-    upgrade = asked if allowed and not rules.removes_upgrade else b""
-    if rules.upgrade is not None:
-        upgrade = rules.upgrade.render(request)
-    connection = b"upgrade" if upgrade and not rules.removes_connection else b""
+    upgrade = b""
+    if asked and route.allows_upgrade(asked):
+        if rules.upgrade is not None:
+            upgrade = rules.upgrade.render(request)
+        elif not rules.removes_upgrade:
+            upgrade = asked
     if rules.connection is not None:
         connection = rules.connection.render(request)
-    if allowed and upgrade and b"upgrade" in connection.lower():
+    else:
+        connection = b"upgrade" if upgrade and not rules.removes_connection else b""
+    if upgrade and b"upgrade" in connection.lower():
         return connection, upgrade
     if asked and b"upgrade" in connection.lower():
         connection = b""

@@ -41,10 +41,6 @@ FORWARDING_DROPPED_UNTRUSTED: Final = FORWARDING_NAMES | {b"forwarded", b"x-real
 _FOR: Final = istr("X-Forwarded-For")
 _PROTO: Final = istr("X-Forwarded-Proto")
 _FORWARDED_HOST: Final = istr("X-Forwarded-Host")
-
-_FOUR_LINES: Final = (
-    b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n"
-)
 _LONGEST_ENTRY: Final = 64  # characters of "[v6]:port", with room
 _UNIX: Final = "unix:"
 
@@ -151,11 +147,6 @@ def _unmapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
-_LINES: Final = (
-    b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n"
-)
-
-
 def forwarding_lines(
     request: Request, peer_trusted: bool, replaced: Collection[bytes] = ()
 ) -> bytes:
@@ -169,7 +160,7 @@ def forwarding_lines(
     host = request.authority
     if not host or peer_trusted or replaced:
         return _chosen_lines(request, peer_trusted, replaced)
-    return _LINES % (peer.address, peer.scheme, host, request.request_id)
+    return peer.forwarding + host + b"\r\nX-Request-Id: " + request.request_id + b"\r\n"
 
 
 def _chosen_lines(request: Request, peer_trusted: bool, replaced: Collection[bytes]) -> bytes:

@@ -128,7 +128,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._informational = 0
         self._held = False
 
-    def release(self, *, reuse: bool, max_idle: int, idle_timeout_s: float, now: float) -> None:
+    def release(self, reuse: bool, max_idle: int, idle_timeout_s: float, now: float) -> None:
         """End the lease.  With ``reuse``, the connection goes back to its endpoint's pool."""
         self.lessee = None
         idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
@@ -140,6 +140,9 @@ class UpstreamConnection(asyncio.Protocol):
         if len(idle) >= max_idle or idle_timeout_s <= 0 or self.endpoint.retired:
             self.transport.close()
             return
+        if self._held:
+            self._held = False
+            self.transport.resume_reading()
         self.idle_until = now + idle_timeout_s
         idle.append(self)
 
@@ -211,6 +214,8 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             if end > self._head_limit:
                 raise MalformedResponseError("head too large")
+            if data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
+                raise MalformedResponseError("bare LF")
             rest = data[end:] if end < len(data) else b""
             head = self._parser.parse(data[:end] if rest else data, to_head=self._to_head)
             if head.status >= 200:

@@ -43,7 +43,12 @@ def test_kinds_are_all_different_and_only_ordinary_is_false() -> None:
 
 def test_memo_computes_a_spelling_once() -> None:
     asked: list[bytes] = []
-    memo = Memo(lambda name: asked.append(name) or len(name))
+
+    def length(name: bytes) -> int:
+        asked.append(name)
+        return len(name)
+
+    memo = Memo(length)
     assert [memo[b"Abc"], memo[b"Abc"], memo[b"abc"]] == [3, 3, 3]
     assert len(asked) == 2
 

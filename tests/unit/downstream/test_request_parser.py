@@ -243,6 +243,13 @@ ACCEPTED = {
 """What the parser lets through, and admission has to judge."""
 
 
+@pytest.mark.parametrize("form", [b"/%b", b"/?%b", b"http://h/%b", b"http://h%b/", b"/#%b"])
+def test_targets_are_printable_ascii(parser: RequestHeadParser, form: bytes) -> None:
+    for octet in (*range(10), 11, 12, *range(14, 32), *range(127, 256)):
+        target = form % bytes((octet,))
+        assert refusal(parser, head(start=b"GET " + target + b" HTTP/1.1")) is errors.BAD_REQUEST
+
+
 @pytest.mark.parametrize("case", sorted(ACCEPTED))
 def test_parser_leaves_to_admission(parser: RequestHeadParser, case: str) -> None:
     message = parser.parse(ACCEPTED[case])

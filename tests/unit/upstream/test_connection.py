@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,10 +19,13 @@ from proxy.upstream.connection import (
     Connections,
     UpstreamConnection,
     close_idle,
+    connect,
     lease_idle,
 )
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.response_parser import ResponseHead
+from tests.peers import eventually, settle
+from tests.peers.leaks import Watch
 from tests.unit.fake_transport import FakeTransport
 
 HEAD_LIMIT = 1000
@@ -106,7 +111,8 @@ class Talk:
         """Lease, and let a response come in."""
         lessee = self.lease(to_head=to_head)
         for piece in pieces:
-            self.transport.receive(piece)
+            if not lessee.failures:  # an exchange would be gone by then
+                self.transport.receive(piece)
         return lessee
 
     def turn(self, times: int = 1) -> None:
@@ -142,7 +148,7 @@ def split(draw: st.DrawFn) -> tuple[list[bytes], bytes, list[int]]:
     raw = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * before + raw
     cuts_at = sorted(draw(st.lists(st.integers(0, len(raw)), max_size=10)))
     edges = [0, *cuts_at, len(raw)]
-    pieces = [raw[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    pieces = [raw[a:b] for a, b in pairwise(edges) if a < b]
     return pieces, payload, [103] * before + [200]
 
 
@@ -292,9 +298,7 @@ def test_partial_head_is_told_and_not_carried_into_the_next_response() -> None:
 
 def test_switch_is_told_with_what_stands_behind_it() -> None:
     with Talk() as talk:
-        lessee = talk.exchange(
-            b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nframes"
-        )
+        lessee = talk.exchange(b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nframes")
         assert (lessee.statuses, lessee.behind) == ([101], b"frames")
         talk.connection.leave()
         assert talk.connections.open == set()
@@ -560,3 +564,47 @@ def test_all_connections_can_be_cut() -> None:
         talk.transport.lose()
         assert lessee.failures == ["broken"]
         assert talk.connections.open == set()
+
+
+# -- opening --------------------------------------------------------------------------------------
+
+
+async def test_opened_connection_is_among_the_open_ones_until_it_is_gone(no_leaks: Watch) -> None:
+    connections = Connections(asyncio.get_running_loop())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_address(f"127.0.0.1:{server.getsockname()[1]}")
+        opened = await connect(Endpoint(address), connections)
+        assert connections.open == {opened}
+        opened.transport.close()
+        await eventually(lambda: not connections.open, "the connection to be gone")
+
+
+async def test_connection_that_nobody_waits_for_any_more_is_not_kept(
+    no_leaks: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client went, or the time was up, between the connection and the task's next turn."""
+    connections = Connections(asyncio.get_running_loop())
+    original = UpstreamConnection.connection_made
+
+    def connection_made(self: UpstreamConnection, transport: asyncio.BaseTransport) -> None:
+        original(self, transport)
+        task.cancel()
+
+    monkeypatch.setattr(UpstreamConnection, "connection_made", connection_made)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = parse_address(f"127.0.0.1:{server.getsockname()[1]}")
+        task = asyncio.create_task(connect(Endpoint(address), connections))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await settle()
+        assert connections.open == set()
+
+
+async def test_address_that_refuses_is_an_os_error() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = parse_address(f"127.0.0.1:{bound.getsockname()[1]}")
+        connections = Connections(asyncio.get_running_loop())
+        with pytest.raises(OSError):
+            await connect(Endpoint(address), connections)
+        assert connections.open == set()

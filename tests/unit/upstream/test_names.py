@@ -10,6 +10,7 @@ import pytest
 
 from proxy.upstream.discovery import names as discovery
 from proxy.upstream.discovery.names import CONCURRENCY, Names
+from tests.peers import eventually
 
 
 class Resolver:
@@ -142,8 +143,7 @@ async def test_look_ups_run_beside_each_other_but_not_all_at_once(resolver: Reso
     resolver.known = {text[:-3]: ["192.0.2.1"] for text in written}
     resolver.gate = asyncio.Event()
     asking = asyncio.create_task(Names().resolve(written))
-    while resolver.under_way < CONCURRENCY:
-        await asyncio.sleep(0)
+    await eventually(lambda: resolver.under_way == CONCURRENCY, "the look-ups to begin")
     resolver.gate.set()
     found = await asking
     assert resolver.most == CONCURRENCY

@@ -41,6 +41,7 @@ class Route:
 
     __slots__ = (
         "appends_request",
+        "asks_response",
         "body_bytes",
         "counters",
         "forwarded",
@@ -85,6 +86,8 @@ class Route:
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
         self.writes_response = False
+        self.asks_response = False
+        """The response rules render something that may differ from response to response."""
         self.passes_untrusted: Memo[bytes]
         """How the line of a request field begins that goes on; from a peer that is no trusted
         proxy."""
@@ -155,7 +158,9 @@ def compile_route(
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    route.writes_response = bool(route.response_rules.set or route.response_rules.appended)
+    written = (route.response_rules.set, route.response_rules.appended)
+    route.writes_response = any(written)
+    route.asks_response = any(block.constant is None for block in written)
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None

@@ -168,3 +168,17 @@ def drop_underscores(fields: Fields) -> tuple[Fields, int]:
     """Return the fields without those whose name has an underscore, and how many those were."""
     kept = tuple(field for field in fields if b"_" not in field[0])
     return kept, len(fields) - len(kept)
+
+
+def without_empty_lines(data: bytes) -> bytes:
+    """Return what is behind the empty lines before a request (RFC 9112, 2.2).
+
+    Lone CR and LF are left for the parser to refuse, a CR at the end for what comes next.
+    """
+    rest = data.lstrip(b"\r\n")
+    lines, odd = divmod(len(data) - len(rest), 2)
+    if odd and not rest and data.endswith(b"\r"):
+        rest = b"\r"
+    elif odd:
+        return data
+    return rest if data.startswith(b"\r\n" * lines) else data

@@ -21,12 +21,11 @@ previous response's write.
 from __future__ import annotations
 
 import asyncio
-import re
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy import errors
-from proxy.downstream.admission import admit, drop_underscores
+from proxy.downstream.admission import admit, drop_underscores, without_empty_lines
 from proxy.downstream.request_parser import MalformedHeadError
 from proxy.errors import Failure
 from proxy.exchange import respond
@@ -57,7 +56,6 @@ HEAD, BODY, WAIT, LINGER, SPLICED, CLOSED = range(6)
 _STATES: Final = ("HEAD", "BODY", "WAIT", "LINGER", "SPLICED", "CLOSED")
 
 _LINE_END: Final = b"\r\n"
-_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
 class ClientConnection(asyncio.Protocol):
@@ -137,7 +135,7 @@ class ClientConnection(asyncio.Protocol):
                     self._discard(data)
                     return
         except Exception as error:  # noqa: BLE001 - the exchange's other side would hang
-            self._crashed(error)
+            self.crashed(error)
 
     def eof_received(self) -> bool:
         """Take a FIN as the end: in HTTP a client that closes its side is gone."""
@@ -180,7 +178,7 @@ class ClientConnection(asyncio.Protocol):
     def _head(self, data: bytes) -> bytes:
         """Start an exchange if there is a whole head; return what is behind it."""
         if data[0] in _LINE_END:
-            data = _without_empty_lines(data)
+            data = without_empty_lines(data)
             if not data:
                 return b""
         snapshot = self.runtime.snapshot
@@ -303,7 +301,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             rest = self._body(b"")
         except Exception as error:  # noqa: BLE001 - the exchange's other side would hang
-            self._crashed(error)
+            self.crashed(error)
             return
         if rest:
             self.data_received(rest)
@@ -330,7 +328,7 @@ class ClientConnection(asyncio.Protocol):
         if len(data) >= limit:
             long_line = b"\r\n" not in data[:limit]
             self._refuse(errors.TARGET_TOO_LONG if long_line else errors.HEAD_TOO_LARGE, None)
-        elif _BARE_LF.search(data):
+        elif data.count(b"\n") != data.count(_LINE_END):
             self._refuse(errors.BAD_REQUEST, None)
         else:
             if not self._in_head and data != b"\r":
@@ -481,7 +479,8 @@ class ClientConnection(asyncio.Protocol):
         self._state = CLOSED
         self.transport.abort()
 
-    def _crashed(self, error: Exception) -> None:
+    def crashed(self, error: Exception) -> None:
+        """End after a callback raised: whoever waits for this connection would hang."""
         if self.exchange is not None:
             self.exchange.crashed(error)
         else:
@@ -492,17 +491,3 @@ class ClientConnection(asyncio.Protocol):
     def _site(self) -> Site:
         """Return what the present configuration says about the listener."""
         return self.runtime.snapshot.sites.get(self.listener.name) or self.listener.site
-
-
-def _without_empty_lines(data: bytes) -> bytes:
-    """Return what is behind the empty lines before a request (RFC 9112, 2.2).
-
-    Lone CR and LF are left for the parser to refuse, a CR at the end for what comes next.
-    """
-    rest = data.lstrip(_LINE_END)
-    lines, odd = divmod(len(data) - len(rest), 2)
-    if odd and not rest and data.endswith(b"\r"):
-        rest = b"\r"
-    elif odd:
-        return data
-    return rest if data.startswith(_LINE_END * lines) else data

@@ -134,11 +134,17 @@ class Listener:
         for connection in [
             c for c in self.connections if now >= c.read_by or now >= c.write_by
         ]:  # fmt: skip
-            connection.expire(now)
+            try:
+                connection.expire(now)
+            except Exception as error:  # noqa: BLE001 - the deadlines of others go on
+                connection.crashed(error)
         exchanges = [c.exchange for c in self.connections if c.exchange is not None]
         for exchange in exchanges:
             if now >= exchange.read_by or now >= exchange.send_by:
-                exchange.expire(now)
+                try:
+                    exchange.expire(now)
+                except Exception as error:  # noqa: BLE001 - the deadlines of others go on
+                    exchange.crashed(error)
 
     def stop(self) -> None:
         """Accept no more; established connections live on."""

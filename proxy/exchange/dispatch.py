@@ -78,7 +78,7 @@ async def _connect(exchange: Exchange, member: Member) -> None:
             upstream = await connect(member.endpoint, exchange.client.runtime.upstreams)
     except TimeoutError:
         failure = errors.CONNECT_TIMEOUT
-    except OSError:
+    except (OSError, RuntimeError):
         failure = errors.CONNECT_FAILED
     exchange.task = None
     if upstream is not None and upstream.transport.is_closing():
@@ -101,7 +101,8 @@ def send(exchange: Exchange, upstream: UpstreamConnection) -> None:
     upstream.lease(exchange, to_head=request.method == b"HEAD", head_limit=spec.header_bytes)
     if body is NOTHING:
         upstream.transport.write(exchange.head.data)
-        exchange.read_by = exchange.attempt_started + exchange.read_s
+        began = exchange.attempt_started if exchange.reused else monotonic()
+        exchange.read_by = began + exchange.read_s
         return
     upstream.transport.write(exchange.head.data + body.kept())
     body.sent(may_retry=request.method not in NON_IDEMPOTENT or spec.retry.non_idempotent)

@@ -162,7 +162,8 @@ class Exchange:
             self.body = RequestBody(chunked=True, limit=REPLAY_BEFORE_ROUTING)
             self.body.add(b"", last=True)
         if route_request(self):
-            self.body.limit = self.pool.plan.spec.retry.replay_bytes
+            if self.body is not NOTHING:
+                self.body.limit = self.pool.plan.spec.retry.replay_bytes
             dispatch(self)
 
     @property
@@ -253,6 +254,7 @@ class Exchange:
         pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now
         self.status = head.status
+        self.failure = None  # of an attempt before
         keep_alive = self.may_keep_alive()
         if head.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor:
@@ -262,7 +264,7 @@ class Exchange:
         if self.head.upgrade and self.client.has_backlog:
             keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
-        if route.writes_response:
+        if route.asks_response:
             request.response = self._facts(head, now)
         data = client_head(request, head, route, keep_alive=keep_alive, rechunk=self.rechunk)
         self.answering = True
@@ -305,7 +307,9 @@ class Exchange:
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
         """Receive a 101: join the two transports, if this is what was asked for."""
-        if not self.head.upgrade or not head.upgraded or not self.body.done:
+        asked = [name.strip(b" \t") for name in self.head.upgrade.lower().split(b",")]
+        protocol = head.headers.get("Upgrade", "").encode("utf-8", "surrogateescape")
+        if not head.upgraded or protocol.lower() not in asked or not self.body.done:
             self.attempt_failed(errors.UNASKED_UPGRADE)
             return
         now = monotonic()
@@ -317,9 +321,8 @@ class Exchange:
         self.first_byte_at = now
         self.status = 101
         self.answering = True
-        if route.writes_response:
+        if route.asks_response:
             self.request.response = self._facts(head, now)
-        protocol = head.headers["Upgrade"].encode("utf-8", "surrogateescape")
         self.client.transport.write(
             client_head(self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol)
         )
@@ -402,6 +405,7 @@ class Exchange:
     def crashed(self, error: Exception) -> None:
         """End after a callback raised: a defect of ours must not leave anybody hanging."""
         self.client.runtime.log.error("internal error", exc_info=error, exchange=repr(self))
+        self.client.last_request = True  # what was read behind the request may be lost
         self.fail(errors.INTERNAL)
 
     # The end

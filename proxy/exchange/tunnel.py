@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -50,6 +52,8 @@ def join(
         on_end=ended,
         now=now,
     )
+    for transport in (client.transport, upstream.transport):
+        _keep_alive(transport)
     endpoint.active += 1
     endpoint.splices += 1
     endpoint.splice_set.add(splice)
@@ -61,6 +65,13 @@ def join(
     upstream.leave()
     exchange.settle()
     splice.start(behind_request, behind_head)
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """Have the kernel find out about peers that vanished: a tunnel may be silent for long."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def _settle(splice: Splice, endpoint: Endpoint, totals: PoolCounters, now: float) -> None:

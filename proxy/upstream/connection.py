@@ -8,7 +8,6 @@ the transport over) and *closed*.  A lease ends with ``release``: back to the po
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from typing import Final, Protocol, cast
 
@@ -24,8 +23,6 @@ from proxy.upstream.response_parser import (
 
 MAX_INFORMATIONAL: Final = 16
 """1xx responses before the final one; more is a broken upstream."""
-
-_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
 class Lessee(Protocol):
@@ -132,8 +129,13 @@ class UpstreamConnection(asyncio.Protocol):
         """End the lease.  With ``reuse``, the connection goes back to its endpoint's pool."""
         self.lessee = None
         idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
-        if not reuse or not self.clean or not self.persistent or self.transport.is_closing():
-            self.transport.abort()
+        transport = self.transport
+        if (
+            not (reuse and self.clean and self.persistent)
+            or transport.is_closing()
+            or transport.get_write_buffer_size()  # of a body that the upstream may never read
+        ):
+            transport.abort()
             return
         if self.keep_alive_s is not None and self.keep_alive_s < idle_timeout_s:
             idle_timeout_s = self.keep_alive_s
@@ -243,7 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _incomplete(self, lessee: Lessee, data: bytes) -> None:
         if len(data) > self._head_limit:
             raise MalformedResponseError("head too large")
-        if _BARE_LF.search(data):
+        if data.count(b"\n") != data.count(b"\r\n"):
             raise MalformedResponseError("bare LF")
         self._partial = data
         lessee.response_begun()
@@ -361,12 +363,14 @@ async def connect(endpoint: Endpoint, connections: Connections) -> UpstreamConne
     """Open a connection to an endpoint.  Raise ``OSError``."""
     loop = asyncio.get_running_loop()
     target = endpoint.target
-
-    def protocol() -> UpstreamConnection:
-        return UpstreamConnection(endpoint, connections)
-
-    if target.kind == "unix":
-        _, connection = await loop.create_unix_connection(protocol, target.path)
-    else:
-        _, connection = await loop.create_connection(protocol, target.host, target.port)
+    connection = UpstreamConnection(endpoint, connections)
+    try:
+        if target.kind == "unix":
+            await loop.create_unix_connection(lambda: connection, target.path)
+        else:
+            await loop.create_connection(lambda: connection, target.host, target.port)
+    except BaseException:
+        # Cancelled after connection_made: the loop closes the transport, and tells nobody.
+        connections.open.discard(connection)
+        raise
     return connection

@@ -98,7 +98,7 @@ async def test_client_that_pipelines_and_never_reads_is_held_back(stage: Stage) 
     running = await stage.serve(build_spec(routes=[], pools=[]))
     client = await running.connect(receive_buffer=16384)
     one = request(b"GET", b"/again")
-    count = 100_000
+    count = 400_000
     sent = await client.pour(count * len(one), one * count)
     assert sent < count * len(one)
     await eventually(largest_write_buffer, "the proxy to be held up")

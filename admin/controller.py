@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
 
 from admin.documents import Document, DocumentError, effective, validate
+from admin.documents.document import Validated
 from admin.edits import canonical, changed, same
 from admin.revisions import Applies, Attempt, Origin, Result, Revision
 from admin.translate import to_spec
@@ -131,6 +132,7 @@ class Controller:
         """Called after every new revision."""
         self._lock: Final = asyncio.Lock()
         self._document: Document = validate(EMPTY)
+        self._spec: Spec = to_spec(self._document)
         self.raw: object = EMPTY
         """The document as it was written."""
         self.size = len(canonical(EMPTY))
@@ -169,7 +171,8 @@ class Controller:
             if not dry_run:
                 self._record(origin, "unchanged")
             return Outcome(self.raw, self.revision.number, ())
-        candidate = await offload(size, _examine, self.raw, raw)
+        old = Validated(self.raw, self._document)
+        candidate = await offload(size, _examine, old, self._spec, raw)
         number = self.revision.number + 1
         prepared = await self._server.prepare(candidate.spec, revision=number)
         if dry_run:
@@ -181,7 +184,7 @@ class Controller:
     def _publish(self, prepared: Prepared, candidate: _Candidate, origin: Origin) -> None:
         prepared.publish()
         self.raw, self.size = candidate.raw, candidate.size
-        self._document = candidate.document
+        self._document, self._spec = candidate.document, candidate.spec
         self.revision = Revision(self.revision.number + 1, time.time(), origin, candidate.changed)
         self._record(origin, "applied", warnings=prepared.warnings)
         if self.published is not None:
@@ -219,6 +222,7 @@ class _Candidate:
     changed: tuple[str, ...]
 
 
-def _examine(old: object, raw: object) -> _Candidate:
-    document = validate(raw)
-    return _Candidate(raw, len(canonical(raw)), document, to_spec(document), changed(old, raw))
+def _examine(old: Validated, old_spec: Spec, raw: object) -> _Candidate:
+    document = validate(raw, old)
+    spec = to_spec(document, (old.document, old_spec))
+    return _Candidate(raw, len(canonical(raw)), document, spec, changed(old.raw, raw))

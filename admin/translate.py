@@ -6,16 +6,54 @@ fields; here they are put together.
 
 from __future__ import annotations
 
-from admin.documents import Document
-from proxy.spec import Spec
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
+
+from admin.documents import Document, Route
+from proxy.spec import EMPTY, Spec
+
+S = TypeVar("S", covariant=True)
 
 
-def to_spec(document: Document) -> Spec:
-    """Return the ``Spec`` of a document that ``validate`` returned."""
-    maps = document.header_maps
+class _Translatable(Protocol[S]):
+    def to_spec(self, name: str) -> S: ...
+
+
+def to_spec(document: Document, previous: tuple[Document, Spec] | None = None) -> Spec:
+    """Return the ``Spec`` of a document that ``validate`` returned.
+
+    What the document shares with the previous one is taken over from its ``Spec``, identical.
+    """
+    before, spec = previous or (Document(), EMPTY)
     return Spec(
-        listeners={name: each.to_spec(name) for name, each in document.listeners.items()},
-        pools={name: each.to_spec(name) for name, each in document.pools.items()},
-        header_maps={name: each.to_spec(name) for name, each in maps.items()},
-        routes={name: each.to_spec(name, maps) for name, each in document.routes.items()},
+        listeners=_translated(document.listeners, before.listeners, spec.listeners),
+        pools=_translated(document.pools, before.pools, spec.pools),
+        header_maps=_translated(document.header_maps, before.header_maps, spec.header_maps),
+        routes={
+            name: spec.routes[name]
+            if _same_route(name, route, document, before)
+            else route.to_spec(name, document.header_maps)
+            for name, route in document.routes.items()
+        },
+    )
+
+
+def _translated(
+    objects: Mapping[str, _Translatable[S]],
+    before: Mapping[str, _Translatable[S]],
+    specs: Mapping[str, S],
+) -> dict[str, S]:
+    return {
+        name: specs[name] if before.get(name) is each else each.to_spec(name)
+        for name, each in objects.items()
+    }
+
+
+def _same_route(name: str, route: Route, document: Document, before: Document) -> bool:
+    if before.routes.get(name) is not route:
+        return False
+    # A route whose pool is a variable has the values of that header map for its pools.
+    variable = route.variable
+    return variable is None or (
+        before.header_maps.get(variable) is document.header_maps.get(variable)
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from admin.documents.listener import Listener
 from admin.documents.pool import HashBalance, Pool
-from admin.documents.route_checks import Names, check_routes
+from admin.documents.route_checks import Names, check_routes, fresh, recheck_routes
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.map import HeaderMap, compile_maps
@@ -42,6 +42,30 @@ def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list
             _check_balance(name, pool, maps, faults)
         _check_addresses(name, pool, faults)
     check_routes(document, raw, broken, names, maps, faults)
+    return faults
+
+
+def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
+    """Return faults of a document's meaning, looking only at what is new; some if there are any.
+
+    All of ``raw`` has good form, ``previous`` is valid, and what they share is identical.  A header
+    map may matter to any object, so with a change of one everything is checked.
+    """
+    before, after = previous.header_maps, document.header_maps
+    if before.keys() != after.keys() or fresh(after, before):
+        return check(document, raw, frozenset())
+    faults: list[Fault] = []
+    if fresh(document.listeners, previous.listeners):
+        _check_binds(document.listeners, faults)
+    pools = fresh(document.pools, previous.pools)
+    routes = fresh(document.routes, previous.routes)
+    maps: dict[str, HeaderMap] = {}
+    if routes or any(isinstance(pool.balance, HashBalance) for pool in pools.values()):
+        maps = _compile_maps(document, frozenset(after), faults) or maps
+    for name, pool in pools.items():
+        _check_balance(name, pool, maps, faults)
+        _check_addresses(name, pool, faults)
+    recheck_routes(document, raw, previous, routes, maps, faults)
     return faults
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from admin.documents.faults import MAX_FAULTS, nearest, one_of, shown
 from admin.documents.matching import PATH_KINDS, Path
@@ -18,6 +18,8 @@ from proxy.telemetry.counters import RouteCounters
 
 if TYPE_CHECKING:
     from admin.documents.document import Document
+
+T = TypeVar("T")
 
 Names: TypeAlias = frozenset[str] | None
 """The names a section of the document has; ``None`` if nobody can tell."""
@@ -34,7 +36,8 @@ def check_routes(
     faults: list[Fault],
 ) -> None:
     """Add what is wrong with the routes; the arguments are those of ``checks.check``."""
-    _check_choices(raw, faults)
+    written = raw.get("routes") if isinstance(raw, Mapping) else None
+    _check_choices(written if isinstance(written, Mapping) else {}, faults)
     counters = RouteCounters()
     intact: list[RouteSpec] = []
     for name, route in document.routes.items():
@@ -53,6 +56,55 @@ def check_routes(
     _check_conflicts(intact, faults)
 
 
+def recheck_routes(
+    document: Document,
+    raw: Any,
+    previous: Document,
+    routes: Mapping[str, Route],
+    maps: dict[str, HeaderMap],
+    faults: list[Fault],
+) -> None:
+    """Add faults of the routes if there are any, where header maps are those of ``previous``.
+
+    ``routes`` are the new ones; the other arguments are those of ``checks.recheck``.
+    """
+    pools, listeners = frozenset(document.pools), frozenset(document.listeners)
+    names: dict[str, Names] = {"pools": pools, "listeners": listeners}
+    names["header_maps"] = frozenset(document.header_maps)
+    _check_choices({name: raw["routes"][name] for name in routes}, faults)
+    if faults:
+        return
+    counters = RouteCounters()
+    for name, route in routes.items():
+        _check_fit(route, pointer("routes", name), faults)
+        compile_route(_spec(name, route), maps, counters, faults)
+    lost = not (pools >= previous.pools.keys() and listeners >= previous.listeners.keys())
+    for name, route in (document.routes if lost else routes).items():
+        _check_references(route, pointer("routes", name), names, faults)
+    if lost or routes:
+        _check_pool_maps(document, pools, faults)
+    if any(_moved(name, route, previous.routes.get(name)) for name, route in routes.items()):
+        _check_conflicts([_spec(name, each) for name, each in document.routes.items()], faults)
+
+
+def fresh(after: Mapping[str, T], before: Mapping[str, T]) -> dict[str, T]:
+    """Return the objects that are not those of ``before``."""
+    return {name: each for name, each in after.items() if before.get(name) is not each}
+
+
+def _moved(name: str, route: Route, before: Route | None) -> bool:
+    """Tell whether a route serves other requests than before."""
+    if before is None:
+        return True
+    new, old = _spec(name, route), _spec(name, before)
+    return (new.hosts, new.path, new.listeners) != (old.hosts, old.path, old.listeners)
+
+
+def _spec(name: str, route: Route) -> RouteSpec:
+    """Return what can be compiled of a route; see ``_without_pools``."""
+    return replace(route.to_spec(name, {}), pools=(), pool_variable=None)
+
+
 def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
     """Return what can be compiled of a route; ``None`` if nobody can tell what it captures.
 
@@ -65,13 +117,12 @@ def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
             return None
         path = Path(prefix="/") if regex is None else Path(regex=regex)
         route = route.model_copy(update={"path": path})
-    return replace(route.to_spec(name, {}), pools=(), pool_variable=None)
+    return _spec(name, route)
 
 
-def _check_choices(raw: object, faults: list[Fault]) -> None:
-    """Check what a schema can express with noise only."""
-    routes = raw.get("routes") if isinstance(raw, Mapping) else None
-    for name, route in routes.items() if isinstance(routes, Mapping) else ():
+def _check_choices(routes: Mapping[str, object], faults: list[Fault]) -> None:
+    """Check what a schema can express with noise only, in routes as they are written."""
+    for name, route in routes.items():
         if isinstance(route, Mapping):
             at = pointer("routes", name)
             _check_one_of(route, POOL_KEYS, at, faults)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import gcd
 from typing import TYPE_CHECKING, Any, Final
 
 from admin.nginx.pools import RetryRules
@@ -108,6 +109,8 @@ def _split(
     if set(shares) != set(split.shares):
         draft.report.approximated(directive, "$proxy_host is the name of the pool")
     local = {"proxy_host": "$proxy_host", "proxy_port": "80"}
+    common = gcd(*shares.values())
+    shares = {name: share // common for name, share in shares.items()}
     return Destination({"pools": shares, "split_by": split.key}, local)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
-from admin.nginx.listeners import listener, listener_name
+from admin.nginx.listeners import listener, listener_names
 from admin.nginx.locations import add_routes
 from admin.nginx.maps import Map, Split, read_map, read_split, variable
 from admin.nginx.pools import Pools
@@ -60,8 +60,8 @@ class Draft:
         self.variables: Final = Variables()
         self.pools: Final = Pools(self.variables, self.report)
         self.splits: Final[dict[str, Split]] = {}
-        self.addresses: tuple[str, ...] = ()
-        """Everything that is listened on."""
+        self.listeners: dict[str, str] = {}
+        """Names of the listeners, by address."""
         self.document: Final[dict[str, Any]] = {
             "version": 1,
             "listeners": {},
@@ -89,9 +89,9 @@ class Draft:
             self.pools.add_upstream(directive)
         servers = [read_server(each, scope, self.report) for each in scope.own("server")]
         defaults = expose(servers, self.report)
-        self.addresses = tuple(defaults)
+        self.listeners = listener_names(defaults)
         for address, default in defaults.items():
-            name = listener_name(address)
+            name = self.listeners[address]
             self.document["listeners"][name] = listener(address, default, self.report)
             self.sources[pointer("listeners", name)] = default.directive
         self._compare(servers, defaults)

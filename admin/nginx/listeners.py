@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from typing import Any, Final
 
+from admin.nginx.pools import document_name
 from admin.nginx.report import Report
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server
@@ -14,12 +15,14 @@ _MIN_HEAD: Final = 1024
 _MAX_HEAD: Final = 1024 * 1024
 
 
-def listener_name(address: str) -> str:
-    """Return what the listener of an address is called; it depends on nothing else."""
-    host, _, port = address.rpartition(":")
-    if host == "0.0.0.0":
-        return f"port-{port}"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", address).strip("-.")[:63]
+def listener_names(addresses: Iterable[str]) -> dict[str, str]:
+    """Return what the listeners are called: as a rule, a name that no other address changes."""
+    names: dict[str, str] = {}
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        text = {"0.0.0.0": f"port-{port}", "[::]": f"port-{port}-v6"}.get(host, address)
+        names[address] = document_name(text, names.values())
+    return names
 
 
 def listener(address: str, default: Server, report: Report) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from admin.nginx.destination import destination
 from admin.nginx.headers import request_headers, response_headers
-from admin.nginx.listeners import body_bytes, listener_name
+from admin.nginx.listeners import body_bytes
 from admin.nginx.pools import MAX_REPLAY_BYTES, RetryRules, document_name
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
@@ -122,13 +122,13 @@ def _add(draft: Draft, server: Server, location: Location) -> None:
     made = destination(
         draft, proxy_pass, location.kind, _retry_rules(scope, draft.report), _replay(scope, limit)
     )
-    local = made.local | {"server_name": constant(server.shown)}
+    local = made.local | {"server_name": constant(server.shown.removeprefix("."))}
     for hosts, addresses in server.exposures.items():
         name = document_name(_base_name(server, location), draft.document["routes"])
         at = pointer("routes", name)
         route: dict[str, Any] = {}
-        if set(addresses) != set(draft.addresses):
-            route["listeners"] = [listener_name(address) for address in addresses]
+        if set(addresses) != draft.listeners.keys():
+            route["listeners"] = [draft.listeners[address] for address in addresses]
         if hosts is not None:
             route["hosts"] = list(hosts)
         route |= {"path": location.path} | made.document
@@ -150,7 +150,9 @@ def _add(draft: Draft, server: Server, location: Location) -> None:
 
 
 def _base_name(server: Server, location: Location) -> str:
-    name = server.shown.lstrip("~^*.")
+    name = server.shown.lstrip("*.")
+    if name.startswith("~"):
+        name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
     path = next(
         str(location.path[kind]) for kind in ("exact", "prefix", "regex") if kind in location.path
     )
@@ -173,7 +175,7 @@ def _settings(draft: Draft, scope: Scope, addresses: list[str], limit: str) -> d
                     timeouts[key] = value
     if timeouts:
         made["timeouts"] = timeouts
-    listeners = (draft.document["listeners"][listener_name(address)] for address in addresses)
+    listeners = (draft.document["listeners"][draft.listeners[address]] for address in addresses)
     if any(limit != listener["limits"]["body_bytes"] for listener in listeners):
         made["limits"] = {"body_bytes": limit}
     return made
@@ -219,12 +221,12 @@ def _remark(draft: Draft, location: Location) -> None:
     """Note what nginx does by default, and hotsplice does in another way."""
     scope, proxy_pass = location.scope, location.scope.own("proxy_pass")[0]
     report = draft.report
-    if scope.word("proxy_redirect", "default") != "off":
+    if scope.word("proxy_redirect", "default") != "off" and "$" not in proxy_pass.args[0]:
         remark = "Location and Refresh go back as the upstream wrote them (proxy_redirect off)"
         report.approximated(proxy_pass, remark)
     if scope.word("proxy_http_version", "1.0") == "1.0":
         report.approximated(proxy_pass, "a request with a chunked body goes upstream as HTTP/1.1")
-    if location.kind == "exact" and location.path["exact"].endswith("/"):
+    if len(location.path.get("exact", "")) > 1 and location.path["exact"].endswith("/"):
         remark = "the path without its last slash is not redirected here"
         report.approximated(location.directive, remark)
     buffering = scope.one("proxy_request_buffering")

@@ -35,7 +35,7 @@ def read_upstream(directive: Directive, variables: Variables, report: Report) ->
     endpoints: dict[str, Any] = {}
     for server in scope.own("server"):
         with report.judging(server):
-            _add_endpoint(endpoints, server, report, backups=balance in {None, "least_connections"})
+            _add_endpoint(endpoints, server, report, backups=balance in (None, "least_connections"))
     if not scope.own("server"):
         report.fault(directive, "no servers are inside upstream")
     pool["endpoints"] = endpoints

@@ -54,6 +54,72 @@ http {
 """
 """The two files that the project began with."""
 
+RICH: Final = r"""
+events {}
+http {
+    default_type application/octet-stream;
+    log_format main '$remote_addr - $request_time';
+    access_log off;
+    sendfile on;
+    gzip on;
+    upstream a {
+        least_conn;
+        server 127.0.0.1:8001 weight=3 max_fails=0;
+        server localhost:8002 backup fail_timeout=5s;
+        server 127.0.0.1:8003 down max_conns=7;
+        keepalive 16;
+    }
+    upstream b {
+        hash $cookie_x consistent;
+        server 127.0.0.1:8004;
+        server unix:/run/x.sock max_fails=2;
+        server 127.0.0.1:8004;
+    }
+    map $http_x_tier $tier { hostnames; default a; beta b; *.example.org b; ~^gamma$ b; }
+    map $http_x_tier $where { default 127.0.0.1:9000; beta a; }
+    split_clients $remote_addr $variant { 10% b; * a; }
+    proxy_set_header Host $host;
+    server {
+        listen 8080 default_server reuseport; listen [::]:8080;
+        server_name a.example.com *.example.com;
+        client_max_body_size 0;
+        location = / { proxy_pass http://a/index; }
+        location /tier/ { proxy_pass http://$tier; add_header X-A b always; add_header X-A c; }
+        location /where/ { proxy_pass http://$where; }
+        location /v/ {
+            proxy_pass http://$variant;
+            proxy_set_header X-Host $proxy_host;
+            proxy_set_header X-Host 2;
+            proxy_next_upstream error http_502 non_idempotent;
+        }
+        location ^~ /static/ {
+            proxy_pass http://127.0.0.1:7000;
+            location /static/deep/ { proxy_pass http://127.0.0.1:7000/x/; }
+        }
+        location ~* \.png$ { proxy_pass http://a; proxy_read_timeout 1h; }
+        location ~ ^/u/(\d+)$ { proxy_pass http://b/users/$1$is_args$args; }
+        location /r {
+            proxy_pass http://a$request_uri;
+            proxy_connect_timeout 5;
+            client_max_body_size 8m;
+        }
+    }
+    server {
+        listen 8080;
+        server_name ~^(?<user>.+)\.users\.example\.com$ a.example.com;
+        set_real_ip_from 10.0.0.0/8;
+        real_ip_header X-Forwarded-For;
+        location / {
+            proxy_pass http://unix:/run/y.sock:/u/;
+            proxy_set_header X-User $user;
+            proxy_set_header X-Names "$proxy_host ${server_name}x";
+        }
+        location /s { return 200; }
+    }
+}
+"""
+"""Something of nearly everything."""
+
 BACKEND: Final = "upstream backend { server 127.0.0.1:8000; }"
 
 

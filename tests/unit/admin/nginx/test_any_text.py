@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from admin.documents import DocumentError, validate
 from admin.nginx import import_nginx
+from admin.nginx.values import words
 from admin.nginx.verdicts import ACCEPTED, APPROXIMATED, BUILT
-from tests.unit.admin.nginx.conf import MAPPED, SIMPLE, http
+from tests.unit.admin.nginx.conf import MAPPED, RICH, SIMPLE, http
 
 LOCATED = re.compile(r".+:[0-9]+")
 
@@ -38,14 +39,17 @@ def survives(text: bytes, *, lenient: bool) -> None:
 NAMES = sorted(BUILT | ACCEPTED.keys() | APPROXIMATED.keys() | set(DIRECTIVES))
 WORDS = st.one_of(
     st.sampled_from(
-        """on off 0 1 60s 1m 8k 127.0.0.1:8000 127.0.0.1 localhost unix:/run/a.sock [::1]:80 80
+        sorted(
+            words("""
+        on off 0 1 60s 1m 8k 127.0.0.1:8000 127.0.0.1 localhost unix:/run/a.sock [::1]:80 80
         *:80 default_server ssl backend http://backend http://backend/ http://$m http://$split/x
         http://unix:/a:/b https://backend http://127.0.0.1:1$request_uri $m $split $host ${host}
         $1 $ $http_upgrade / /a /a/ = ^~ ~ ~* ^/(a|b)$ (?=x) @named /chat/ "" '' "a b" default
         hostnames volatile *.example.org .example.org www.* ~^(?<user>.+)$ example.org weight=2
         max_fails=0 backup down max_conns=1 consistent two 50% * error timeout http_502
         non_idempotent Upgrade Connection Content-Length X-A Set-Cookie always 1.0 1.1 %d \\x
-        X-Forwarded-For 10.0.0.0/8 unix: 1y 99999999999999999 -1 nginx.conf *.conf""".split()
+        X-Forwarded-For 10.0.0.0/8 unix: 1y 99999999999999999 -1 nginx.conf *.conf""")
+        )
     ),
     st.text(max_size=8),
 )
@@ -64,13 +68,33 @@ def directives(draw: st.DrawFn, depth: int = 0) -> str:
 @st.composite
 def mutations(draw: st.DrawFn) -> str:
     """Take a good file and cut, double or replace some of it."""
-    text = draw(st.sampled_from([SIMPLE, MAPPED]))
+    text = draw(st.sampled_from([SIMPLE, MAPPED, RICH]))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))
         end = draw(st.integers(start, min(len(text), start + 30)))
         put = draw(st.one_of(WORDS, st.just(text[start:end] * 2), st.sampled_from("{};#\"'\\$")))
         text = text[:start] + put + text[end:]
     return text
+
+
+RICH_WORDS = re.findall(r"[^\s{};]+|[{};]", RICH)
+
+
+@st.composite
+def exchanged_words(draw: st.DrawFn) -> str:
+    """Take a rich file, and put other words in the place of some of its own."""
+    some = list(RICH_WORDS)
+    for _ in range(draw(st.integers(1, 5))):
+        place = draw(st.integers(0, len(some) - 1))
+        if some[place] not in "{};":
+            some[place] = draw(st.one_of(WORDS, st.sampled_from(RICH_WORDS)))
+    return " ".join(some)
+
+
+@settings(max_examples=300)
+@given(exchanged_words(), st.booleans())
+def test_other_words_end_in_a_document_or_in_located_faults(text: str, lenient: bool) -> None:
+    survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -76,8 +77,13 @@ class Draft:
     def read(self, tree: tuple[Directive, ...]) -> None:
         """Translate all there is."""
         judge(tree, self.report)
-        for http in [each for each in tree if each.name == "http"]:
+        for name in _assigned(tree):
+            self.variables.add_unset(name)
+        https = [each for each in tree if each.name == "http"]
+        for http in https[:1]:
             self._read_http(http)
+        for http in https[1:]:
+            self.report.fault(http, '"http" directive is duplicate')
         for section in ("header_maps", "pools"):
             if not self.document[section]:
                 del self.document[section]
@@ -156,3 +162,13 @@ class Draft:
             if source is not None:
                 return Fault(str(source.place), fault.message, fault.hint)
         return Fault(f"{file}:1", f"{fault.path}: {fault.message}", fault.hint)
+
+
+def _assigned(tree: tuple[Directive, ...]) -> Iterator[str]:
+    """Give the names of the variables that directives assign which are all refused."""
+    for directive in tree:
+        if directive.name in {"set", "auth_request_set"}:
+            yield from (name[1:] for name in directive.args[:1])
+        elif directive.name == "geo":
+            yield from (name[1:] for name in directive.args[-1:])
+        yield from _assigned(directive.block or ())

@@ -16,7 +16,7 @@ from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server
 from admin.nginx.values import duration, milliseconds, octets, whole, words
-from admin.nginx.variables import constant
+from admin.nginx.variables import constant, pattern
 from proxy.errors import FaultError, pointer
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _location(directive: Directive, scope: Scope, around: Location | None) -> Lo
         if around is not None:
             hint = "move it out of the location around it"
             raise RefusalError("a regular expression inside of a location", hint)
-        path: dict[str, Any] = {"regex": text}
+        path: dict[str, Any] = {"regex": pattern(text)}
         if modifier == "~*":
             path["ignore_case"] = True
         return Location(directive, scope, kind, path)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
-from admin.nginx.variables import Variables
+from admin.nginx.variables import Variables, pattern
 from proxy.errors import FaultError, pointer
 
 SHARES: Final = 10_000
@@ -51,7 +51,7 @@ def read_map(directive: Directive, name: str, variables: Variables, report: Repo
     made = Map(directive, {"source": ""})
     at = pointer("header_maps", name)
     made.sources[at] = directive
-    entries = [entry for entry in directive.block or () if entry.name != "include"]
+    entries = directive.block or ()
     hostnames = any(entry.name == "hostnames" and not entry.args for entry in entries)
     with report.judging(directive):
         made.document["source"] = variables.template(directive.args[0])
@@ -78,9 +78,10 @@ def _add(made: Map, key: str, value: str, *, hostnames: bool) -> str:
         document["default"] = value
         return "/default"
     if key.startswith("~"):
-        entries: list[dict[str, Any]] = document.setdefault("regex", [])
         ignore_case = key.startswith("~*")
-        entry: dict[str, Any] = {"match": key[1 + ignore_case :], "value": value}
+        match = pattern(key[1 + ignore_case :])
+        entry: dict[str, Any] = {"match": match, "value": value}
+        entries: list[dict[str, Any]] = document.setdefault("regex", [])
         entries.append(entry | ({"ignore_case": True} if ignore_case else {}))
         return f"/regex/{len(entries) - 1}"
     key = key.removeprefix("\\")

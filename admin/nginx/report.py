@@ -75,6 +75,7 @@ class Report:
             self.fault(directive, error.message, error.hint)
         except RefusalError as error:
             self.refused(directive, error.message, error.hint)
+            self._forget(directive.block or ())
 
     def refusals(self) -> tuple[Fault, ...]:
         """Return every refusal as a fault."""
@@ -104,6 +105,12 @@ class Report:
     def count(self, verdict: Verdict) -> int:
         """Return how many directives have this verdict."""
         return sum(note.verdict is verdict for note in self.notes.values())
+
+    def _forget(self, block: tuple[Directive, ...]) -> None:
+        """Take back what was said of the content of a block that is refused as a whole."""
+        for directive in block:
+            self.notes.pop(directive, None)
+            self._forget(directive.block or ())
 
     def _note(self, directive: Directive, verdict: Verdict, remark: str | None) -> Note:
         note = self.notes.setdefault(directive, Note())

@@ -10,6 +10,7 @@ from typing import Final
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope
+from admin.nginx.variables import pattern
 from proxy.addresses import parse_address
 from proxy.errors import FaultError
 from proxy.routing.table import check_host
@@ -74,6 +75,8 @@ def _host(name: str) -> str:
     if "$" in name and not name.startswith("~"):
         raise RefusalError("variables in server_name", "write the name")
     host = name if name.startswith("~") else name.lower().removesuffix(".")
+    if name.startswith("~"):
+        pattern(name[1:])
     check_host(host)
     return host
 
@@ -90,12 +93,12 @@ def _listen_address(listen: Directive, report: Report) -> str:
             report.kept(listen, "sockets are set up by hotsplice")
         elif option not in {"default_server", "default"}:
             raise FaultError(f'invalid parameter "{option[:60]}"')
+    if re.fullmatch(r"(.*:)?\d+-\d+", text):
+        raise RefusalError("a range of ports", "write a listen for each port")
     if _PORT.fullmatch(text):
         text = f"0.0.0.0:{text}"
     elif text.startswith("*"):
         text = "0.0.0.0" + text[1:]
-    if re.search(r":\d+-\d+$", text):
-        raise RefusalError("a range of ports", "write a listen for each port")
     if not text.startswith("unix:") and not re.search(r":[^:\]]*$", text):
         text += ":80"
     address = parse_address(text)

@@ -10,6 +10,7 @@ from admin.nginx.report import RefusalError
 from admin.nginx.values import words
 from proxy.errors import FaultError
 from proxy.headers.variables import is_reserved
+from proxy.patterns import Pattern
 
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|([1-9]|\w+)|)", re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -57,12 +58,22 @@ def lone(text: str) -> str | None:
     return str(found[1] or found[2]).lower() if found and found.lastindex else None
 
 
+def pattern(text: str) -> str:
+    """Return a regular expression of nginx, if it is one here too; else ``RefusalError``."""
+    try:
+        Pattern(text)
+    except FaultError as error:
+        raise RefusalError(error.message, error.hint) from error
+    return text
+
+
 class Variables:
     """What the configuration itself defines, by nginx's names."""
 
     def __init__(self) -> None:
         self._maps: Final[dict[str, str]] = {}
         self._splits: Final[set[str]] = set()
+        self._unset: Final[set[str]] = set()
 
     def add_map(self, name: str) -> str:
         """Return what the header map of an nginx ``map`` is called."""
@@ -82,6 +93,10 @@ class Variables:
         if name.lower() in self._maps or name.lower() in self._splits:
             raise FaultError(f"${name} is defined twice")
         self._splits.add(name.lower())
+
+    def add_unset(self, name: str) -> None:
+        """Note a variable that nothing computes, because what would is refused."""
+        self._unset.add(name.lower())
 
     def map_named(self, name: str) -> str | None:
         """Return the header map that stands for a variable, if one does."""
@@ -110,6 +125,8 @@ class Variables:
                 raise RefusalError(f"${name} of split_clients chooses upstreams only", hint)
             if lower in UNKNOWN_HERE or lower.startswith(_UNKNOWN_PREFIXES):
                 raise RefusalError(f"there is no variable ${name}", "leave it out of the value")
+            if lower in self._unset:
+                raise RefusalError(f"${name} has no value: what sets it is refused")
             return str(found[0])
 
         return _VARIABLE.sub(translated, text)

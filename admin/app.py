@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -43,6 +42,10 @@ as long for its turn each time, and every request with it."""
 
 Announce = Callable[[str, str, dict[str, str]], None]
 """Called when all serves, with the addresses: admin, telemetry, listeners by name."""
+
+GC_THRESHOLD: Final = (20_000, 20, 20)
+"""Requests make no cycles.  With Python's default of 700 the collector runs once for every few
+dozen of them under way, and finds nothing."""
 
 _log = get_logger("admin.app")
 
@@ -101,7 +104,7 @@ async def serve(
         admin = await stack.enter_async_context(
             listening(application(controller, server, guard, admin_requests), settings.admin)
         )
-        token_file = None if made is None else keep_token(made, admin, os.environ)
+        token_file = None if made is None else keep_token(made, admin, settings.runtime_dir)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))
 
@@ -150,6 +153,7 @@ def _settle(admin: str, telemetry: str, listeners: dict[str, str], token_file: P
     """Say where everything is, and take what stays for ever out of the collector's way."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
     _log.info(
         "serving",
         admin=admin,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ FAULTY = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    settings = parse(sys.argv[1:] if argv is None else argv, os.environ)
+    settings = parse(sys.argv[1:] if argv is None else argv)
     if isinstance(settings, CheckSettings):
         return check_nginx(settings.file) if settings.nginx else check(settings.file)
     if isinstance(settings, ImportSettings):

@@ -36,19 +36,21 @@ def make_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def keep_token(token: str, admin: str, environ: Mapping[str, str]) -> Path:
+def keep_token(token: str, admin: str, base: Path | None) -> Path:
     """Store the token of the admin listener at an address, readable by this user alone."""
     name = admin.replace(":", "_").replace("[", "").replace("]", "")
-    path = folder(environ) / f"admin-{name}.token"
+    path = folder(base) / f"admin-{name}.token"
     write_atomically(path, token + "\n", 0o600)
     return path
 
 
-def folder(environ: Mapping[str, str]) -> Path:
-    """Return the runtime folder, made if need be; ``RuntimeFolderError`` if not ours alone."""
-    base = environ.get("XDG_RUNTIME_DIR")
-    if base:
-        path = Path(base) / "hotsplice"
+def folder(base: Path | None) -> Path:
+    """Return the runtime folder, made if need be; ``RuntimeFolderError`` if not ours alone.
+
+    It stands in ``base``, the session's runtime folder, or else among the temporary files.
+    """
+    if base is not None:
+        path = base / "hotsplice"
     else:
         path = Path(tempfile.gettempdir()) / f"hotsplice-{os.getuid()}"
     try:

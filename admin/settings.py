@@ -7,6 +7,7 @@ empty counts as unset.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,8 @@ class RunSettings:
     access_log: AccessLogMode
     log_level: LogLevel
     log_format: LogFormat
+    runtime_dir: Path | None = None
+    """``XDG_RUNTIME_DIR``, where a token made by ``run`` is kept."""
     listen: Address | None = None
     """Where ``demo`` listens for clients."""
 
@@ -185,8 +188,12 @@ COMMANDS: Final[Mapping[str, tuple[str, tuple[Option, ...]]]] = {
 }
 
 
-def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """Read the command line; exit 2 with a message if something on it is wrong."""
+def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the command line; exit 2 with a message if something on it is wrong.
+
+    ``environ`` is the process's environment unless it is given.
+    """
+    environ = os.environ if environ is None else environ
     parser = argparse.ArgumentParser(
         "hotsplice", description="A proxy for HTTP and WebSocket, reconfigured live by REST."
     )
@@ -206,7 +213,9 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     if arguments.command == "import-nginx":
         return ImportSettings(arguments.file, arguments.lenient)
     values = _values(command, COMMANDS[arguments.command][1], arguments, environ)
-    settings = RunSettings(**({"admin_auth": "off"} | values))
+    base = environ.get("XDG_RUNTIME_DIR")
+    runtime_dir = Path(base) if base else None
+    settings = RunSettings(**({"admin_auth": "off", "runtime_dir": runtime_dir} | values))
     _check(command, settings)
     return settings
 

@@ -12,6 +12,9 @@ from typing import Final, TypeVar
 MEMO_NAMES: Final = 1024
 """Spellings remembered per memo; what comes beyond is computed each time."""
 
+MEMO_NAME_BYTES: Final = 64
+"""Longer names are not remembered: they are rare, and memory is bounded by this."""
+
 ORDINARY: Final = 0
 HOST: Final = 1
 CONTENT_LENGTH: Final = 2
@@ -46,21 +49,26 @@ class Memo(dict[bytes, V]):
         self._compute = compute
 
     def __missing__(self, name: bytes) -> V:
-        value = self._compute(name.lower())
-        if len(self) < MEMO_NAMES:
+        value = self._compute(name)
+        if len(self) < MEMO_NAMES and len(name) <= MEMO_NAME_BYTES:
             self[name] = value
         return value
 
 
-def passing(dropped: frozenset[bytes], prefix: bytes | None = None) -> Memo[bool]:
-    """Return the memo of which names pass.
+def passing(dropped: frozenset[bytes], prefix: bytes | None = None) -> Memo[bytes]:
+    """Return the memo of which names pass: ``name: `` as it was spelled, or nothing.
 
     ``dropped`` are the lower-case names that do not, ``prefix`` is what others of them begin with.
     """
-    if prefix is None:
-        return Memo(lambda name: name not in dropped)
-    return Memo(lambda name: name not in dropped and not name.startswith(prefix))
+
+    def start(name: bytes) -> bytes:
+        lower = name.lower()
+        if lower in dropped or (prefix is not None and lower.startswith(prefix)):
+            return b""
+        return name + b": "
+
+    return Memo(start)
 
 
-kind_of: Final[Memo[int]] = Memo(lambda name: _KINDS.get(name, ORDINARY))
+kind_of: Final[Memo[int]] = Memo(lambda name: _KINDS.get(name.lower(), ORDINARY))
 """What a field name means to the proxy itself."""

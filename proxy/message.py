@@ -17,7 +17,8 @@ Fields = tuple[tuple[bytes, bytes], ...]
 class Peer:
     """What does not change during a client connection."""
 
-    __slots__ = ("address", "port", "scheme", "serial", "server_address", "server_port")
+    __slots__ = ("address", "forwarding", "port", "scheme", "serial", "server_address",
+                 "server_port")  # fmt: skip
 
     def __init__(
         self,
@@ -36,41 +37,22 @@ class Peer:
         self.serial: Final = serial
         """Number of the connection within this process."""
         self.scheme: Final = scheme
+        self.forwarding: Final = (
+            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: "
+            % (address, scheme)
+        )
+        """What the forwarding fields of every request begin with."""
 
 
 class Request:
-    """An admitted request.
+    """An admitted request."""
 
-    Not slotted, so that what most requests never set can stand as class attributes and costs
-    nothing to initialise.
-    """
-
-    request_id: bytes = b""
-    client_ip: bytes
-    path: bytes = b""
-    """The target's path as sent (escaped), without the query."""
-    query: bytes | None = None
-    """What follows ``?``, without it; ``None`` if there is no ``?``."""
-    uri: bytes = b""
-    """The normalised, decoded path that routes matched (nginx ``$uri``)."""
-    pool: bytes = b""
-    """Name of the chosen pool (``$proxy_host``)."""
-    captures: dict[str, bytes] | None = None
-    """Regex captures by number (``"1"``) and by name."""
-    maps: dict[str, bytes] | None = None
-    """Header maps evaluated so far."""
-    response: Response | None = None
-
-    content_length: int | None = None
-    """Octets of the body to come, if the client said so."""
-    chunked: bool = False
-    expects_continue: bool = False
-    keep_alive: bool = True
-    """The client wants, and can have, another exchange on its connection."""
-    upgrade: bytes = b""
-    """Protocol that the client asks to upgrade to, as it was spelled, or empty."""
-    connection: bytes = b""
-    """The ``Connection`` field's value (all of them, comma-separated), or empty."""
+    __slots__ = (
+        "authority", "captures", "chunked", "client_ip", "connection", "content_length",
+        "expects_continue", "fields", "headers", "host", "keep_alive", "maps", "method", "ordinal",
+        "path", "peer", "pool", "query", "request_id", "response", "started", "target",
+        "upgrade", "uri", "version_minor",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -99,7 +81,38 @@ class Request:
         """Which request of its connection, from 1."""
         self.started = started
         """``time.monotonic()`` at the end of the head."""
+
+        # How its body and connection are framed.
+        self.content_length: int | None = None
+        """Octets of the body to come, if the client said so."""
+        self.chunked = False
+        self.expects_continue = False
+        self.keep_alive = True
+        """The client wants, and can have, another exchange on its connection."""
+        self.upgrade = b""
+        """Protocol that the client asks to upgrade to, as it was spelled, or empty."""
+        self.connection = b""
+        """The ``Connection`` field's value (all of them, comma-separated), or empty."""
+
+        self.authority = b""
+        """The ``Host`` as sent; empty if there is none."""
+
+        # What routing finds out.
+        self.request_id = b""
         self.client_ip = peer.address
+        self.path = b""
+        """The target's path as sent (escaped), without the query."""
+        self.query: bytes | None = None
+        """What follows ``?``, without it; ``None`` if there is no ``?``."""
+        self.uri = b""
+        """The normalised, decoded path that routes matched (nginx ``$uri``)."""
+        self.pool = b""
+        """Name of the chosen pool (``$proxy_host``)."""
+        self.captures: dict[str, bytes] | None = None
+        """Regex captures by number (``"1"``) and by name."""
+        self.maps: dict[str, bytes] | None = None
+        """Header maps evaluated so far."""
+        self.response: Response | None = None
 
 
 class Response:

@@ -41,12 +41,14 @@ class Route:
 
     __slots__ = (
         "appends_request",
+        "asks_response",
         "body_bytes",
         "counters",
         "forwarded",
         "forwarding_replaced",
         "inherits_body_bytes",
         "name",
+        "only_pool",
         "passes_response",
         "passes_trusted",
         "passes_untrusted",
@@ -75,6 +77,8 @@ class Route:
         self.inherits_body_bytes: Final = spec.body_bytes == INHERIT
         self.body_bytes: int | None = spec.body_bytes if isinstance(spec.body_bytes, int) else None
         self.pools: tuple[str, ...] = tuple(name for name, _ in spec.pools)
+        self.only_pool = ""
+        """The pool, if there is no choice to make."""
         self.request_rules: Rules
         self.sets_request = False
         self.appends_request = False
@@ -84,10 +88,13 @@ class Route:
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
         self.writes_response = False
-        self.passes_untrusted: Memo[bool]
-        """Request fields that go on, by name; from a peer that is no trusted proxy."""
-        self.passes_trusted: Memo[bool]
-        self.passes_response: Memo[bool]
+        self.asks_response = False
+        """The response rules render something that may differ from response to response."""
+        self.passes_untrusted: Memo[bytes]
+        """How the line of a request field begins that goes on; from a peer that is no trusted
+        proxy."""
+        self.passes_trusted: Memo[bytes]
+        self.passes_response: Memo[bytes]
         self.rewrite: Template | None = None
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
@@ -97,9 +104,14 @@ class Route:
         return f"<Route {self.name}>"
 
     def allows_upgrade(self, protocol: bytes) -> bool:
-        """Tell whether a request may upgrade to ``protocol``; ``*`` stands for any but h2c."""
-        name = protocol.lower()
-        return name in self.upgrades or (b"*" in self.upgrades and name != b"h2c")
+        """Tell whether a request may upgrade to ``protocol``, or to each of a list of them.
+
+        ``*`` stands for any but h2c.
+        """
+        names = [name.strip(b" \t") for name in protocol.lower().split(b",")]
+        if b"*" in self.upgrades:
+            return b"h2c" not in names
+        return all(name in self.upgrades for name in names)
 
     def choose_pool(self, request: Request) -> str:
         """Return the name of the pool that serves ``request``; empty if its map names none."""
@@ -109,7 +121,7 @@ class Route:
             return self.split.by_chance(_CHANCE)
         if self.pool_map is not None:
             return self.pool_map.render(request).decode("utf-8", "surrogateescape")
-        return self.pools[0]
+        return self.only_pool
 
     def rewritten(self, request: Request, matched: int, mode: PathsMode) -> bytes:
         """Return the path that goes upstream for ``request.uri``, escaped as nginx does.
@@ -148,7 +160,9 @@ def compile_route(
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    route.writes_response = bool(route.response_rules.set or route.response_rules.appended)
+    written = (route.response_rules.set, route.response_rules.appended)
+    route.writes_response = any(written)
+    route.asks_response = any(block.constant is None for block in written)
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None
@@ -175,6 +189,8 @@ def compile_route(
     route.pool_map = template(spec.pool_variable, "pool")
     if spec.pool_variable is None and len(spec.pools) > 1:
         route.split = Split(spec.pools)
+    elif spec.pool_variable is None and spec.pools:
+        route.only_pool = spec.pools[0][0]
     _check_rewrite(route, at, faults)
     return route
 

@@ -170,7 +170,7 @@ class Server:
         try:
             if revision is None:
                 revision = self._runtime.snapshot.number + 1
-            return await self._prepare(spec, revision, refresh=False)
+            return await self._prepare(spec, revision, await self._names.resolve(_written(spec)))
         except BaseException:
             self._preparing.release()
             raise
@@ -181,20 +181,20 @@ class Server:
         prepared.publish()
         return prepared.warnings
 
-    async def _prepare(self, spec: Spec, revision: int, *, refresh: bool) -> Prepared:
-        written = [point.address for pool in spec.pools.values() for point in pool.endpoints]
-        resolve = self._names.refresh if refresh else self._names.resolve
-        addresses = await resolve(written)
+    async def _prepare(
+        self, spec: Spec, revision: int, addresses: Mapping[str, tuple[str, ...]]
+    ) -> Prepared:
         compiling = partial(
             compile_snapshot,
             spec,
             self._runtime.snapshot,
             addresses,
-            self._pools,
+            self._known_pools(spec),
             self._routes,
             revision,
         )
-        if len(written) + len(spec.routes) > COMPILE_INLINE:
+        endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
+        if endpoints + len(spec.routes) > COMPILE_INLINE:
             snapshot = await asyncio.to_thread(compiling)
         else:
             snapshot = compiling()
@@ -203,6 +203,15 @@ class Server:
             f"{name} does not resolve yet" for name, found in addresses.items() if not found
         )
         return Prepared(self, snapshot, listeners, warnings)
+
+    def _known_pools(self, spec: Spec) -> dict[str, Pool]:
+        """Return the pools that go on: live ones, leaving ones, and those still counted."""
+        counted = {
+            name: Pool(name, counters)
+            for name, counters in self._pool_counters.items()
+            if name in spec.pools
+        }
+        return counted | {pool.name: pool for pool in self._leaving} | self._pools
 
     async def _bind(self, spec: Spec, snapshot: Snapshot) -> dict[str, Listener]:
         """Return a listener for each name: one that is there already, or a new one."""
@@ -224,6 +233,9 @@ class Server:
             except OSError as error:
                 said = f"cannot listen on {wanted.bind}: {error.strerror or error}"
                 faults.append(Fault(pointer("listeners", name, "bind"), said))
+            except BaseException:
+                self._close_new(listeners)
+                raise
         if faults:
             self._close_new(listeners)
             raise SpecError(tuple(faults))
@@ -264,6 +276,7 @@ class Server:
                     close_idle(endpoint)
                     self._retirement.retire(endpoint, pool, previous.pools[name].plan.spec, now)
         self._pools = pools
+        self._leaving[:] = [pool for pool in self._leaving if pools.get(pool.name) is not pool]
         self._pool_counters.publish({name: one.counters for name, one in pools.items()}, now)
 
     def _publish_listeners(
@@ -278,7 +291,11 @@ class Server:
         for name, listener in listeners.items():
             listener.name = name
             listener.site = snapshot.sites[name]
-            if listener not in present:
+            if listener in present:
+                continue
+            if self.draining and self._accept_until is None:
+                listener.stop()  # until the drain is undone
+            else:
                 listener.start()
         self._listeners = dict(listeners)
         self._listener_counters.publish(
@@ -289,20 +306,25 @@ class Server:
         """Follow the names in the configuration for as long as there are any."""
         while addresses := self._runtime.snapshot.addresses:
             await asyncio.sleep(REFRESH_S if all(addresses.values()) else RETRY_S)
-            await self._preparing.acquire()
             try:
-                prepared = await self._prepare(
-                    self.spec, self._runtime.snapshot.number, refresh=True
-                )
+                await self._names.refresh(_written(self.spec))  # changes do not wait for this
+                await self._follow()
             except SpecError as error:
-                self._preparing.release()
                 self._runtime.log.warning("new addresses refused", detail=str(error))
-            except BaseException:
-                self._preparing.release()
-                raise
-            else:
-                self._publish_if_moved(prepared)
+            except Exception as error:  # names are followed for ever
+                self._runtime.log.error("names could not be looked up", exc_info=error)
         self._refreshing = None
+
+    async def _follow(self) -> None:
+        """Serve the present configuration with what its names stand for by now."""
+        await self._preparing.acquire()
+        try:
+            known = self._names.known(_written(self.spec))
+            prepared = await self._prepare(self.spec, self._runtime.snapshot.number, known)
+        except BaseException:
+            self._preparing.release()
+            raise
+        self._publish_if_moved(prepared)
 
     def _publish_if_moved(self, prepared: Prepared) -> None:
         if prepared.addresses == self._runtime.snapshot.addresses:
@@ -400,6 +422,10 @@ class Server:
             self._drained.set()
         elif self._drain_until is not None and now >= self._drain_until:
             self._cut()
+
+
+def _written(spec: Spec) -> list[str]:
+    return [point.address for pool in spec.pools.values() for point in pool.endpoints]
 
 
 def _identity(name: str, bind: str) -> str:

@@ -27,6 +27,10 @@ PATH_MEMO: Final = 1024
 """Paths per listener whose route is remembered; more begin the memory anew."""
 
 
+PATH_MEMO_BYTES: Final = 256
+"""Longer paths are looked up anew each time."""
+
+
 class Resolution:
     """Where a path leads: all that depends on host and path alone."""
 
@@ -54,12 +58,13 @@ class Resolution:
 class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
-    __slots__ = ("_memo", "_table", "routes", "spec", "trusted")
+    __slots__ = ("_memo", "_table", "routes", "spec", "trusted", "trusts_nobody")
 
     def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
         self.trusted: Final = TrustedProxies(spec.trusted_proxies)
+        self.trusts_nobody: Final = not self.trusted
         self._table: Final = Table(entries(routes))
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}
 
@@ -77,6 +82,8 @@ class Site:
             resolution = Resolution(
                 target, found.payload, found.captures, found.matched, redirect=found.redirect
             )
+        if len(path) > PATH_MEMO_BYTES:
+            return resolution
         if len(self._memo) >= PATH_MEMO:
             self._memo.clear()
         self._memo[key] = resolution
@@ -94,12 +101,14 @@ def entries(routes: tuple[Route, ...]) -> list[Entry[Route]]:
 class Upstream:
     """A pool's part of a snapshot: its plan, and what an exchange asks of its settings."""
 
-    __slots__ = ("failing", "key", "label", "plan", "retried")
+    __slots__ = ("counters", "failing", "key", "label", "name", "plan", "retried")
 
     def __init__(self, plan: PoolPlan, key: Template | None) -> None:
         self.plan: Final = plan
+        self.counters: Final = plan.pool.counters
         self.key: Final = key
         """What ``balance: {hash: …}`` hashes."""
+        self.name: Final = plan.spec.name
         self.label: Final = plan.spec.name.encode()
         self.retried: Final = statuses(plan.spec.retry.when)
         """Statuses for which another endpoint may be tried."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from ipaddress import AddressValueError, IPv6Address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion10, HttpVersion11
-from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy.downstream.request_parser import MalformedHeadError
@@ -34,8 +33,13 @@ from proxy.field_names import (
 )
 from proxy.message import Fields, Peer, Request
 
+if TYPE_CHECKING:
+    from aiohttp.http_parser import RawRequestMessage
+
 HOST_MEMO: Final = 1024
 """Spellings of ``Host`` remembered per process."""
+
+HOST_MEMO_BYTES: Final = 128
 
 _HOST: Final = re.compile(
     rb"(?:(\[[0-9A-Fa-f:.]+\])|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+))(?::([0-9]{0,5}))?"
@@ -67,7 +71,7 @@ def admit(
     if len(fields) > max_headers:
         raise MalformedHeadError(HEAD_TOO_LARGE, "too many fields")
     method = name.encode()
-    target = message.path.encode("utf-8", "surrogateescape")
+    target = message.path.encode()  # ASCII: the parser takes nothing else
     if not head.startswith(b" HTTP/", len(method) + 1 + len(target)):
         # The parser also takes several spaces, and RTSP and ICE for HTTP.
         raise MalformedHeadError(BAD_REQUEST, "request line")
@@ -105,6 +109,7 @@ def admit(
             raise MalformedHeadError(BAD_REQUEST, "transfer coding")
         request.chunked = True
     if host is not None:
+        request.authority = host
         request.host = normal_host(host)
     if message.should_close:
         request.keep_alive = False
@@ -154,7 +159,7 @@ def normal_host(value: bytes) -> bytes:
             raise MalformedHeadError(BAD_REQUEST, "Host") from error
     if len(name) > 1:
         name = name.removesuffix(b".")
-    if len(_hosts) < HOST_MEMO:
+    if len(_hosts) < HOST_MEMO and len(value) <= HOST_MEMO_BYTES:
         _hosts[value] = name
     return name
 
@@ -163,3 +168,17 @@ def drop_underscores(fields: Fields) -> tuple[Fields, int]:
     """Return the fields without those whose name has an underscore, and how many those were."""
     kept = tuple(field for field in fields if b"_" not in field[0])
     return kept, len(fields) - len(kept)
+
+
+def without_empty_lines(data: bytes) -> bytes:
+    """Return what is behind the empty lines before a request (RFC 9112, 2.2).
+
+    Lone CR and LF are left for the parser to refuse, a CR at the end for what comes next.
+    """
+    rest = data.lstrip(b"\r\n")
+    lines, odd = divmod(len(data) - len(rest), 2)
+    if odd and not rest and data.endswith(b"\r"):
+        rest = b"\r"
+    elif odd:
+        return data
+    return rest if data.startswith(b"\r\n" * lines) else data

@@ -14,19 +14,18 @@ SPLICED  not ours any more                           never
 CLOSED   ignored                                     never
 =======  ==========================================  ==========================================
 
-A request behind another starts from the flat loop of ``_consume``, never from inside the previous
-response's write.
+A request behind another starts from the flat loop of ``data_received``, never from inside the
+previous response's write.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy import errors
-from proxy.downstream.admission import admit, drop_underscores
+from proxy.downstream.admission import admit, drop_underscores, without_empty_lines
 from proxy.downstream.request_parser import MalformedHeadError
 from proxy.errors import Failure
 from proxy.exchange import respond
@@ -47,18 +46,26 @@ LINGER_BYTES: Final = 4 * 1024 * 1024
 LINGER_S: Final = 5.0
 """How much, and how long, is read and discarded so that a client gets our last answer."""
 
+FLUSH_S: Final = 10.0
+"""How long a closing connection may take to flush what it holds, in seconds."""
+
+MAX_HEADS_PER_TURN: Final = 64
+"""Thousands of pipelined requests fit into one read; others have their turn in between."""
+
 HEAD, BODY, WAIT, LINGER, SPLICED, CLOSED = range(6)
 _STATES: Final = ("HEAD", "BODY", "WAIT", "LINGER", "SPLICED", "CLOSED")
 
-_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+_LINE_END: Final = b"\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
     """See the module's docstring."""
 
-    __slots__ = ("_backlog", "_consuming", "_decoder", "_discarded", "_held", "_left", "_stalled",
-                 "_state", "counters", "exchange", "last_request", "listener", "peer", "read_by",
-                 "requests", "runtime", "transport", "write_by", "write_paused")  # fmt: skip
+    __slots__ = (
+        "_backlog", "_decoder", "_discarded", "_held", "_idle_s", "_in_head", "_left", "_stalled",
+        "_state", "counted", "counters", "exchange", "last_request", "listener", "peer", "read_by",
+        "requests", "runtime", "transport", "write_by", "write_paused",
+    )  # fmt: skip
 
     transport: asyncio.Transport
     peer: Peer
@@ -75,10 +82,13 @@ class ClientConnection(asyncio.Protocol):
         """When the client must have taken something of what we wrote."""
         self.write_paused = False
         self.last_request = False
+        self.counted = False
+        """It is one of the listener's active connections."""
         self._state = HEAD
         self._backlog = b""
-        self._consuming = False
         self._held = False
+        self._idle_s = 0.0
+        self._in_head = False
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
         self._discarded = 0
@@ -101,10 +111,31 @@ class ClientConnection(asyncio.Protocol):
             self.read_by = monotonic() + self._site().spec.timeouts.header_s
 
     def data_received(self, data: bytes) -> None:
+        """Hand octets to whoever the state says they are for, until there are none."""
         try:
-            self._consume(data)
+            if self._backlog:
+                data = self._backlog + data
+                self._backlog = b""
+            heads = MAX_HEADS_PER_TURN
+            while data:
+                state = self._state
+                if state == HEAD and not self.write_paused:
+                    if not heads:
+                        self._backlog = data
+                        self.runtime.loop.call_soon(self._resume)
+                        return
+                    heads -= 1
+                    data = self._head(data)
+                elif state == BODY:
+                    data = self._body(data)
+                elif state in (HEAD, WAIT):
+                    self._wait(data)
+                    return
+                else:
+                    self._discard(data)
+                    return
         except Exception as error:  # noqa: BLE001 - the exchange's other side would hang
-            self._crashed(error)
+            self.crashed(error)
 
     def eof_received(self) -> bool:
         """Take a FIN as the end: in HTTP a client that closes its side is gone."""
@@ -113,11 +144,14 @@ class ClientConnection(asyncio.Protocol):
         elif self._state == HEAD and self._backlog:
             count_rejected(self.counters.rejected, errors.CLIENT_GONE.reason)
         self._state = CLOSED
+        self.read_by = monotonic() + FLUSH_S
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._state != SPLICED:
             self._state = CLOSED
+        if self.counted:
+            self.counted = False
             self.counters.active["http"] -= 1
         self.listener.connections.discard(self)
         self.read_by = self.write_by = NEVER
@@ -141,32 +175,12 @@ class ClientConnection(asyncio.Protocol):
 
     # Reading
 
-    def _consume(self, data: bytes) -> None:
-        """Hand octets to whoever the state says they are for, until there are none."""
-        if self._backlog:
-            data = self._backlog + data
-            self._backlog = b""
-        self._consuming = True
-        try:
-            while data:
-                state = self._state
-                if state == HEAD and not self.write_paused:
-                    data = self._head(data)
-                elif state == BODY:
-                    data = self._body(data)
-                elif state in (HEAD, WAIT):
-                    self._wait(data)
-                    return
-                else:
-                    self._discard(data)
-                    return
-        finally:
-            self._consuming = False
-
     def _head(self, data: bytes) -> bytes:
         """Start an exchange if there is a whole head; return what is behind it."""
-        while data.startswith(b"\r\n"):  # RFC 9112, 2.2: empty lines before a request
-            data = data[2:]
+        if data[0] in _LINE_END:
+            data = without_empty_lines(data)
+            if not data:
+                return b""
         snapshot = self.runtime.snapshot
         site = snapshot.sites.get(self.listener.name) or self.listener.site
         limits = site.spec.limits
@@ -177,6 +191,9 @@ class ClientConnection(asyncio.Protocol):
         rest = data[end:] if end < len(data) else b""
         head = data[:end] if rest else data
         self.requests += 1
+        self._in_head = False
+        self.read_by = NEVER
+        self._idle_s = site.spec.timeouts.idle_s
         now = monotonic()
         try:
             message = self.listener.parser.parse(head)
@@ -196,11 +213,9 @@ class ClientConnection(asyncio.Protocol):
         return self._begin(snapshot, site, request, rest)
 
     def _begin(self, snapshot: Snapshot, site: Site, request: Request, rest: bytes) -> bytes:
-        self.read_by = NEVER
-        exchange = Exchange(self, snapshot, site, request)
         if request.chunked:
-            return self._begin_chunked(exchange, rest)
-        self.exchange = exchange
+            return self._begin_chunked(Exchange(self, snapshot, site, request), rest)
+        exchange = self.exchange = Exchange(self, snapshot, site, request)
         length = request.content_length
         if not length:
             self._state = WAIT
@@ -261,6 +276,9 @@ class ClientConnection(asyncio.Protocol):
             self._decoder = None
             self._state = WAIT
             self.read_by = NEVER
+            if self._held:  # a paused transport would not see the client go away
+                self._held = False
+                self.transport.resume_reading()
         else:
             self._body_due(exchange.site)
         if payload or last:
@@ -281,9 +299,12 @@ class ClientConnection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.resume_reading()
         try:
-            self._body(b"")
+            rest = self._body(b"")
         except Exception as error:  # noqa: BLE001 - the exchange's other side would hang
-            self._crashed(error)
+            self.crashed(error)
+            return
+        if rest:
+            self.data_received(rest)
 
     def _wait(self, data: bytes) -> None:
         """Keep what a client sends ahead of its turn.
@@ -307,11 +328,13 @@ class ClientConnection(asyncio.Protocol):
         if len(data) >= limit:
             long_line = b"\r\n" not in data[:limit]
             self._refuse(errors.TARGET_TOO_LONG if long_line else errors.HEAD_TOO_LARGE, None)
-        elif _BARE_LF.search(data):
+        elif data.count(b"\n") != data.count(_LINE_END):
             self._refuse(errors.BAD_REQUEST, None)
         else:
-            if not self._backlog and self.requests:
-                self.read_by = monotonic() + site.spec.timeouts.header_s
+            if not self._in_head and data != b"\r":
+                self._in_head = True
+                if self.requests:  # of the first one, the time runs since the accept
+                    self.read_by = monotonic() + site.spec.timeouts.header_s
             self._backlog = data
 
     # What an exchange asks for
@@ -348,10 +371,9 @@ class ClientConnection(asyncio.Protocol):
             self._held = False
             self.transport.resume_reading()
         if self._backlog:
-            if not self._consuming:
-                self.runtime.loop.call_soon(self._resume)
+            self.runtime.loop.call_soon(self._resume)
         else:
-            self.read_by = monotonic() + self._site().spec.timeouts.idle_s
+            self.read_by = monotonic() + self._idle_s
             if self.last_request:
                 self.close_idle()
 
@@ -369,6 +391,7 @@ class ClientConnection(asyncio.Protocol):
     def release_transport(self) -> bytes:
         """Let go of the transport; return what was read behind the request."""
         self._state = SPLICED
+        self.counted = False
         self.counters.active["http"] -= 1
         self.listener.connections.discard(self)
         backlog, self._backlog = self._backlog, b""
@@ -404,9 +427,13 @@ class ClientConnection(asyncio.Protocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()
         else:
-            self._state = CLOSED
-            self.read_by = now + self._site().spec.timeouts.write_s
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close once what is written is flushed; a client that never takes it is cut."""
+        self._state = CLOSED
+        self.read_by = monotonic() + FLUSH_S
+        self.transport.close()
 
     def turn_away(self) -> None:
         """Close right after the accept."""
@@ -415,8 +442,7 @@ class ClientConnection(asyncio.Protocol):
     def close_idle(self) -> None:
         """Close if no request is under way."""
         if self._state == HEAD and not self._backlog and self.exchange is None:
-            self._state = CLOSED
-            self.transport.close()
+            self._close()
 
     def abort(self, failure: Failure) -> None:
         """End whatever is under way, and the connection, at once."""
@@ -440,8 +466,7 @@ class ClientConnection(asyncio.Protocol):
             if self._backlog:
                 self._refuse(errors.HEAD_TIMEOUT, None)
             else:
-                self._state = CLOSED
-                self.transport.close()
+                self._close()
         elif self._state == BODY and self.exchange is not None:
             self.exchange.fail(errors.BODY_TIMEOUT)
         else:
@@ -454,7 +479,8 @@ class ClientConnection(asyncio.Protocol):
         self._state = CLOSED
         self.transport.abort()
 
-    def _crashed(self, error: Exception) -> None:
+    def crashed(self, error: Exception) -> None:
+        """End after a callback raised: whoever waits for this connection would hang."""
         if self.exchange is not None:
             self.exchange.crashed(error)
         else:

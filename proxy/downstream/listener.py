@@ -111,13 +111,16 @@ class Listener:
         transport = connection.transport
         limit = self.site.spec.limits.connections
         counters = self.counters
-        counters.active["http"] += 1
+        full = limit is not None and sum(counters.active.values()) >= limit
         counters.opened["http"] += 1
-        if (limit is not None and len(self.connections) >= limit) or self.retired:
+        self.connections.add(connection)
+        if full or self.retired:
             count_rejected(counters.rejected, errors.CONNECTION_LIMIT.reason)
             transport.write(respond.error(errors.CONNECTION_LIMIT, None, keep_alive=False))
             connection.turn_away()
-        self.connections.add(connection)
+        else:
+            counters.active["http"] += 1
+            connection.counted = True
         return _peer(transport, _serial)
 
     def count_refused(self, failure: Failure) -> None:
@@ -131,11 +134,17 @@ class Listener:
         for connection in [
             c for c in self.connections if now >= c.read_by or now >= c.write_by
         ]:  # fmt: skip
-            connection.expire(now)
+            try:
+                connection.expire(now)
+            except Exception as error:  # noqa: BLE001 - the deadlines of others go on
+                connection.crashed(error)
         exchanges = [c.exchange for c in self.connections if c.exchange is not None]
         for exchange in exchanges:
             if now >= exchange.read_by or now >= exchange.send_by:
-                exchange.expire(now)
+                try:
+                    exchange.expire(now)
+                except Exception as error:  # noqa: BLE001 - the deadlines of others go on
+                    exchange.crashed(error)
 
     def stop(self) -> None:
         """Accept no more; established connections live on."""

@@ -37,14 +37,14 @@ def dispatch(exchange: Exchange) -> None:
 
 def pick(exchange: Exchange, now: float) -> Member | None:
     """Let the pool choose among the endpoints not yet tried."""
-    pool, request = exchange.pool, exchange.request
+    pool = exchange.pool
     plan = pool.plan
-    kind = plan.key_kind
-    if kind == "none":
-        return plan.pick(now, b"", exchange.tried)
-    if kind == "client_ip":
-        return plan.pick(now, request.client_ip, exchange.tried)
-    key = b"" if pool.key is None else pool.key.render(request)
+    if plan.key_kind == "none":
+        key = b""
+    elif plan.key_kind == "client_ip":
+        key = exchange.request.client_ip
+    else:
+        key = b"" if pool.key is None else pool.key.render(exchange.request)
     return plan.pick(now, key, exchange.tried)
 
 
@@ -64,7 +64,7 @@ def attempt(exchange: Exchange, member: Member, now: float, *, fresh: bool = Fal
             send(exchange, upstream)
             return
     exchange.reused = False
-    if exchange.body.full:
+    if exchange.body.full and not exchange.body.done:
         exchange.client.hold()
     exchange.task = exchange.client.runtime.loop.create_task(_connect(exchange, member))
 
@@ -78,9 +78,11 @@ async def _connect(exchange: Exchange, member: Member) -> None:
             upstream = await connect(member.endpoint, exchange.client.runtime.upstreams)
     except TimeoutError:
         failure = errors.CONNECT_TIMEOUT
-    except OSError:
+    except (OSError, RuntimeError):
         failure = errors.CONNECT_FAILED
     exchange.task = None
+    if upstream is not None and upstream.transport.is_closing():
+        upstream, failure = None, errors.UPSTREAM_CLOSED  # accepted, and closed at once
     try:
         if upstream is not None:
             plan.pool.counters.connect_duration.observe(monotonic() - exchange.attempt_started)
@@ -99,7 +101,8 @@ def send(exchange: Exchange, upstream: UpstreamConnection) -> None:
     upstream.lease(exchange, to_head=request.method == b"HEAD", head_limit=spec.header_bytes)
     if body is NOTHING:
         upstream.transport.write(exchange.head.data)
-        exchange.read_by = exchange.attempt_started + exchange.read_s
+        began = exchange.attempt_started if exchange.reused else monotonic()
+        exchange.read_by = began + exchange.read_s
         return
     upstream.transport.write(exchange.head.data + body.kept())
     body.sent(may_retry=request.method not in NON_IDEMPOTENT or spec.retry.non_idempotent)

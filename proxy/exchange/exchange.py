@@ -26,7 +26,7 @@ from proxy.exchange import accounting, failover, respond, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.dispatch import dispatch
 from proxy.exchange.request_head import UpstreamHead
-from proxy.exchange.response_head import client_head, informational_head, needs_chunking
+from proxy.exchange.response_head import client_head, informational_head
 from proxy.exchange.routing import body_limit, route_request
 from proxy.exchange.runtime import NEVER, Runtime
 from proxy.framing import LAST_CHUNK, chunk
@@ -36,11 +36,14 @@ from proxy.snapshot import Site, Snapshot, Upstream
 from proxy.telemetry.counters import ListenerCounters
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.endpoint import Endpoint, Member
-from proxy.upstream.pool import PoolPlan
 from proxy.upstream.response_parser import ResponseHead
 
 REPLAY_BEFORE_ROUTING: Final = 64 * 1024
 """Octets of a body kept at most before the pool, and so its ``replay_bytes``, is known."""
+
+
+_CLOSING: Final = frozenset({errors.BAD_REQUEST, errors.INTERNAL})
+"""Failures after which nothing more on the client's connection can be trusted."""
 
 
 class Client(Protocol):
@@ -81,59 +84,67 @@ class Client(Protocol):
 
 
 class Exchange:
-    """See the module's docstring.
+    """See the module's docstring."""
 
-    Not slotted: what most exchanges never set stands as class attributes and costs nothing.
-    """
+    __slots__ = (
+        "answering", "attempt_started", "attempts", "body", "bytes_out", "client", "continued",
+        "failure", "finished", "first_byte_at", "free_try_used", "head", "heard", "informed",
+        "keep_alive", "member", "pool", "pool_name", "read_by", "read_s", "rechunk", "request",
+        "reused", "route", "send_backlog", "send_by", "sent", "site", "snapshot", "status", "task",
+        "trail", "tried", "upstream",
+    )  # fmt: skip
 
-    route: Route | None = None
     pool: Upstream
-    """The pool as the snapshot has it; set once the request is routed."""
+    """The pool as the snapshot has it; set once the request is routed, and with it:"""
     head: UpstreamHead
-    """The head that goes upstream, the same for every attempt; set with ``pool``."""
-    member: Member | None = None
-    upstream: UpstreamConnection | None = None
-    task: asyncio.Task[None] | None = None
-    """Opening a connection."""
-    body: RequestBody = NOTHING
-    tried: tuple[Endpoint, ...] = ()
-    """Endpoints that failed this request, in order."""
-    trail: tuple[tuple[str, str, float], ...] = ()
-    """Of failed attempts: address, status or ``-``, seconds."""
-    attempts = 0
-    attempt_started = 0.0
-    free_try_used = False
-    continued = False
-    """We said 100 Continue."""
-    reused = False
-    """The upstream connection had served another request before."""
-    sent = False
-    """An octet of the request went to an upstream."""
-    heard = False
-    """An octet of a response came from the present upstream."""
-    informed = False
-    """A 1xx went to the client."""
-    answering = False
-    """The head of the response went to the client."""
-    rechunk = False
-    keep_alive = False
-    finished = False
-    status = 0
-    failure: Failure | None = None
-    first_byte_at = 0.0
-    bytes_out = 0
-    """Payload of the response sent to the client."""
-    send_backlog = 0
-    read_by = NEVER
-    """When the upstream must have said something more (monotonic seconds)."""
-    send_by = NEVER
-    """When the upstream must have taken something more."""
+    """The head that goes upstream, the same for every attempt."""
+    read_s: float
+    """Seconds between two reads from the upstream."""
 
     def __init__(self, client: Client, snapshot: Snapshot, site: Site, request: Request) -> None:
         self.client: Final = client
         self.snapshot: Final = snapshot
         self.site: Final = site
         self.request: Final = request
+        self.route: Route | None = None
+        self.pool_name = "none"
+        self.member: Member | None = None
+        self.upstream: UpstreamConnection | None = None
+        self.task: asyncio.Task[None] | None = None
+        """Opening a connection."""
+        self.body = NOTHING
+        self.tried: tuple[Endpoint, ...] = ()
+        """Endpoints that failed this request, in order."""
+        self.trail: tuple[tuple[str, str, float], ...] = ()
+        """Of failed attempts: address, status or ``-``, seconds."""
+        self.attempts = 0
+        self.attempt_started = 0.0
+        self.free_try_used = False
+        self.continued = False
+        """We said 100 Continue."""
+        self.reused = False
+        """The upstream connection had served another request before."""
+        self.sent = False
+        """An octet of the request went to an upstream."""
+        self.heard = False
+        """An octet of a response came from the present upstream."""
+        self.informed = False
+        """A 1xx went to the client."""
+        self.answering = False
+        """The head of the response went to the client."""
+        self.rechunk = False
+        self.keep_alive = False
+        self.finished = False
+        self.status = 0
+        self.failure: Failure | None = None
+        self.first_byte_at = 0.0
+        self.bytes_out = 0
+        """Payload of the response sent to the client."""
+        self.send_backlog = 0
+        self.read_by = NEVER
+        """When the upstream must have said something more (monotonic seconds)."""
+        self.send_by = NEVER
+        """When the upstream must have taken something more."""
 
     def __repr__(self) -> str:
         request = self.request
@@ -151,14 +162,9 @@ class Exchange:
             self.body = RequestBody(chunked=True, limit=REPLAY_BEFORE_ROUTING)
             self.body.add(b"", last=True)
         if route_request(self):
-            self.body.limit = self.pool.plan.spec.retry.replay_bytes
+            if self.body is not NOTHING:
+                self.body.limit = self.pool.plan.spec.retry.replay_bytes
             dispatch(self)
-
-    @property
-    def routed_plan(self) -> PoolPlan | None:
-        """The pool's plan, if the request got as far as a pool."""
-        pool: Upstream | None = getattr(self, "pool", None)
-        return None if pool is None else pool.plan
 
     @property
     def taken_route(self) -> Route:
@@ -173,11 +179,6 @@ class Exchange:
         if self.member is None:
             raise AssertionError
         return self.member
-
-    @property
-    def read_s(self) -> float:
-        """Seconds between two reads from the upstream."""
-        return self.taken_route.spec.timeouts.read_s or self.pool.plan.spec.timeouts.read_s
 
     def may_keep_alive(self) -> bool:
         """Tell whether another request may follow on the client's connection."""
@@ -201,7 +202,7 @@ class Exchange:
             return
         upstream = self.upstream
         if upstream is None:
-            if body.full:
+            if body.full and not last:
                 self.client.hold()
             return
         upstream.transport.write(framed)
@@ -250,11 +251,12 @@ class Exchange:
             return
         if member.endpoint.fails and head.status not in pool.failing:
             pool.plan.succeeded(member, now)
-        pool.plan.pool.counters.ttfb.observe(now - self.attempt_started)
+        pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now
         self.status = head.status
+        self.failure = None  # of an attempt before
         keep_alive = self.may_keep_alive()
-        if needs_chunking(head):
+        if head.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor:
                 self.rechunk = True
             else:
@@ -262,11 +264,16 @@ class Exchange:
         if self.head.upgrade and self.client.has_backlog:
             keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
-        if route.writes_response:
+        if route.asks_response:
             request.response = self._facts(head, now)
         data = client_head(request, head, route, keep_alive=keep_alive, rechunk=self.rechunk)
         self.answering = True
-        self.response_body(body, last=last, head=data)
+        if last and not self.rechunk:
+            self.bytes_out = len(body)
+            self.client.transport.write(data + body)
+            self._finish(keep_alive=keep_alive)
+        else:
+            self.response_body(body, last=last, head=data)
 
     def response_body(self, body: bytes, *, last: bool, head: bytes = b"") -> None:
         """Receive more of the response body; a head still to be sent goes into the same write."""
@@ -300,7 +307,9 @@ class Exchange:
 
     def switched(self, head: ResponseHead, rest: bytes) -> None:
         """Receive a 101: join the two transports, if this is what was asked for."""
-        if not self.head.upgrade or not head.upgraded or not self.body.done:
+        asked = [name.strip(b" \t") for name in self.head.upgrade.lower().split(b",")]
+        protocol = head.headers.get("Upgrade", "").encode("utf-8", "surrogateescape")
+        if not head.upgraded or protocol.lower() not in asked or not self.body.done:
             self.attempt_failed(errors.UNASKED_UPGRADE)
             return
         now = monotonic()
@@ -312,9 +321,8 @@ class Exchange:
         self.first_byte_at = now
         self.status = 101
         self.answering = True
-        if route.writes_response:
+        if route.asks_response:
             self.request.response = self._facts(head, now)
-        protocol = head.headers["Upgrade"].encode("utf-8", "surrogateescape")
         self.client.transport.write(
             client_head(self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol)
         )
@@ -377,7 +385,7 @@ class Exchange:
         if self.answering:
             self._finish(keep_alive=False, cut=True)
             return
-        keep_alive = self.may_keep_alive() and failure.status != 400
+        keep_alive = self.may_keep_alive() and failure not in _CLOSING
         data = respond.error(failure, self.request, keep_alive=keep_alive)
         self.answer(failure.status, data, keep_alive=keep_alive)
 
@@ -397,6 +405,7 @@ class Exchange:
     def crashed(self, error: Exception) -> None:
         """End after a callback raised: a defect of ours must not leave anybody hanging."""
         self.client.runtime.log.error("internal error", exc_info=error, exchange=repr(self))
+        self.client.last_request = True  # what was read behind the request may be lost
         self.fail(errors.INTERNAL)
 
     # The end
@@ -424,10 +433,6 @@ class Exchange:
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             keepalive = self.pool.plan.spec.keepalive
-            upstream.release(
-                reuse=self.body.done and self.head.persistent,
-                max_idle=keepalive.max_idle,
-                idle_timeout_s=keepalive.idle_timeout_s,
-                now=now,
-            )
+            reuse = self.body.done and self.head.persistent
+            upstream.release(reuse, keepalive.max_idle, keepalive.idle_timeout_s, now)
         accounting.settle(self, now)

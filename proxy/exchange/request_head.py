@@ -39,39 +39,43 @@ def upstream_head(
     version = route.upstream_version
     if request.chunked:
         version = b"1.1"  # HTTP/1.0 has no framing for a body of unknown length
-    lines = [b"%b %b HTTP/%b\r\n" % (request.method, target, version)]
+    blocks = [b"%b %b HTTP/%b\r\n" % (request.method, target, version)]
     rules = route.request_rules
     if route.sets_request:
-        lines.append(rules.set.render(request))
-    upgrade = b""
-    connection = b""
+        blocks.append(rules.set.render(request))
+    connection = upgrade = b""
     if request.upgrade or route.touches_connection:
         connection, upgrade = _connection(request, route)
         if connection:
-            lines.append(b"Connection: %b\r\n" % connection)
+            blocks.append(b"Connection: %b\r\n" % connection)
         if upgrade:
-            lines.append(b"Upgrade: %b\r\n" % upgrade)
+            blocks.append(b"Upgrade: %b\r\n" % upgrade)
     if route.forwarded:
-        lines.append(forwarding_lines(request, peer_trusted, route.forwarding_replaced))
+        blocks.append(forwarding_lines(request, peer_trusted, route.forwarding_replaced))
     if request.chunked:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
+        blocks.append(b"Transfer-Encoding: chunked\r\n")
     elif request.content_length is not None:
-        lines.append(b"Content-Length: %d\r\n" % request.content_length)
-    passes = route.passes_trusted if peer_trusted else route.passes_untrusted
+        blocks.append(b"Content-Length: %d\r\n" % request.content_length)
+    if not request.authority and b"host" not in rules.dropped:
+        # HTTP/1.0 may come without; HTTP/1.1 may not go on without (RFC 9112, 3.2).
+        blocks.append(b"Host: %b\r\n" % request.pool)
+    starts = route.passes_trusted if peer_trusted else route.passes_untrusted
     fields = request.fields
     if request.connection and request.connection.lower() not in _ORDINARY_CONNECTION:
         named = named_by_connection(fields)
-        lines += [b"%b: %b\r\n" % f for f in fields if passes[f[0]] and f[0].lower() not in named]
-    else:
-        lines += [b"%b: %b\r\n" % f for f in fields if passes[f[0]]]
+        fields = tuple(field for field in fields if field[0].lower() not in named)
+    passed = b"\r\n".join([starts[name] + value for name, value in fields if starts[name]])
+    if passed:
+        blocks.append(passed)
+        blocks.append(b"\r\n")
     if route.appends_request:
-        lines.append(rules.appended.render(request))
-    lines.append(b"\r\n")
+        blocks.append(rules.appended.render(request))
+    blocks.append(b"\r\n")
     if version == b"1.1":
         persistent = not connection or b"close" not in connection.lower()
     else:
         persistent = b"keep-alive" in connection.lower()
-    return UpstreamHead(b"".join(lines), upgrade, persistent=persistent)
+    return UpstreamHead(b"".join(blocks), upgrade, persistent=persistent)
 
 
 def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:
@@ -82,14 +86,17 @@ def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:
     """
     rules = route.request_rules
     asked = request.upgrade
-    allowed = bool(asked) and route.allows_upgrade(asked)
-    upgrade = asked if allowed and not rules.removes_upgrade else b""
-    if rules.upgrade is not None:
-        upgrade = rules.upgrade.render(request)
-    connection = b"upgrade" if upgrade and not rules.removes_connection else b""
+    upgrade = b""
+    if asked and route.allows_upgrade(asked):
+        if rules.upgrade is not None:
+            upgrade = rules.upgrade.render(request)
+        elif not rules.removes_upgrade:
+            upgrade = asked
     if rules.connection is not None:
         connection = rules.connection.render(request)
-    if allowed and upgrade and b"upgrade" in connection.lower():
+    else:
+        connection = b"upgrade" if upgrade and not rules.removes_connection else b""
+    if upgrade and b"upgrade" in connection.lower():
         return connection, upgrade
     if asked and b"upgrade" in connection.lower():
         connection = b""

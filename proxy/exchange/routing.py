@@ -12,7 +12,6 @@ from proxy.headers.forwarded import client_ip
 from proxy.snapshot import BadTarget, Resolution
 
 if TYPE_CHECKING:
-    from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
 
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
@@ -20,13 +19,17 @@ _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
 def route_request(exchange: Exchange) -> bool:
     """Make the exchange ready to be dispatched; else answer it and return False."""
-    request = exchange.request
-    trusted = _identify(exchange)
+    request, site = exchange.request, exchange.site
+    if site.trusts_nobody:
+        trusted = False
+        request.request_id = exchange.client.runtime.new_request_id()
+    else:
+        trusted = _identify(exchange)
     path, mark, query = request.target.partition(b"?")
     if mark:
         request.query = query
     try:
-        found = exchange.site.resolve(request.host, path)
+        found = site.resolve(request.host, path)
     except BadTarget:
         exchange.fail(errors.BAD_REQUEST)
         return False
@@ -40,29 +43,39 @@ def route_request(exchange: Exchange) -> bool:
     if found.redirect:
         _redirect(exchange)
         return False
-    refused = _too_large(exchange)
-    if refused is None:
-        refused = _choose_pool(exchange, found, trusted=trusted)
-    if refused is not None:
-        exchange.fail(refused)
+    length = request.content_length or exchange.body.octets
+    if length:
+        limit = body_limit(exchange)
+        if limit is not None and length > limit:
+            exchange.fail(errors.BODY_TOO_LARGE)
+            return False
+    pool = exchange.snapshot.pools.get(route.only_pool or route.choose_pool(request))
+    if pool is None:
+        exchange.fail(errors.NO_ENDPOINT)
         return False
+    exchange.pool = pool
+    exchange.pool_name = pool.name
+    exchange.read_s = route.spec.timeouts.read_s or pool.plan.spec.timeouts.read_s
+    request.pool = pool.label
+    target = found.forward if route.rewrite is None else _rewritten(exchange, found)
+    if mark:
+        target = b"%b?%b" % (target, query)
+    exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
     return True
 
 
 def _identify(exchange: Exchange) -> bool:
-    """Find out who asks; return whether the peer is a trusted proxy."""
+    """Find out who asks through a trusted proxy; return whether the peer is one."""
     request = exchange.request
     trusted = exchange.site.trusted
-    if trusted and trusted.trusts(request.peer.address):
-        request.client_ip = client_ip(request, trusted)
-        given = request.headers.get("X-Request-Id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            request.request_id = given.encode()
-        else:
-            request.request_id = exchange.client.runtime.new_request_id()
-        return True
     request.request_id = exchange.client.runtime.new_request_id()
-    return False
+    if not trusted.trusts(request.peer.address):
+        return False
+    request.client_ip = client_ip(request, trusted)
+    given = request.headers.get("X-Request-Id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        request.request_id = given.encode()
+    return True
 
 
 def body_limit(exchange: Exchange) -> int | None:
@@ -73,39 +86,15 @@ def body_limit(exchange: Exchange) -> int | None:
     return route.body_bytes
 
 
-def _too_large(exchange: Exchange) -> Failure | None:
-    length = exchange.request.content_length or exchange.body.octets
-    if not length:
-        return None
-    limit = body_limit(exchange)
-    return errors.BODY_TOO_LARGE if limit is not None and length > limit else None
-
-
-def _choose_pool(exchange: Exchange, found: Resolution, *, trusted: bool) -> Failure | None:
-    """Choose the pool, and build the head that any of its endpoints would get."""
-    request, route = exchange.request, found.route
-    if route is None:
-        raise AssertionError
-    pool = exchange.snapshot.pools.get(route.choose_pool(request))
-    if pool is None:
-        return errors.NO_ENDPOINT
-    exchange.pool = pool
-    request.pool = pool.label
-    if route.rewrite is not None:
-        target = route.rewritten(request, found.matched, exchange.site.spec.paths)
-    else:
-        target = found.forward
-    if request.query is not None:
-        target = b"%b?%b" % (target, request.query)
-    exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
-    return None
+def _rewritten(exchange: Exchange, found: Resolution) -> bytes:
+    mode = exchange.site.spec.paths
+    return exchange.taken_route.rewritten(exchange.request, found.matched, mode)
 
 
 def _redirect(exchange: Exchange) -> None:
     """Answer a path that lacks only its last slash (nginx ``auto_redirect``)."""
     request = exchange.request
-    host = request.headers.get("Host", "").encode("utf-8", "surrogateescape")
-    location = b"%b://%b%b/" % (request.peer.scheme, host, request.path)
+    location = b"%b://%b%b/" % (request.peer.scheme, request.authority, request.path)
     if request.query is not None:
         location = b"%b?%b" % (location, request.query)
     keep_alive = exchange.may_keep_alive()

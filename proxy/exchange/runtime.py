@@ -47,9 +47,9 @@ class Runtime:
         self.no_route: Final = RouteCounters()
         """Requests that no route took."""
         self._id_prefix: Final = os.urandom(10).hex().encode()
-        self._ids = int.from_bytes(os.urandom(3), "big")
+        self._ids = 0x100000000000 + int.from_bytes(os.urandom(4), "big")
 
     def new_request_id(self) -> bytes:
         """Return 32 hexadecimal digits, unique to this request: a random part and a count."""
         self._ids += 1
-        return b"%b%012x" % (self._id_prefix, self._ids)
+        return self._id_prefix + b"%x" % self._ids

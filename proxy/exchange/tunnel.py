@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from proxy.exchange import accounting
 from proxy.splice.relay import Kind, Splice
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
-    from proxy.telemetry.counters import ListenerCounters
+    from proxy.telemetry.counters import PoolCounters
     from proxy.upstream.connection import UpstreamConnection
     from proxy.upstream.endpoint import Endpoint
-    from proxy.upstream.pool import PoolPlan
 
 
 def join(
@@ -26,14 +28,21 @@ def join(
 
     The place on the endpoint passes from the exchange to the splice.
     """
-    client, plan, member = exchange.client, exchange.pool.plan, exchange.taken_member
+    client, endpoint = exchange.client, exchange.taken_member.endpoint
     idle_timeout_s = exchange.taken_route.spec.tunnel.idle_timeout_s
     kind: Kind = "websocket" if protocol.lower() == b"websocket" else "tunnel"
-    endpoint, counters, runtime = member.endpoint, client.counters, client.runtime
+    counters, runtime = client.counters, client.runtime
+    # Nothing of the exchange or of its configuration outlives it in a splice, but for the log.
+    totals = exchange.pool.counters
+    log_end = accounting.tunnel_log(exchange)
 
     def ended(splice: Splice) -> None:
+        now = monotonic()
         runtime.splices.discard(splice)
-        _settle(splice, endpoint, plan, counters, monotonic())
+        counters.active[splice.kind] -= 1
+        _settle(splice, endpoint, totals, now)
+        if log_end is not None:
+            log_end(splice, now)
 
     splice = Splice(
         kind,
@@ -43,6 +52,8 @@ def join(
         on_end=ended,
         now=now,
     )
+    for transport in (client.transport, upstream.transport):
+        _keep_alive(transport)
     endpoint.active += 1
     endpoint.splices += 1
     endpoint.splice_set.add(splice)
@@ -56,16 +67,19 @@ def join(
     splice.start(behind_request, behind_head)
 
 
-def _settle(
-    splice: Splice, endpoint: Endpoint, plan: PoolPlan, counters: ListenerCounters, now: float
-) -> None:
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """Have the kernel find out about peers that vanished: a tunnel may be silent for long."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _settle(splice: Splice, endpoint: Endpoint, totals: PoolCounters, now: float) -> None:
     endpoint.active -= 1
     endpoint.splices -= 1
     endpoint.splice_set.discard(splice)
     endpoint.counters.bytes_in += splice.to_client
     endpoint.counters.bytes_out += splice.to_upstream
-    counters.active[splice.kind] -= 1
-    totals = plan.pool.counters
     totals.spliced_to_client += splice.to_client
     totals.spliced_to_upstream += splice.to_upstream
     totals.tunnel_duration.observe(now - splice.started)

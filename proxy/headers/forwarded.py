@@ -41,11 +41,6 @@ FORWARDING_DROPPED_UNTRUSTED: Final = FORWARDING_NAMES | {b"forwarded", b"x-real
 _FOR: Final = istr("X-Forwarded-For")
 _PROTO: Final = istr("X-Forwarded-Proto")
 _FORWARDED_HOST: Final = istr("X-Forwarded-Host")
-_HOST: Final = istr("Host")
-
-_FOUR_LINES: Final = (
-    b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nX-Request-Id: %b\r\n"
-)
 _LONGEST_ENTRY: Final = 64  # characters of "[v6]:port", with room
 _UNIX: Final = "unix:"
 
@@ -162,16 +157,13 @@ def forwarding_lines(
     only its absence is filled in.
     """
     peer = request.peer
-    host = request.headers.get(_HOST)
-    if host is None or peer_trusted or replaced:
-        return _chosen_lines(request, host, peer_trusted, replaced)
-    claimed = host.encode("utf-8", "surrogateescape")
-    return _FOUR_LINES % (peer.address, peer.scheme, claimed, request.request_id)
+    host = request.authority
+    if not host or peer_trusted or replaced:
+        return _chosen_lines(request, peer_trusted, replaced)
+    return peer.forwarding + host + b"\r\nX-Request-Id: " + request.request_id + b"\r\n"
 
 
-def _chosen_lines(
-    request: Request, host: str | None, peer_trusted: bool, replaced: Collection[bytes]
-) -> bytes:
+def _chosen_lines(request: Request, peer_trusted: bool, replaced: Collection[bytes]) -> bytes:
     peer = request.peer
     headers = request.headers
     lines = b""
@@ -184,11 +176,11 @@ def _chosen_lines(
     if b"x-forwarded-proto" not in replaced and not (peer_trusted and _PROTO in headers):
         lines += b"X-Forwarded-Proto: %b\r\n" % peer.scheme
     if (
-        host is not None
+        request.authority
         and b"x-forwarded-host" not in replaced
         and not (peer_trusted and _FORWARDED_HOST in headers)
     ):
-        lines += b"X-Forwarded-Host: %b\r\n" % _encode(host)
+        lines += b"X-Forwarded-Host: %b\r\n" % request.authority
     if b"x-request-id" not in replaced:
         lines += b"X-Request-Id: %b\r\n" % request.request_id
     return lines

@@ -8,7 +8,6 @@ the transport over) and *closed*.  A lease ends with ``release``: back to the po
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from typing import Final, Protocol, cast
 
@@ -24,8 +23,6 @@ from proxy.upstream.response_parser import (
 
 MAX_INFORMATIONAL: Final = 16
 """1xx responses before the final one; more is a broken upstream."""
-
-_BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
 class Lessee(Protocol):
@@ -97,7 +94,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.lessee: Lessee | None = None
         self.served = 0
         """Requests sent on this connection."""
-        self.idle_until = 0.0
+        self.idle_until = float("inf")
+        """When an idle connection is closed (monotonic seconds)."""
         self.keep_alive_s: float | None = None
         self.persistent = False
         """The response allows another request after it."""
@@ -127,18 +125,26 @@ class UpstreamConnection(asyncio.Protocol):
         self._informational = 0
         self._held = False
 
-    def release(self, *, reuse: bool, max_idle: int, idle_timeout_s: float, now: float) -> None:
+    def release(self, reuse: bool, max_idle: int, idle_timeout_s: float, now: float) -> None:
         """End the lease.  With ``reuse``, the connection goes back to its endpoint's pool."""
         self.lessee = None
         idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
-        if not reuse or not self.clean or not self.persistent or self.transport.is_closing():
-            self.transport.abort()
+        transport = self.transport
+        if (
+            not (reuse and self.clean and self.persistent)
+            or transport.is_closing()
+            or transport.get_write_buffer_size()  # of a body that the upstream may never read
+        ):
+            transport.abort()
             return
         if self.keep_alive_s is not None and self.keep_alive_s < idle_timeout_s:
             idle_timeout_s = self.keep_alive_s
-        if len(idle) >= max_idle or idle_timeout_s <= 0:
+        if len(idle) >= max_idle or idle_timeout_s <= 0 or self.endpoint.retired:
             self.transport.close()
             return
+        if self._held:
+            self._held = False
+            self.transport.resume_reading()
         self.idle_until = now + idle_timeout_s
         idle.append(self)
 
@@ -210,6 +216,8 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             if end > self._head_limit:
                 raise MalformedResponseError("head too large")
+            if data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
+                raise MalformedResponseError("bare LF")
             rest = data[end:] if end < len(data) else b""
             head = self._parser.parse(data[:end] if rest else data, to_head=self._to_head)
             if head.status >= 200:
@@ -228,12 +236,16 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         self.persistent = head.persistent
         self.keep_alive_s = head.keep_alive_s
-        self._begin_body(lessee, head, rest)
+        if head.body == len(rest):
+            self.clean = True
+            lessee.response(head, rest, last=True)
+        else:
+            self._begin_body(lessee, head, rest)
 
     def _incomplete(self, lessee: Lessee, data: bytes) -> None:
         if len(data) > self._head_limit:
             raise MalformedResponseError("head too large")
-        if _BARE_LF.search(data):
+        if data.count(b"\n") != data.count(b"\r\n"):
             raise MalformedResponseError("bare LF")
         self._partial = data
         lessee.response_begun()
@@ -242,9 +254,8 @@ class UpstreamConnection(asyncio.Protocol):
         body = head.body
         if body >= 0:
             left = body - len(rest)
-            if left <= 0:
-                self.clean = left == 0
-                lessee.response(head, rest if left == 0 else rest[:body], last=True)
+            if left < 0:  # more than it said: the connection is of no further use
+                lessee.response(head, rest[:body], last=True)
                 return
             self._left = left
             lessee.response(head, rest, last=False)
@@ -352,12 +363,14 @@ async def connect(endpoint: Endpoint, connections: Connections) -> UpstreamConne
     """Open a connection to an endpoint.  Raise ``OSError``."""
     loop = asyncio.get_running_loop()
     target = endpoint.target
-
-    def protocol() -> UpstreamConnection:
-        return UpstreamConnection(endpoint, connections)
-
-    if target.kind == "unix":
-        _, connection = await loop.create_unix_connection(protocol, target.path)
-    else:
-        _, connection = await loop.create_connection(protocol, target.host, target.port)
+    connection = UpstreamConnection(endpoint, connections)
+    try:
+        if target.kind == "unix":
+            await loop.create_unix_connection(lambda: connection, target.path)
+        else:
+            await loop.create_connection(lambda: connection, target.host, target.port)
+    except BaseException:
+        # Cancelled after connection_made: the loop closes the transport, and tells nobody.
+        connections.open.discard(connection)
+        raise
     return connection

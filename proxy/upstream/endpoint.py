@@ -19,7 +19,7 @@ class Endpoint:
     """
 
     __slots__ = ("accessed", "active", "address", "checked", "counters", "current", "fails", "idle",
-                 "penalty", "splice_set", "splices", "target")  # fmt: skip
+                 "penalty", "retired", "splice_set", "splices", "target")  # fmt: skip
 
     def __init__(self, target: Address) -> None:
         self.target: Final = target
@@ -34,6 +34,8 @@ class Endpoint:
         """The live splices themselves; owned by who makes them."""
         self.idle: Final[deque[object]] = deque()
         """Idle connections, the one used last at the right; owned by who makes them."""
+        self.retired = False
+        """Its pool no longer has it: what is under way on it ends, and nothing of it is kept."""
         self.fails = 0
         """Failures that still count."""
         self.accessed = 0.0

@@ -76,7 +76,10 @@ class Pool:
         self.prune()
         removed = [old for at, old in self.endpoints.items() if endpoints.get(at) is not old]
         back = [gone for at, gone in self.leaving.items() if endpoints.get(at) is gone]
+        for endpoint in removed:
+            endpoint.retired = True
         for endpoint in back:
+            endpoint.retired = False
             del self.leaving[endpoint.address]
         self.leaving.update((endpoint.address, endpoint) for endpoint in removed)
         standing.suspects.difference_update(removed)

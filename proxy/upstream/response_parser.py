@@ -38,21 +38,31 @@ class ResponseHead:
                  "status", "upgraded")  # fmt: skip
 
     def __init__(
-        self, status: int, reason: str, fields: Fields, headers: CIMultiDictProxy[str]
+        self,
+        status: int,
+        reason: str,
+        fields: Fields,
+        headers: CIMultiDictProxy[str],
+        *,
+        body: int = 0,
+        persistent: bool = True,
+        keep_alive_s: float | None = None,
+        connection: bytes = b"",
+        upgraded: bool = False,
     ) -> None:
-        self.status: Final = status
-        self.reason: Final = reason
+        self.status = status
+        self.reason = reason
         self.fields = fields
-        self.headers: Final = headers
-        self.body = 0
+        self.headers = headers
+        self.body = body
         """Octets to come, or ``UNTIL_EOF`` or ``CHUNKED``."""
-        self.persistent = True
+        self.persistent = persistent
         """The connection may serve another request once the body is complete."""
-        self.keep_alive_s: float | None = None
+        self.keep_alive_s = keep_alive_s
         """The ``timeout`` of a ``Keep-Alive`` field, in seconds."""
-        self.connection = b""
+        self.connection = connection
         """The ``Connection`` field's value, or empty."""
-        self.upgraded = False
+        self.upgraded = upgraded
         """A 101 that names a protocol and ``Connection: upgrade``."""
 
 
@@ -100,15 +110,20 @@ class ResponseHeadParser:
 
 def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
     version = message.version
-    if version is not HttpVersion11 and version is not HttpVersion10:
-        raise MalformedResponseError("version")
     status = message.code
-    if not 100 <= status <= 999:
+    if version is HttpVersion11:
+        persistent = True
+    elif version is HttpVersion10:
+        persistent = False
+    else:
+        raise MalformedResponseError("version")
+    if status < 100:
         raise MalformedResponseError("status")
     fields: Fields = message.raw_headers
-    head = ResponseHead(status, message.reason, fields, message.headers)
     length: int | None = None
     coding: bytes | None = None
+    connection = b""
+    keep_alive_s = None
     for field, value in fields:
         kind = kind_of[field]
         if not kind:
@@ -117,38 +132,45 @@ def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
             if length is not None or not value.isdigit():
                 raise MalformedResponseError("length")
             length = int(value)
+        elif kind == CONNECTION:
+            connection = connection + b", " + value if connection else value
         elif kind == TRANSFER_ENCODING:
             coding = value if coding is None else b"repeated"
-        elif kind == CONNECTION:
-            head.connection = head.connection + b", " + value if head.connection else value
         elif kind == KEEP_ALIVE:
             found = _KEEP_ALIVE_TIMEOUT.search(value)
             if found is not None:
-                head.keep_alive_s = float(found[1])
+                keep_alive_s = float(found[1])
     if coding is not None and (
         version is HttpVersion10 or coding.lower() != b"chunked" or length is not None
     ):
         raise MalformedResponseError("transfer coding")
-    if status == 204 and length is not None:  # RFC 9110, 8.6: there is none
-        head.fields = tuple(f for f in fields if kind_of[f[0]] != CONTENT_LENGTH)
-    if message.upgrade and status == 101:
-        head.upgraded = "Upgrade" in message.headers
-    _settle(head, length, chunked=coding is not None, to_head=to_head)
-    tokens = head.connection.lower() if head.connection else b""
-    if b"close" in tokens or (version is HttpVersion10 and b"keep-alive" not in tokens):
-        head.persistent = False
-    return head
-
-
-def _settle(head: ResponseHead, length: int | None, *, chunked: bool, to_head: bool) -> None:
-    """Decide where the body ends (RFC 9112, 6.3)."""
-    status = head.status
-    if to_head or status < 200 or status in (204, 304):
-        head.body = 0
-    elif chunked:
-        head.body = CHUNKED
+    if connection:
+        tokens = connection.lower()
+        persistent = b"close" not in tokens and (persistent or b"keep-alive" in tokens)
+    # Where the body ends: RFC 9112, 6.3.
+    body = 0
+    upgraded = False
+    if status < 200 or status == 204:
+        if length is not None:  # RFC 9110, 8.6: it has none
+            fields = tuple(field for field in fields if kind_of[field[0]] != CONTENT_LENGTH)
+        upgraded = status == 101 and message.upgrade and "Upgrade" in message.headers
+    elif to_head or status == 304:
+        pass
     elif length is not None:
-        head.body = length
+        body = length
+    elif coding is not None:
+        body = CHUNKED
     else:
-        head.body = UNTIL_EOF
-        head.persistent = False
+        body = UNTIL_EOF
+        persistent = False
+    return ResponseHead(
+        status,
+        message.reason,
+        fields,
+        message.headers,
+        body=body,
+        persistent=persistent,
+        keep_alive_s=keep_alive_s,
+        connection=connection,
+        upgraded=upgraded,
+    )

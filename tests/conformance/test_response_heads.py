@@ -8,7 +8,7 @@ from proxy.spec import RetrySpec
 from tests.peers import OK, Conn, Running, Stage, build_spec, pool, reply
 from tests.peers.client import request
 from tests.peers.frames import HANDSHAKE_FIELDS
-from tests.peers.origin import Script, answers, then
+from tests.peers.origin import Script, answers, then, websocket
 from tests.peers.wire import chunked
 
 LEAK = b"LEAK"
@@ -99,6 +99,15 @@ CUT = {
     "after-informational": b"HTTP/1.1 103 Early Hints\r\n\r\n",
 }
 
+FRAMED = {
+    "204-length-zero": b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+    "204-length": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+    "204-chunked": b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "103-length": b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n" + OK,
+    "103-chunked": b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n" + OK,
+}
+"""RFC 9110, 8.6 and RFC 9112, 6.1: no framing on a 1xx or a 204; the reader here refuses it."""
+
 EITHER = {
     "bare-lf-after-field": b"HTTP/1.1 200 OK\r\nX: a\nContent-Length: 2\r\n\r\nok",
     "bare-lf-after-status": b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok",
@@ -146,6 +155,22 @@ async def test_response_cut_within_its_head_becomes_502(
     answer = await client.request(b"POST", body=b"x")
     assert answer.status == 502
     assert LEAK not in client.received
+
+
+@pytest.mark.parametrize("name", FRAMED)
+async def test_framing_of_a_response_that_has_no_body_is_not_passed_on(
+    stage: Stage, name: str
+) -> None:
+    running = await serve(stage, answers(FRAMED[name], OK))
+    client = await running.connect()
+    assert (await client.get()).status in (200, 204)
+    assert (await client.get()).body == b"ok"
+
+
+async def test_framing_of_a_101_is_not_passed_on(stage: Stage) -> None:
+    running = await serve(stage, websocket(b"Content-Length: 5"))
+    client = await running.connect()
+    assert (await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status in (101, 502)
 
 
 @pytest.mark.parametrize("name", EITHER)

@@ -18,9 +18,11 @@ from tests.peers import (
     listener,
     pool,
     route,
+    settle,
 )
 from tests.peers.client import request
-from tests.peers.origin import then
+from tests.peers.frames import HANDSHAKE_FIELDS
+from tests.peers.origin import then, websocket
 
 
 async def stall(conn: Conn) -> None:
@@ -212,6 +214,28 @@ async def test_connections_over_the_limit_are_turned_away(stage: Stage) -> None:
     await running.quiet()
     third = await running.connect()
     assert (await third.get()).status == 200
+
+
+async def test_connections_turned_away_do_not_keep_others_out(stage: Stage) -> None:
+    one = listener(limits=ListenerLimits(connections=1))
+    running = await stage.serve(build_spec(stage.origin().address, listeners=[one]))
+    first, second = await running.connect(), await running.connect()
+    assert (await second.get()).status == 503
+    first.close()
+    await settle()
+    # The second one has not gone yet, but it is not served either.
+    third = await running.connect()
+    assert (await third.get()).status == 200
+
+
+async def test_spliced_connections_count_towards_the_limit(stage: Stage) -> None:
+    one = listener(limits=ListenerLimits(connections=1))
+    running = await stage.serve(build_spec(stage.origin(websocket()).address, listeners=[one]))
+    client = await running.connect()
+    assert (await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status == 101
+    other = await running.connect()
+    await other.send(request())
+    assert (await other.read_head()).status == 503
 
 
 async def test_requests_per_connection_are_bounded(stage: Stage) -> None:

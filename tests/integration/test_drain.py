@@ -14,6 +14,7 @@ from tests.peers import (
     Stage,
     build_spec,
     everything,
+    listener,
     reply,
     settle,
     within,
@@ -187,6 +188,39 @@ async def test_drain_undone_after_the_listeners_closed_opens_them_again(stage: S
     await late.send(request())
     await settle()
     assert running.listener().counters.in_flight == 2
+
+
+async def test_drain_undone_after_its_end_can_be_done_again(stage: Stage) -> None:
+    running = await serve(stage)
+    for _ in range(2):
+        running.server.drain(timeout_s=30, accept_s=0)
+        await within(running.server.drained(), "the drain", 3)
+        await running.server.undrain()
+        assert running.server.ready
+        client = await running.connect()
+        assert not (await client.get()).closes
+        client.close()
+
+
+@pytest.mark.parametrize("accept_s", [0.3, 0.0], ids=["during", "after"])
+async def test_configuration_applied_in_a_drain_does_not_hinder_it(
+    stage: Stage, accept_s: float
+) -> None:
+    origin = stage.origin()
+    running = await stage.serve(build_spec(origin.address))
+    running.server.drain(timeout_s=30, accept_s=accept_s)
+    if not accept_s:
+        await within(running.server.drained(), "the drain", 3)
+    await running.server.apply(
+        build_spec(origin.address, listeners=[listener(), listener("second")])
+    )
+    await within(running.server.drained(), "the drain", 3)
+    for name in ("public", "second"):
+        with pytest.raises(ConnectionRefusedError):
+            await running.connect(name)
+    await running.server.undrain()
+    for name in ("public", "second"):
+        assert (await (await running.connect(name)).get()).status == 200
 
 
 async def test_websocket_lives_until_the_budget_is_spent(stage: Stage) -> None:

@@ -73,6 +73,16 @@ async def test_host_is_kept_as_sent(stage: Stage, host: bytes) -> None:
     assert (await sent_upstream(stage, host=host)).get(b"host") == host
 
 
+async def test_request_of_http_1_0_without_a_host_never_goes_on_without_one(stage: Stage) -> None:
+    origin = stage.origin()
+    running = await stage.serve(build_spec(origin.address))
+    client = await running.connect()
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    answer = await client.read_response()
+    # What goes upstream is HTTP/1.1, and that needs a Host (RFC 9112, 3.2).
+    assert answer.status == 400 or origin.requests[0].get(b"host") is not None
+
+
 async def test_absolute_form_becomes_origin_form_and_its_authority_the_host(stage: Stage) -> None:
     recorded = await sent_upstream(stage, target=b"http://Other.test:81/p?q")
     assert (recorded.target, recorded.get(b"host")) == (b"/p?q", b"Other.test:81")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from proxy.spec import PoolTimeouts
-from tests.peers import Conn, Stage, build_spec, pool, reply, settle
+from tests.peers import Conn, Stage, build_spec, eventually, pool, reply, settle
 from tests.peers.client import request
 from tests.peers.stage import largest_write_buffer
 
@@ -97,10 +97,19 @@ async def test_client_that_pipelines_and_never_reads_is_held_back(stage: Stage) 
     """Each answer is small; all of them together would be as much as the client likes."""
     running = await stage.serve(build_spec(routes=[], pools=[]))
     client = await running.connect(receive_buffer=16384)
-    block = request(b"GET", b"/again") * 400
-    total = len(block) * 1500
-    assert await client.pour(total, block) < total
-    assert 0 < largest_write_buffer() < 512 * 1024
+    one = request(b"GET", b"/again")
+    count = 400_000
+    sent = await client.pour(count * len(one), one * count)
+    assert sent < count * len(one)
+    await eventually(largest_write_buffer, "the proxy to be held up")
+    assert largest_write_buffer() < 512 * 1024
+    # Once it reads, it gets everything that it asked for.
+    missing = -sent % len(one)
+    sending = asyncio.create_task(client.send(one[len(one) - missing :] + b"GET /last HT"))
+    for _ in range((sent + missing) // len(one)):
+        assert (await client.read_response()).status == 404
+    await sending
+    await client.read_nothing()
 
 
 async def test_vanished_client_with_a_backlog_gets_nothing_more_done(stage: Stage) -> None:

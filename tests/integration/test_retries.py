@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxy.spec import PassiveHealthSpec, PoolTimeouts, RetrySpec
+from proxy import server
+from proxy.spec import KeepaliveSpec, PassiveHealthSpec, PoolTimeouts, RetrySpec
 from tests.peers import (
     OK,
     Conn,
@@ -414,6 +415,18 @@ async def test_connection_that_closes_together_with_its_response_is_not_used_aga
     for _ in range(5):
         assert (await client.request(method, body=b"x")).status == 200
     assert [one.conn for one in origin.requests] == [1, 2, 3, 4, 5]
+
+
+async def test_fresh_connection_is_not_swept_away_before_it_is_used(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Sweeping all the time puts a sweep between any connection and its first request.
+    monkeypatch.setattr(server, "SWEEP_S", 0.00001)
+    origin = stage.origin()
+    running = await serve(stage, origin.address, keepalive=KeepaliveSpec(max_idle=0))
+    client = await running.connect()
+    statuses = [(await client.request(b"POST", body=b"x")).status for _ in range(50)]
+    assert statuses == [200] * 50
 
 
 # -- passive health -------------------------------------------------------------------------------

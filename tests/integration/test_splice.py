@@ -243,6 +243,18 @@ async def test_everything_sent_before_a_close_is_delivered(stage: Stage) -> None
     assert pair.client.ended == "fin"
 
 
+async def test_upstream_that_leaves_right_after_its_101_is_heard_out(stage: Stage) -> None:
+    async def script(conn: Conn) -> None:
+        await accept_upgrade(conn, behind=b"bye")
+        conn.close()
+
+    pair = await joined(stage, script)
+    assert await pair.client.read_exactly(3) == b"bye"
+    await pair.client.read_eof()
+    pair.client.close()
+    await pair.running.quiet()
+
+
 # -- back-pressure --------------------------------------------------------------------------------
 
 

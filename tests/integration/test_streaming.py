@@ -22,6 +22,7 @@ from tests.peers.client import request
 from tests.peers.leaks import resident_bytes
 from tests.peers.origin import then
 from tests.peers.stage import largest_write_buffer
+from tests.peers.stream import Ending
 from tests.peers.wire import chunked
 
 MEGABYTE = 1 << 20
@@ -243,6 +244,30 @@ async def test_informational_responses_pass_in_order(stage: Stage) -> None:
     assert [one.status for one in answer.informational] == [103, 103, 103, 102]
     assert [one.get(b"link") for one in answer.informational[:3]] == [b"<0>", b"<1>", b"<2>"]
     assert answer.body == b"ok"
+
+
+@pytest.mark.parametrize("ending", ["fin", "rst"])
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_response_whose_connection_ends_in_the_same_moment_is_whole(
+    stage: Stage, method: bytes, ending: Ending
+) -> None:
+    async def script(conn: Conn) -> None:
+        await conn.next_request()
+        await conn.send(OK)
+        conn.vanish(ending)
+
+    running = await serve(stage, stage.origin(script))
+    client = await running.connect()
+    for _ in range(5):
+        assert (await client.request(method, body=b"x")).body == b"ok"
+
+
+async def test_large_heads_within_the_limits_pass_whole(stage: Stage) -> None:
+    origin = stage.origin(answers(reply(b"ok", b"X: " + b"b" * 60_000)))
+    running = await serve(stage, origin)
+    answer = await (await running.connect()).get(b"/", b"X: " + b"a" * 30_000)
+    assert answer.get(b"x") == b"b" * 60_000
+    assert origin.requests[0].get(b"x") == b"a" * 30_000
 
 
 # -- requests -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from proxy.spec import ListenerTimeouts, PoolTimeouts, RouteTimeouts, TunnelSpec
 from tests.peers import (
     OK,
     Conn,
+    EndedError,
     RawClient,
     Running,
     Stage,
@@ -97,6 +98,25 @@ async def test_header_timeout_of_a_later_request_runs_from_its_own_first_byte(
     async with strikes():
         await client.send(b"GET / HT")
         assert (await client.read_response()).status == 408
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "kept-alive"])
+async def test_empty_lines_keep_no_connection_open(stage: Stage, used: bool) -> None:
+    """They are skipped before a request (RFC 9112, 2.2), and are none."""
+    running = await serve(
+        stage,
+        stage.origin().address,
+        client=ListenerTimeouts(header_s=SHORT, idle_s=SHORT),
+    )
+    client = await running.connect()
+    if used:
+        await client.get()
+    with pytest.raises(EndedError):
+        for _ in range(20):
+            await drip(client, b"\r\n", 0.2 * SHORT)
+            client.drain_now()
+            if client.ended:
+                raise EndedError
 
 
 async def test_idle_timeout_closes_without_a_word(stage: Stage) -> None:

@@ -158,6 +158,44 @@ async def test_many_early_bytes_are_bounded_and_none_is_lost(stage: Stage) -> No
     assert await client.read_exactly(3) == b"all"
 
 
+async def test_informational_response_before_the_101_passes(stage: Stage) -> None:
+    async def hint(conn: Conn) -> None:
+        await conn.next_head()
+        await conn.send(
+            b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"
+            b"HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhi"
+        )
+
+    running = await serve(stage, stage.origin(hint))
+    client = await running.connect()
+    answer = await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)
+    assert (answer.status, [head.status for head in answer.informational]) == (101, [103])
+    assert await client.read_exactly(2) == b"hi"
+
+
+async def test_empty_body_does_not_hinder_an_upgrade(stage: Stage) -> None:
+    running = await serve(stage, stage.origin(websocket()))
+    client = await running.connect()
+    await client.send(request(b"GET", b"/", *HANDSHAKE_FIELDS, body=b"") + b"early")
+    assert (await client.read_response()).status == 101
+    assert await client.read_exactly(5) == b"early"
+
+
+async def test_upgrade_on_a_reused_connection_that_dies_gets_a_fresh_one(stage: Stage) -> None:
+    async def die(conn: Conn) -> None:
+        await conn.next_request()
+        await conn.send(OK)
+        await conn.next_head()
+        conn.reset()
+
+    running = await serve(stage, stage.origin(die, websocket()))
+    client = await running.connect()
+    await client.get()
+    await client.send(request(b"GET", b"/", *HANDSHAKE_FIELDS) + b"early")
+    assert (await client.read_response()).status == 101
+    assert await client.read_exactly(5) == b"early"
+
+
 @pytest.mark.parametrize(
     "refusal",
     [

@@ -8,12 +8,10 @@ from typing import Final
 from tests.peers.stream import Stream
 from tests.peers.waiting import within
 
-CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
 BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PING: Final = 0x9
-PONG: Final = 0xA
 
 _MASK: Final = b"\x37\xfa\x21\x3d"
 

@@ -183,7 +183,7 @@ class Origin:
         """Heads read by scripts that leave the body alone."""
         self.over: Final = asyncio.Event()
         self._sock: Final = sock
-        self._scripts = scripts
+        self._scripts: Final = scripts
         self._tasks: Final[list[asyncio.Task[None]]] = []
         self.address: Final = _address_of(sock)
 
@@ -218,10 +218,6 @@ class Origin:
     def raw(self) -> bytes:
         """Every byte ever read, connection by connection."""
         return b"".join(bytes(conn.received) for conn in self.connections)
-
-    def script(self, *scripts: Script) -> None:
-        """Change what connections accepted from now on do."""
-        self._scripts = tuple([self._scripts[0]] * len(self.connections)) + scripts
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()

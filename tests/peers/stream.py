@@ -64,7 +64,7 @@ class Stream:
         sent = 0
         while sent < total:
             try:
-                sent += self.sock.send(memoryview(block)[: total - sent])
+                sent += self.sock.send(memoryview(block)[sent % len(block) :][: total - sent])
             except BlockingIOError:
                 if not await self._writable():
                     return sent

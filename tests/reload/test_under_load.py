@@ -72,6 +72,33 @@ async def test_hundred_applies_under_load_fail_no_request(stage: Stage) -> None:
     assert sum(running.statuses().values()) == len(statuses)
 
 
+async def test_large_configurations_under_load_fail_no_request(stage: Stage) -> None:
+    """So large that they are compiled beside the event loop."""
+    origins = [stage.origin(echo) for _ in range(2)]
+
+    def large(number: int) -> Spec:
+        idle = [
+            endpoint(f"127.0.{one // 200}.{one % 200 + 1}:9", f"idle{one}", state="down")
+            for one in range(600 + number)
+        ]
+        rules = HeaderRulesSpec(set=(("X-Number", str(number)),))
+        return build_spec(
+            endpoint(origins[number % 2].address, "serves"),
+            *idle,
+            routes=[everything(response_headers=rules)],
+        )
+
+    running = await stage.serve(large(0))
+    over = asyncio.Event()
+    clients = [asyncio.create_task(load(running, over, keep=True)) for _ in range(4)]
+    for number in range(1, 12):
+        await running.server.apply(large(number))
+    over.set()
+    statuses = [status for one in await asyncio.gather(*clients) for status in one]
+    assert set(statuses) == {200}
+    assert all(origin.requests for origin in origins)
+
+
 async def test_applies_under_pipelined_requests_lose_none(stage: Stage) -> None:
     origins = [stage.origin(echo) for _ in range(2)]
     running = await stage.serve(spec(origins, 0))

@@ -7,6 +7,7 @@ the others, and asks the backups when there is nobody.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
 
@@ -52,7 +53,7 @@ class Pick(Protocol):
         """
 
 
-class Tier:
+class Tier(ABC):
     """Members of equal standing; a subclass says how one of them is chosen."""
 
     __slots__ = (
@@ -91,9 +92,9 @@ class Tier:
         member = self.choose(now, key, barred)
         return self._elsewhere(now, key, tried, barred) if member is None else member
 
+    @abstractmethod
     def choose(self, now: float, key: bytes, barred: Collection[Endpoint]) -> Member | None:
         """Choose among the members that are neither barred nor full."""
-        raise NotImplementedError
 
     def ejected(self, now: float) -> list[Endpoint]:
         """Return who is to be left out because of failures; nobody, if they would be too many.

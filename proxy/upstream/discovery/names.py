@@ -48,11 +48,16 @@ class Names:
         return self._addresses(named)
 
     async def refresh(self, written: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Look every name up again; forget those no longer in use."""
+        """Look every name up again."""
+        named = _names(written)
+        await self._look_up({address.host for address in named.values()})
+        return self._addresses(named)
+
+    def known(self, written: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return the present answers; forget the names that are not in ``written``."""
         named = _names(written)
         hosts = {address.host for address in named.values()}
         self._answers = {host: self._answers.get(host, ()) for host in hosts}
-        await self._look_up(hosts)
         return self._addresses(named)
 
     def _addresses(self, named: dict[str, Address]) -> dict[str, tuple[str, ...]]:

@@ -22,7 +22,7 @@ def mode(path: Path) -> int:
 
 
 def test_token_is_stored_for_this_user_alone(tmp_path: Path) -> None:
-    path = keep_token("secret", "[::1]:9901", {"XDG_RUNTIME_DIR": str(tmp_path)})
+    path = keep_token("secret", "[::1]:9901", tmp_path)
     assert path == tmp_path / "hotsplice" / "admin-__1_9901.token"
     assert path.read_text() == "secret\n"
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
@@ -37,29 +37,29 @@ def test_folder_without_xdg_is_named_after_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    path = folder({})
+    path = folder(None)
     assert (path.parent, mode(path)) == (tmp_path, 0o700)
     assert path.name.startswith("hotsplice-")
-    assert folder({}) == path
+    assert folder(None) == path
 
 
 def test_folder_that_others_reach_is_refused(tmp_path: Path) -> None:
     (tmp_path / "hotsplice").mkdir()
     (tmp_path / "hotsplice").chmod(0o755)
     with pytest.raises(RuntimeFolderError, match="0700"):
-        folder({"XDG_RUNTIME_DIR": str(tmp_path)})
+        folder(tmp_path)
 
 
 def test_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     (tmp_path / "hotsplice").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RuntimeFolderError):
-        folder({"XDG_RUNTIME_DIR": str(tmp_path)})
+        folder(tmp_path)
 
 
 def test_folder_that_cannot_be_made_names_the_ways_out(tmp_path: Path) -> None:
     with pytest.raises(RuntimeFolderError, match="--admin-token-file"):
-        folder({"XDG_RUNTIME_DIR": str(tmp_path / "missing")})
+        folder(tmp_path / "missing")
 
 
 def test_ready_file_says_where_everything_is(tmp_path: Path) -> None:

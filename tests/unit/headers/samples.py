@@ -43,6 +43,7 @@ def request(
     made.query = query if mark else None
     made.captures = captures
     made.request_id = b"id-1"
+    made.authority = made.headers.get("Host", "").encode("utf-8", "surrogateescape")
     made.pool = b"backend"
     return made
 

@@ -1,0 +1,70 @@
+# Everything works on a fresh clone with make and Python 3.11 or later; .venv holds the rest.
+# PYTHON=… chooses the interpreter of a new .venv, ARGS=… goes on to what is run.
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements-dev.lock
+
+# Named after what it stands for, so no file's time matters: another lock, another pyproject or
+# another place (scripts in a venv hold its path) is another stamp.
+STAMP := $(VENV)/installed-$(shell { pwd; cat pyproject.toml $(LOCK); } | cksum | tr -dc 0-9)
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: help run test lint format lock clean
+help:
+	@echo "make run     start the demo: a proxy, two echo servers and commands to try"
+	@echo "make test    check style, types and import rules, and run all tests"
+	@echo "make lint    only the checks; make format repairs what can be repaired"
+	@echo "make lock    pin the dependencies anew (ARGS=--upgrade: all of them)"
+	@echo "make clean   remove what these commands made"
+
+run: $(STAMP)
+	@exec $(BIN)/hotsplice demo $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# uv resolves for every platform and Python at once; only this target needs it.  Neither indexes nor
+# local files may get into the lock: it has to hold wherever it is installed from.
+lock: | $(BIN)/python
+	$(PIP) install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --no-config --group dev --universal --python-version 3.11 \
+		--generate-hashes --custom-compile-command "make lock" --output-file $(LOCK) --quiet $(ARGS)
+	@if grep -n '://' $(LOCK); then echo "$(LOCK) names a place to install from" >&2; exit 1; fi
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): | $(BIN)/python
+	@echo "installing into $(VENV)"
+	@rm -f $(VENV)/installed-*
+	@$(PIP) install --quiet --require-hashes --requirement $(LOCK)
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BIN)/python:
+	@fits() { "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }; \
+	for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+		fits "$$python" && break; \
+	done; \
+	if ! fits "$$python"; then \
+		echo "Python 3.11 or later is needed: $(or $(PYTHON),python3) is older, or not there." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+		echo "$$python cannot make virtual environments; on Debian: apt install python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	"$$python" -m venv --clear $(VENV)

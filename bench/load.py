@@ -1,0 +1,78 @@
+"""What a load generator saw, and wrk as the generator of HTTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.processes import ROOT, StartError
+
+_REPORT: Final = Path(__file__).with_name("report.lua")
+_GRACE_S: Final = 30.0
+
+
+class LoadError(Exception):
+    """The run counts for nothing: something in it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One run of a load generator."""
+
+    requests: int
+    """Answered; for WebSockets, echoes."""
+    seconds: float
+    p50_us: float
+    p99_us: float
+    errors: dict[str, int]
+    """How many of which kind; wrk's are connect, read, write, status (from 400) and timeout."""
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return self.requests / self.seconds
+
+
+def wrk_command(address: str, path: str, connections: int, seconds: float) -> list[str]:
+    """Return the command that keeps GETs going on ``connections`` and ends with a JSON line."""
+    program = shutil.which("wrk")
+    if program is None:
+        raise StartError("wrk is not installed")
+    shape = ["-t", "1", "-c", str(connections), "-d", f"{round(seconds)}s", "-s", str(_REPORT)]
+    return [program, *shape, f"http://{address}{path}"]
+
+
+def wrk(address: str, connections: int, seconds: float) -> Load:
+    """Run wrk against ``/``."""
+    return _run(wrk_command(address, "/", connections, seconds), seconds)
+
+
+def websockets(address: str, connections: int, seconds: float) -> Load:
+    """Run our own generator against ``/ws``, in a process of its own."""
+    flags = ["--connections", str(connections), "--seconds", str(seconds)]
+    return _run([sys.executable, "-m", "bench.websocket_load", address, *flags], seconds)
+
+
+def read(output: bytes) -> Load:
+    """Read what a generator wrote: its last line is a ``Load`` as JSON."""
+    lines = output.decode().splitlines()
+    if not lines:
+        raise LoadError("the load generator said nothing")
+    return Load(**json.loads(lines[-1]))
+
+
+def _run(command: list[str], seconds: float) -> Load:
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, timeout=seconds + _GRACE_S, check=False
+    )
+    if done.returncode:
+        raise LoadError(f"{command[0]} ended with {done.returncode}")
+    load = read(done.stdout)
+    if load.errors or not load.requests:
+        raise LoadError(f"errors {load.errors}, {load.requests} answers: {' '.join(command)}")
+    return load

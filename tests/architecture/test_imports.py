@@ -1,0 +1,117 @@
+"""Who may import whom.  ARCHITECTURE.md says why."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import ROOT, imported, is_within, modules
+
+PURE = (
+    "proxy/routing/",
+    "proxy/headers/",
+    "proxy/upstream/balancing/",
+    "proxy/upstream/health.py",
+    "proxy/exchange/retry.py",
+    "proxy/framing.py",
+)
+PARSERS = {"proxy/downstream/request_parser.py", "proxy/upstream/response_parser.py"}
+
+
+def importers(*packages: str, at_run_time: bool = False, of: tuple[str, ...]) -> list[str]:
+    """Return where one of some modules is imported, as ``path:line module``."""
+    return [
+        f"{path}:{line} {module}"
+        for path, tree in modules(*packages).items()
+        for module, line in imported(tree, at_run_time=at_run_time)
+        if any(is_within(module, package) for package in of)
+    ]
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_every_import_contract_is_kept() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "broken"),
+    [
+        ("proxy/spec.py", "import admin.settings", "The data plane knows nothing"),
+        ("proxy/route.py", "from proxy import snapshot", "Layers of the data plane"),
+        ("proxy/splice/relay.py", "import proxy.upstream.endpoint", "Layers of the data plane"),
+        ("proxy/novelty.py", "", "Layers of the data plane"),
+        ("proxy/server.py", "import pydantic", "The data plane runs on plain data"),
+    ],
+)
+def test_a_breach_of_a_contract_is_found(
+    tmp_path: Path, module: str, line: str, broken: str
+) -> None:
+    for path in [ROOT / "pyproject.toml", *ROOT.glob("proxy/**/*.py"), *ROOT.glob("admin/**/*.py")]:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    with (tmp_path / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    done = lint_imports(tmp_path)
+    assert done.returncode != 0
+    assert any(
+        said.startswith(broken) and said.endswith("BROKEN") for said in done.stdout.splitlines()
+    ), done.stdout
+
+
+def test_pure_modules_know_no_event_loop() -> None:
+    assert all((ROOT / path).exists() for path in PURE)
+    found = importers("proxy", of=("asyncio", "aiohttp", "uvloop"))
+    assert [where for where in found if where.startswith(PURE)] == []
+
+
+def test_the_parsers_of_aiohttp_are_used_in_one_module_a_side() -> None:
+    users = importers("proxy", "admin", at_run_time=True, of=("aiohttp.http_parser",))
+    assert {where.partition(":")[0] for where in users} == PARSERS
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = [
+        f"{path}:{node.lineno}"
+        for path, tree in modules("proxy", "admin").items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.ImportFrom) and _is_environment(node)
+    ]
+    assert [where for where in readers if not where.startswith("admin/settings.py:")] == []
+
+
+def _is_environment(node: ast.Attribute | ast.ImportFrom) -> bool:
+    names = {"environ", "environb", "getenv", "getenvb"}
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(alias.name in names for alias in node.names)
+    return node.attr in names and ast.unparse(node.value) == "os"
+
+
+def test_an_import_is_seen_wherever_it_stands() -> None:
+    tree = ast.parse(
+        textwrap.dedent("""
+            from typing import TYPE_CHECKING
+            if TYPE_CHECKING:
+                import asyncio
+            else:
+                import a.b
+            def late():
+                from c import d
+        """)
+    )
+    everything = {module for module, _ in imported(tree)}
+    at_run_time = {module for module, _ in imported(tree, at_run_time=True)}
+    assert everything - at_run_time == {"asyncio"}
+    assert {"a.b", "c", "c.d"} <= at_run_time

@@ -21,7 +21,7 @@ import uvloop
 from admin.api.application import application
 from admin.api.auth import Guard, Role, Token, TokenFile, Tokens, digest_of
 from admin.cli import FAULTY, report
-from admin.config_file import read_document
+from admin.config_file import bootstrap
 from admin.controller import Controller, RefusedError
 from admin.lifecycle import Lifecycle
 from admin.listening import ListenError, listening
@@ -80,7 +80,7 @@ def start(settings: RunSettings, main: Callable[[], Coroutine[Any, Any, int]]) -
 async def serve(
     settings: RunSettings, document: object = None, announce: Announce | None = None
 ) -> int:
-    """Serve the file of ``--config``, or else ``document``, until told to stop."""
+    """Serve the file that the settings name, or else ``document``, until told to stop."""
     access_log = None if settings.access_log == "off" else AccessLog(settings.access_log)
     server = Server(access_log=access_log)
     controller = Controller(server)
@@ -121,9 +121,9 @@ async def serve(
 
 
 async def _first(controller: Controller, settings: RunSettings, document: object) -> None:
-    path = settings.config
-    if path is not None:
-        await controller.read(lambda: read_document(path), Origin("file", "hotsplice"))
+    source = bootstrap(settings)
+    if source is not None:
+        await controller.read(source, Origin("file", "hotsplice"))
     elif document is not None:
         await controller.read(lambda: document, Origin("demo", "hotsplice"))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from admin.settings import CheckSettings, parse
+from admin.settings import CheckSettings, ImportSettings, parse
 from proxy.errors import Fault
 
 FAULTY = 2
@@ -18,7 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     settings = parse(sys.argv[1:] if argv is None else argv)
     if isinstance(settings, CheckSettings):
-        return check(settings.file)
+        return check_nginx(settings.file) if settings.nginx else check(settings.file)
+    if isinstance(settings, ImportSettings):
+        return import_nginx(settings.file, lenient=settings.lenient)
     if settings.listen is None:
         from admin.app import run
 
@@ -44,6 +46,35 @@ def check(path: Path) -> int:
         report(error.faults, sys.stdout)
         return FAULTY
     print("ok")
+    return 0
+
+
+def check_nginx(path: Path) -> int:
+    """Say everything that is wrong with an nginx.conf, or that hotsplice cannot do."""
+    from admin.documents import DocumentError
+    from admin.nginx import import_nginx
+
+    try:
+        import_nginx(path)
+    except DocumentError as error:
+        report(error.faults, sys.stdout)
+        return FAULTY
+    print("ok")
+    return 0
+
+
+def import_nginx(path: Path, *, lenient: bool) -> int:
+    """Print the document that does what an nginx.conf does, and what became of each directive."""
+    from admin.documents import DocumentError, dump_yaml
+    from admin.nginx import import_nginx
+
+    try:
+        imported = import_nginx(path, lenient=lenient)
+    except DocumentError as error:
+        report(error.faults, sys.stderr)
+        return FAULTY
+    print(dump_yaml(imported.document), end="")
+    print(*imported.report.lines(), sep="\n", file=sys.stderr)
     return 0
 
 

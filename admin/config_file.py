@@ -1,11 +1,26 @@
-"""The document of ``--config``: read at the start, and again on SIGHUP."""
+"""The file of ``--config`` or ``--nginx-conf``: read at the start, and again on SIGHUP."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from admin.documents import DocumentError, load
+from admin.settings import RunSettings
 from proxy.errors import Fault
+from proxy.telemetry.logging import get_logger
+
+_log = get_logger("admin.config_file")
+
+
+def bootstrap(settings: RunSettings) -> Callable[[], object] | None:
+    """Return what reads the document that the process was given, if it was given one."""
+    if settings.config is not None:
+        return partial(read_document, settings.config)
+    if settings.nginx_conf is not None:
+        return partial(read_nginx_conf, settings.nginx_conf)
+    return None
 
 
 def read_document(path: Path) -> object:
@@ -15,3 +30,13 @@ def read_document(path: Path) -> object:
     except OSError as error:
         raise DocumentError([Fault("", f"{path} cannot be read: {error.strerror}")]) from error
     return load(data, yaml=path.suffix != ".json")
+
+
+def read_nginx_conf(path: Path) -> object:
+    """Import an nginx.conf, and log how it differs; ``DocumentError`` if it cannot be used."""
+    from admin.nginx import import_nginx
+
+    imported = import_nginx(path)
+    differs = imported.report.approximations()
+    _log.info("nginx_conf_imported", path=str(path), approximated=differs)
+    return imported.document

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from admin.config_file import read_document
+from admin.config_file import bootstrap
 from admin.controller import Controller, DataPlane, RefusedError
 from admin.revisions import Origin
 from admin.settings import RunSettings
@@ -85,20 +85,20 @@ class Lifecycle:
         self.terminate()
 
     def hang_up(self) -> None:
-        """Read the file of ``--config`` again."""
+        """Read the file of ``--config`` or ``--nginx-conf`` again."""
         task = asyncio.get_running_loop().create_task(self._reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 
     async def _reload(self) -> None:
-        path = self._settings.config
-        if path is None:
-            _log.warning("nothing_to_reload", hint="there is no --config")
+        source = bootstrap(self._settings)
+        if source is None:
+            _log.warning("nothing_to_reload", hint="there is no --config and no --nginx-conf")
             return
         try:
-            await self._controller.read(lambda: read_document(path), Origin("sighup", "hotsplice"))
+            await self._controller.read(source, Origin("sighup", "hotsplice"))
         except RefusedError:
             # The controller has logged and counted it; what served before goes on.
             return
         except Exception:  # noqa: BLE001 (a bug must not end the process)
-            _log.exception("reload_failed", path=str(path))
+            _log.exception("reload_failed")

@@ -31,6 +31,7 @@ class RunSettings:
     """How ``run`` and ``demo`` run."""
 
     config: Path | None = None
+    nginx_conf: Path | None = None
     admin: Address
     admin_auth: AdminAuth
     admin_token_file: Path | None = None
@@ -52,9 +53,20 @@ class CheckSettings:
     """What ``check`` checks."""
 
     file: Path
+    nginx: bool = False
+    """It is an nginx.conf."""
 
 
-Settings = RunSettings | CheckSettings
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """What ``import-nginx`` imports."""
+
+    file: Path
+    lenient: bool = False
+    """Leave out what is refused."""
+
+
+Settings = RunSettings | CheckSettings | ImportSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,7 @@ LOGGING: Final = (
 )
 RUN: Final = (
     Option("config", Path, None, "FILE", "the document to start with and to read again on SIGHUP"),
+    Option("nginx-conf", Path, None, "FILE", "the same as an nginx.conf, instead of --config"),
     ADMIN,
     Option(
         "admin-auth",
@@ -171,6 +184,7 @@ COMMANDS: Final[Mapping[str, tuple[str, tuple[Option, ...]]]] = {
     "run": ("run the sidecar in the foreground", RUN),
     "demo": ("run it with an echo pool of two endpoints, and print commands to try", DEMO),
     "check": ("validate a document; exit 2 with every fault", ()),
+    "import-nginx": ("print the document that does what an nginx.conf does; report on stderr", ()),
 }
 
 
@@ -186,10 +200,18 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Sett
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {name: _command(commands, name, help_) for name, (help_, _) in COMMANDS.items()}
     parsers["check"].add_argument("file", type=Path, metavar="FILE", help="JSON or YAML")
+    parsers["check"].add_argument("--nginx", action="store_true", help="FILE is an nginx.conf")
+    importing = parsers["import-nginx"]
+    importing.add_argument("file", type=Path, metavar="FILE", help="an nginx.conf")
+    importing.add_argument(
+        "--lenient", action="store_true", help="leave out what is refused, and go on"
+    )
     arguments = parser.parse_args(argv)
     command = parsers[arguments.command]
     if arguments.command == "check":
-        return CheckSettings(arguments.file)
+        return CheckSettings(arguments.file, arguments.nginx)
+    if arguments.command == "import-nginx":
+        return ImportSettings(arguments.file, arguments.lenient)
     values = _values(command, COMMANDS[arguments.command][1], arguments, environ)
     base = environ.get("XDG_RUNTIME_DIR")
     runtime_dir = Path(base) if base else None
@@ -237,6 +259,8 @@ def _values(
 
 
 def _check(parser: argparse.ArgumentParser, settings: RunSettings) -> None:
+    if settings.config is not None and settings.nginx_conf is not None:
+        parser.error("--nginx-conf: there is a --config too; start with one of them")
     if settings.drain_accept_s > settings.drain_timeout_s:
         parser.error("--drain-accept: it is part of --drain-timeout, and cannot be longer")
     if is_private(settings.admin):

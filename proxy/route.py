@@ -63,6 +63,7 @@ class Route:
         "split_key",
         "touches_connection",
         "upgrades",
+        "upstream_version",
         "writes_response",
     )  # fmt: skip
 
@@ -72,6 +73,7 @@ class Route:
         self.counters: Final = counters
         self.forwarded: Final = spec.forwarded_headers
         self.upgrades: Final = frozenset(name.encode() for name in spec.upgrades)
+        self.upstream_version: Final = spec.upstream_http_version.encode()
         self.inherits_body_bytes: Final = spec.body_bytes == INHERIT
         self.body_bytes: int | None = spec.body_bytes if isinstance(spec.body_bytes, int) else None
         self.pools: tuple[str, ...] = tuple(name for name, _ in spec.pools)

@@ -19,6 +19,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 PathsMode = Literal["strict", "nginx"]
 PathKind = Literal["exact", "prefix", "regex"]
+HttpVersion = Literal["1.0", "1.1"]
 BalanceKind = Literal["round_robin", "least_connections", "random", "ip_hash", "hash"]
 EndpointState = Literal["active", "drain", "down"]
 OnRemoval = Literal["keep", "drain", "close"]
@@ -252,6 +253,9 @@ class RouteSpec:
     request_headers: HeaderRulesSpec = HeaderRulesSpec()
     response_headers: HeaderRulesSpec = HeaderRulesSpec()
     forwarded_headers: bool = True
+    upstream_http_version: HttpVersion = "1.1"
+    """What requests say upstream (nginx ``proxy_http_version``).  A chunked body, which HTTP/1.0
+    does not know, makes it 1.1."""
     timeouts: RouteTimeouts = RouteTimeouts()
     body_bytes: int | Literal["inherit"] | None = INHERIT
     """Limit of the request body; ``None``: unlimited."""

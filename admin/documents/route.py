@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
@@ -176,6 +176,12 @@ class Route(Model):
         description="Send `X-Forwarded-For`, `-Proto`, `-Host` and `X-Request-Id` upstream.",
         examples=[True],
     )
+    http_version: Literal["1.0", "1.1"] = Field(
+        default="1.1",
+        description="Of the requests that go upstream (nginx `proxy_http_version`); one with a "
+        "chunked body is always 1.1.",
+        examples=["1.1"],
+    )
     timeouts: RouteTimeouts = Field(
         default=RouteTimeouts(), description="Over the pool's.", examples=[{"read": "5m"}]
     )
@@ -211,6 +217,7 @@ class Route(Model):
             request_headers=self.request_headers.to_spec(),
             response_headers=self.response_headers.to_spec(),
             forwarded_headers=self.forwarded_headers,
+            upstream_http_version=self.http_version,
             timeouts=spec.RouteTimeouts(
                 connect_s=_seconds(timeouts.connect),
                 send_s=_seconds(timeouts.send),

@@ -29,14 +29,17 @@ class UpstreamHead:
         self.upgrade: Final = upgrade
         """Protocol the request asks to upgrade to, or empty."""
         self.persistent: Final = persistent
-        """It does not say ``Connection: close``."""
+        """It does not ask for the end of the connection (RFC 9112, 9.3)."""
 
 
 def upstream_head(
     request: Request, route: Route, target: bytes, *, peer_trusted: bool
 ) -> UpstreamHead:
     """Build the head that goes to any endpoint of the route's pool."""
-    blocks = [b"%b %b HTTP/1.1\r\n" % (request.method, target)]
+    version = route.upstream_version
+    if request.chunked:
+        version = b"1.1"  # HTTP/1.0 has no framing for a body of unknown length
+    blocks = [b"%b %b HTTP/%b\r\n" % (request.method, target, version)]
     rules = route.request_rules
     if route.sets_request:
         blocks.append(rules.set.render(request))
@@ -68,7 +71,10 @@ def upstream_head(
     if route.appends_request:
         blocks.append(rules.appended.render(request))
     blocks.append(b"\r\n")
-    persistent = not connection or b"close" not in connection.lower()
+    if version == b"1.1":
+        persistent = not connection or b"close" not in connection.lower()
+    else:
+        persistent = b"keep-alive" in connection.lower()
     return UpstreamHead(b"".join(blocks), upgrade, persistent=persistent)
 
 

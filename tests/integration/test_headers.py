@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -482,6 +483,38 @@ async def test_close_of_the_client_does_not_reach_the_upstream(stage: Stage) -> 
         client = await running.connect()
         assert (await client.get(b"/", b"Connection: close")).closes
     assert len(origin.connections) == 1
+
+
+async def test_http_1_0_upstream_is_said_and_its_connection_not_pooled(stage: Stage) -> None:
+    origin = stage.origin()
+    old = everything(upstream_http_version="1.0")
+    running = await stage.serve(build_spec(origin.address, routes=[old]))
+    client = await running.connect()
+    for _ in range(2):
+        assert (await client.get(b"/a")).status == 200
+    assert [one.head.start for one in origin.requests] == [b"GET /a HTTP/1.0"] * 2
+    assert len(origin.connections) == 2
+
+
+async def test_http_1_0_upstream_that_is_asked_to_keep_alive_is_pooled(stage: Stage) -> None:
+    origin = stage.origin()
+    kept = replace(rules(set=(("Connection", "keep-alive"),)), upstream_http_version="1.0")
+    running = await stage.serve(build_spec(origin.address, routes=[kept]))
+    client = await running.connect()
+    for _ in range(2):
+        assert (await client.get()).status == 200
+    assert len(origin.connections) == 1
+
+
+async def test_chunked_body_is_sent_as_http_1_1_to_an_http_1_0_upstream(stage: Stage) -> None:
+    origin = stage.origin()
+    old = everything(upstream_http_version="1.0")
+    running = await stage.serve(build_spec(origin.address, routes=[old]))
+    client = await running.connect()
+    head = request(b"PUT", b"/", b"Transfer-Encoding: chunked")
+    await client.send(head + b"2\r\nab\r\n0\r\n\r\n")
+    assert (await client.read_response(b"PUT")).status == 200
+    assert (origin.requests[0].head.start, origin.requests[0].body) == (b"PUT / HTTP/1.1", b"ab")
 
 
 # -- the pool of idle connections -----------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.settings import CheckSettings, RunSettings, parse
+from admin.settings import CheckSettings, ImportSettings, RunSettings, parse
 
 
 def run(*flags: str, environ: Mapping[str, str] | None = None) -> RunSettings:
@@ -135,3 +135,15 @@ def test_help_names_every_twin(capsys: pytest.CaptureFixture[str], command: str)
     said = capsys.readouterr().out
     assert "HOTSPLICE_DRAIN_TIMEOUT" in said
     assert said.count("HOTSPLICE_") == said.count("\n  --")
+
+
+def test_nginx_conf_is_read_and_excludes_a_config(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--nginx-conf", "nginx.conf").nginx_conf == Path("nginx.conf")
+    assert run(environ={"HOTSPLICE_NGINX_CONF": "a"}).nginx_conf == Path("a")
+    assert "--nginx-conf" in refused(capsys, "run", "--nginx-conf", "a", "--config", "b")
+
+
+def test_check_and_import_take_an_nginx_conf() -> None:
+    assert parse(["check", "--nginx", "a"], {}) == CheckSettings(Path("a"), nginx=True)
+    assert parse(["import-nginx", "a"], {}) == ImportSettings(Path("a"))
+    assert parse(["import-nginx", "--lenient", "a"], {}) == ImportSettings(Path("a"), lenient=True)

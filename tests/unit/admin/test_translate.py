@@ -182,6 +182,7 @@ def test_the_rest_of_a_route_is_translated() -> None:
     raw = changed("routes all upgrades", ["WebSocket", "MQTT"])
     raw["routes"]["all"] |= {
         "forwarded_headers": False,
+        "http_version": "1.0",
         "limits": {"body_bytes": "1KB"},
         "timeouts": {"send": "1s", "read": "2s"},
         "hosts": ["A.Example", "~^A\\S"],
@@ -195,6 +196,7 @@ def test_the_rest_of_a_route_is_translated() -> None:
         hosts=("a.example", "~^A\\S"),
         upgrades=("websocket", "mqtt"),
         forwarded_headers=False,
+        upstream_http_version="1.0",
         body_bytes=1000,
         timeouts=spec.RouteTimeouts(send_s=1.0, read_s=2.0),
         request_headers=spec.HeaderRulesSpec(

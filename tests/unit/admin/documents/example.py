@@ -64,6 +64,7 @@ routes:
       remove: []
     response_headers: {set: {}, append: {}, remove: []}
     forwarded_headers: true          # X-Forwarded-For/Proto/Host, X-Request-Id
+    http_version: "1.1"              # or "1.0", of what goes upstream
     timeouts: {read: 60s}            # over the pool's
     limits: {body_bytes: 1MiB}       # over the listener's; absent: inherit
     tunnel: {idle_timeout: 1h, ping_interval: off}

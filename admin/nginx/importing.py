@@ -1,0 +1,174 @@
+"""The importer: an nginx.conf in, a document and a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from admin.documents import DocumentError, validate
+from admin.documents.faults import bounded
+from admin.nginx.listeners import listener, listener_names
+from admin.nginx.locations import add_routes
+from admin.nginx.maps import Map, Split, read_map, read_split, variable
+from admin.nginx.pools import Pools
+from admin.nginx.reading import Directive, read_tree
+from admin.nginx.report import Report
+from admin.nginx.scope import Scope
+from admin.nginx.servers import Server, expose, read_server
+from admin.nginx.variables import Variables
+from admin.nginx.verdicts import judge
+from admin.translate import to_spec
+from proxy.errors import Fault, SpecError, pointer
+from proxy.snapshot import NOTHING, compile_snapshot
+from proxy.telemetry.counters import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of an nginx.conf."""
+
+    document: dict[str, Any]
+    """Valid, and sparse: what is as a document has it by default is left out."""
+    report: Report
+
+
+def import_nginx(path: Path, *, lenient: bool = False) -> Imported:
+    """Translate an nginx.conf.
+
+    ``lenient`` leaves out what is refused, although nginx would behave differently.
+
+    Raises:
+        DocumentError: it cannot be used; every fault has ``file:line`` for its path.
+    """
+    draft = Draft()
+    tree = read_tree(path)
+    draft.read(tree)
+    faults = draft.report.faults or draft.check(str(path))
+    if not lenient:
+        faults = [*faults, *draft.report.refusals()]
+    if faults:
+        raise DocumentError(bounded(faults))
+    return Imported(draft.document, draft.report)
+
+
+class Draft:
+    """A document that is being put together, with the directive behind each of its places."""
+
+    def __init__(self) -> None:
+        self.report: Final = Report()
+        self.variables: Final = Variables()
+        self.pools: Final = Pools(self.variables, self.report)
+        self.splits: Final[dict[str, Split]] = {}
+        self.listeners: dict[str, str] = {}
+        """Names of the listeners, by address."""
+        self.document: Final[dict[str, Any]] = {
+            "version": 1,
+            "listeners": {},
+            "pools": self.pools.documents,
+            "header_maps": {},
+            "routes": {},
+        }
+        self.sources: Final[dict[str, Directive]] = {}
+        self.field_sources: Final[dict[tuple[str, str, str], Directive]] = {}
+        """Of header rules: by the route's pointer, the section and the field's name."""
+
+    def read(self, tree: tuple[Directive, ...]) -> None:
+        """Translate all there is."""
+        judge(tree, self.report)
+        for name in _assigned(tree):
+            self.variables.add_unset(name)
+        https = [each for each in tree if each.name == "http"]
+        for http in https[:1]:
+            self._read_http(http)
+        for http in https[1:]:
+            self.report.fault(http, '"http" directive is duplicate')
+        for section in ("header_maps", "pools"):
+            if not self.document[section]:
+                del self.document[section]
+
+    def _read_http(self, http: Directive) -> None:
+        scope = Scope(self.report, http.block or (), None)
+        self._read_maps(scope)
+        for directive in scope.own("upstream"):
+            self.pools.add_upstream(directive)
+        servers = [read_server(each, scope, self.report) for each in scope.own("server")]
+        defaults = expose(servers, self.report)
+        self.listeners = listener_names(defaults)
+        for address, default in defaults.items():
+            name = self.listeners[address]
+            self.document["listeners"][name] = listener(address, default, self.report)
+            self.sources[pointer("listeners", name)] = default.directive
+        self._compare(servers, defaults)
+        for server in servers:
+            add_routes(self, server)
+        self.pools.finish()
+        self.sources.update(self.pools.sources)
+
+    def _read_maps(self, scope: Scope) -> None:
+        """Read what defines variables; all names first, for maps may use each other."""
+        named: list[tuple[Directive, str]] = []
+        for directive in scope.own("map"):
+            with self.report.judging(directive):
+                named.append((directive, self.variables.add_map(variable(directive.args[1]))))
+        for directive in scope.own("split_clients"):
+            with self.report.judging(directive):
+                name = variable(directive.args[1])
+                self.variables.add_split(name)
+                split = read_split(directive, self.variables, self.report)
+                if split is not None:
+                    self.splits[name.lower()] = split
+        for directive, name in named:
+            made: Map = read_map(directive, name, self.variables, self.report)
+            self.document["header_maps"][name] = made.document
+            self.sources.update(made.sources)
+
+    def _compare(self, servers: list[Server], defaults: dict[str, Server]) -> None:
+        """Note what a server says and its address's default server decides."""
+        for server in servers:
+            for each in server.listens:
+                default = defaults[each.address]
+                if default is server:
+                    continue
+                mine = listener(each.address, server, self.report)
+                theirs = listener(each.address, default, self.report)
+                mine["limits"]["body_bytes"] = theirs["limits"]["body_bytes"]  # routes say it
+                if mine != theirs:
+                    remark = "timeouts and limits of clients are as its default server has them"
+                    self.report.approximated(each.directive, remark)
+
+    def check(self, file: str) -> list[Fault]:
+        """Return what is wrong with the document, each fault at the directive behind it."""
+        try:
+            spec = to_spec(validate(self.document))
+            compile_snapshot(spec, NOTHING, {}, {}, Ledger())
+        except (DocumentError, SpecError) as error:
+            return [self._at_source(fault, file) for fault in error.faults]
+        return []
+
+    def _at_source(self, fault: Fault, file: str) -> Fault:
+        parts = fault.path.split("/")
+        if len(parts) > 5 and parts[3] in {"request_headers", "response_headers"}:
+            name = parts[5]
+            if parts[4] == "remove":
+                route = self.document["routes"][parts[2]]
+                name = route[parts[3]]["remove"][int(parts[5])]
+            key = ("/".join(parts[:3]), parts[3], name.lower())
+            if key in self.field_sources:
+                return Fault(str(self.field_sources[key].place), fault.message, fault.hint)
+        for length in range(len(parts), 1, -1):
+            source = self.sources.get("/".join(parts[:length]))
+            if source is not None:
+                return Fault(str(source.place), fault.message, fault.hint)
+        return Fault(f"{file}:1", f"{fault.path}: {fault.message}", fault.hint)
+
+
+def _assigned(tree: tuple[Directive, ...]) -> Iterator[str]:
+    """Give the names of the variables that directives assign which are all refused."""
+    for directive in tree:
+        if directive.name in {"set", "auth_request_set"}:
+            yield from (name[1:] for name in directive.args[:1])
+        elif directive.name == "geo":
+            yield from (name[1:] for name in directive.args[-1:])
+        yield from _assigned(directive.block or ())

@@ -1,0 +1,207 @@
+"""What hotsplice makes of each directive, before it is known what the directive says.
+
+A directive that no table here knows is refused: nothing is dropped silently.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from admin.nginx.reading import Directive
+from admin.nginx.report import Report
+from admin.nginx.values import words
+
+BUILT: Final = words(
+    """
+    events http server location upstream map split_clients
+    listen server_name client_header_timeout client_body_timeout send_timeout keepalive_timeout
+    keepalive_requests large_client_header_buffers client_max_body_size underscores_in_headers
+    set_real_ip_from real_ip_header real_ip_recursive
+    least_conn ip_hash hash random keepalive
+    proxy_pass proxy_http_version proxy_set_header proxy_hide_header proxy_pass_header add_header
+    proxy_connect_timeout proxy_send_timeout proxy_read_timeout proxy_next_upstream
+    proxy_next_upstream_timeout proxy_next_upstream_tries proxy_request_buffering
+    """
+)
+"""The handlers have read these, and note themselves what differs."""
+
+_STREAMED: Final = "bodies are streamed, nothing is put on disk"
+
+
+def _each(names: str, why: str) -> dict[str, str]:
+    return dict.fromkeys(sorted(words(names)), why)
+
+
+ACCEPTED: Final[dict[str, str]] = {
+    **_each(
+        """
+        worker_processes worker_connections worker_rlimit_nofile worker_rlimit_core
+        worker_cpu_affinity worker_priority worker_shutdown_timeout worker_aio_requests use
+        multi_accept accept_mutex accept_mutex_delay timer_resolution pcre_jit thread_pool lock_file
+        debug_points working_directory env master_process
+        """,
+        "hotsplice is one process with an event loop; the pod sets its limits",
+    ),
+    **_each(
+        """
+        server_names_hash_max_size server_names_hash_bucket_size variables_hash_max_size
+        variables_hash_bucket_size map_hash_max_size map_hash_bucket_size types_hash_max_size
+        types_hash_bucket_size proxy_headers_hash_max_size proxy_headers_hash_bucket_size
+        """,
+        "tables are sized by themselves",
+    ),
+    **_each(
+        """
+        proxy_buffering proxy_buffers proxy_busy_buffers_size proxy_max_temp_file_size
+        proxy_temp_file_write_size proxy_temp_path client_body_buffer_size client_body_temp_path
+        client_body_in_single_buffer output_buffers postpone_output directio directio_alignment
+        read_ahead
+        """,
+        _STREAMED,
+    ),
+    **_each(
+        """
+        connection_pool_size request_pool_size client_header_buffer_size sendfile sendfile_max_chunk
+        aio aio_write tcp_nopush tcp_nodelay reset_timedout_connection lingering_close
+        lingering_time lingering_timeout keepalive_disable send_lowat proxy_socket_keepalive
+        proxy_send_lowat
+        """,
+        "memory and sockets are managed by hotsplice",
+    ),
+    **_each(
+        """
+        types default_type root index etag if_modified_since open_file_cache open_file_cache_valid
+        open_file_cache_min_uses open_file_cache_errors log_not_found max_ranges
+        """,
+        "about files, which hotsplice does not serve",
+    ),
+    "daemon": "hotsplice runs in the foreground",
+    "pid": "there is one process, and whoever started it knows it",
+    "user": "hotsplice keeps the user it is started as",
+    "load_module": "there are no modules to load",
+    "zone": "there is one process, so state is shared anyway",
+    "proxy_ignore_headers": "what an upstream says in X-Accel-* fields is never obeyed",
+    "log_format": "the access log is JSON, with fields of its own",
+    "log_subrequest": "there are no subrequests",
+    "open_log_file_cache": "logs go to standard error",
+    "server_tokens": "no version is shown, in any case",
+    "msie_padding": "for browsers long gone",
+    "msie_refresh": "for browsers long gone",
+}
+"""Kept, because they change nothing that a client or an upstream could see."""
+
+APPROXIMATED: Final[dict[str, str]] = {
+    "access_log": "the access log is JSON on standard error; --access-log says which requests",
+    "error_log": "logs are JSON on standard error; --log-level says how much",
+    "resolver": "names are resolved by the system's resolver",
+    "resolver_timeout": "names are resolved by the system's resolver",
+    "proxy_buffer_size": "response heads of up to 64 KiB pass",
+    "keepalive_time": "connections are not closed for their age",
+    **_each(
+        """
+        gzip gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length
+        gzip_proxied gzip_types gzip_vary gunzip gzip_static
+        """,
+        "bodies go to the client as the upstream sends them",
+    ),
+}
+"""Approximated, and how that differs."""
+
+_CHOICES: Final[dict[str, tuple[str, str]]] = {
+    "merge_slashes": ("on", "repeated slashes are always merged before locations are matched"),
+    "ignore_invalid_headers": ("on", "a request with an invalid field is answered 400"),
+    "chunked_transfer_encoding": ("on", "HTTP/1.1 clients get chunks where no length is known"),
+    "proxy_redirect": ("off", "Location and Refresh are not rewritten yet"),
+    "proxy_intercept_errors": ("off", "the upstream's error responses go to the client"),
+    "proxy_pass_request_headers": ("on", "there is no switch for all request fields"),
+    "proxy_pass_request_body": ("on", "request bodies always go upstream"),
+    "proxy_ignore_client_abort": ("off", "a request is cancelled when its client goes away"),
+    "proxy_cache": ("off", "hotsplice does not cache"),
+    "proxy_store": ("off", "hotsplice does not store responses"),
+    "proxy_bind": ("off", "connections leave from the address that the kernel chooses"),
+    "proxy_limit_rate": ("0", "responses are not slowed down"),
+    "proxy_force_ranges": ("off", "ranges are the upstream's business"),
+    "proxy_cookie_domain": ("off", "cookies are not rewritten yet"),
+    "proxy_cookie_path": ("off", "cookies are not rewritten yet"),
+    "proxy_cookie_flags": ("off", "cookies are not rewritten yet"),
+    "client_body_in_file_only": ("off", _STREAMED),
+    "auth_basic": ("off", "hotsplice does not authenticate"),
+    "absolute_redirect": ("on", "a redirect to the path with a slash is absolute"),
+    "server_name_in_redirect": ("off", "a redirect names the host that the client named"),
+    "satisfy": ("all", "there are no access rules"),
+    "limit_rate": ("0", "responses are not slowed down"),
+    "charset": ("off", "the Content-Type goes to the client as the upstream sends it"),
+    "ssi": ("off", "bodies are not changed"),
+    "recursive_error_pages": ("off", "error pages are not supported yet"),
+}
+"""The choice that is how hotsplice does it; any other is refused, and why."""
+
+_TLS: Final = "put what ends TLS in front of hotsplice"
+_REFUSED: Final[dict[str, tuple[str, str | None]]] = {
+    "return": ("fixed answers are not supported yet", "let an upstream answer"),
+    "rewrite": ("rewriting is not supported yet", "a proxy_pass with a URI replaces a prefix"),
+    "set": ("variables cannot be assigned", "compute it by a map"),
+    "if": ("conditions are not supported", "choose by a map: proxy_pass http://$variable"),
+    "limit_except": ("methods are not a condition", "let the upstream refuse methods"),
+    "error_page": ("error pages are not supported yet", "let the upstream answer"),
+    "allow": ("access rules are not supported yet", "use a NetworkPolicy or a firewall"),
+    "deny": ("access rules are not supported yet", "use a NetworkPolicy or a firewall"),
+    "try_files": ("hotsplice serves no files", "proxy_pass to something that does"),
+    "alias": ("hotsplice serves no files", "proxy_pass to something that does"),
+    "internal": ("there are no internal requests", "leave the location out"),
+    "expires": ("response fields by age are not supported", "use add_header Cache-Control"),
+    "proxy_method": ("methods go upstream as they came", None),
+    "proxy_set_body": ("bodies go upstream as they came", None),
+    "geo": ("addresses cannot be looked up", "use a map of $remote_addr"),
+    "stream": ("only HTTP is proxied", "keep nginx for it"),
+    "mail": ("only HTTP is proxied", "keep nginx for it"),
+    "auth_request": ("subrequests are not supported", "let the upstream check"),
+    "mirror": ("requests are not mirrored", None),
+    "limit_req": ("requests are not rate-limited", "limit them in front of hotsplice"),
+    "limit_conn": ("connections are not counted by key", "upstream servers take max_conns"),
+    "grpc_pass": ("only proxy_pass is supported", None),
+    "ssl_certificate": ("TLS is not supported yet", _TLS),
+}
+"""Refused: why, and what to do."""
+
+_PER_LISTENER: Final = words(
+    """
+    client_header_timeout client_body_timeout send_timeout keepalive_timeout keepalive_requests
+    set_real_ip_from real_ip_header real_ip_recursive
+    """
+)
+"""What a document says of a listener, and so of no location."""
+
+
+def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> None:
+    """Note a first verdict on every directive; the handlers add what they find."""
+    for directive in tree:
+        name = directive.name
+        if within == "location" and name in _PER_LISTENER:
+            report.refused(directive, "holds for a listener", "say it in the server block")
+        elif name in BUILT:
+            report.kept(directive)
+            if directive.block is not None and name not in {"map", "split_clients"}:
+                judge(directive.block, report, within=name)
+        else:
+            _judge_unbuilt(directive, report)
+
+
+def _judge_unbuilt(directive: Directive, report: Report) -> None:
+    name = directive.name
+    if name in ACCEPTED:
+        report.kept(directive, ACCEPTED[name])
+    elif name in APPROXIMATED:
+        report.approximated(directive, APPROXIMATED[name])
+    elif name in _CHOICES:
+        choice, why = _CHOICES[name]
+        if directive.args[:1] == (choice,):
+            report.kept(directive)
+        else:
+            report.refused(directive, why, f"what hotsplice does is `{name} {choice}`")
+    elif name in _REFUSED:
+        report.refused(directive, *_REFUSED[name])
+    elif name.startswith(("ssl_", "proxy_ssl_")):
+        report.refused(directive, "TLS is not supported yet", _TLS)
+    else:
+        report.refused(directive, "not supported", "leave it out if it does not matter")

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.admin.nginx.conf import document, faults, http, location
+
+
+def header_map(entries: str, name: str = "m", source: str = "$http_a") -> Any:
+    made = document(http(f"map {source} ${name} {{ {entries} }}"))["header_maps"]
+    (only,) = made.items()
+    return only
+
+
+def test_seed_map_is_what_the_contract_shows() -> None:
+    entries = "default upgrade; '' close;"
+    assert header_map(entries, "connection_upgrade", "$http_upgrade") == (
+        "connection_upgrade",
+        {"source": "$http_upgrade", "default": "upgrade", "exact": {"": "close"}},
+    )
+
+
+def test_every_kind_of_entry_is_translated() -> None:
+    entries = r"""
+        hostnames; volatile; default $host;
+        a 1; *.b.test 2; .c.test 3; d.* 4; ~^e(?<x>.)$ $x; ~*F 6; \default 7; \~g 8; \hostnames 9;
+    """
+    assert header_map(entries)[1] == {
+        "source": "$http_a",
+        "default": "$host",
+        "exact": {"a": "1", "default": "7", "~g": "8", "hostnames": "9"},
+        "hostnames": {"*.b.test": "2", ".c.test": "3", "d.*": "4"},
+        "regex": [
+            {"match": "^e(?<x>.)$", "value": "$x"},
+            {"match": "F", "value": "6", "ignore_case": True},
+        ],
+    }
+
+
+def test_wildcards_are_plain_text_unless_there_are_hostnames() -> None:
+    assert header_map("*.b.test 2;")[1]["exact"] == {"*.b.test": "2"}
+
+
+def test_name_that_means_something_here_is_another_one_here() -> None:
+    text = http(
+        "map $http_a $client_ip { default a; }",
+        "map $client_ip $_X { default $client_ip; }",
+        f"server {{ listen 80; {location('proxy_set_header X-A ${_x}b;')} }}",
+    )
+    made = document(text)
+    assert made["header_maps"] == {
+        "nginx_client_ip": {"source": "$http_a", "default": "a"},
+        "nginx__x": {"source": "$nginx_client_ip", "default": "$nginx_client_ip"},
+    }
+    (route,) = made["routes"].values()
+    assert route["request_headers"]["set"]["X-A"] == "${nginx__x}b"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("map $a m { }", "invalid variable name"),
+        ("map $host $m { default a; default b; }", "duplicate default map parameter"),
+        ("map $host $m { a b; a c; }", 'conflicting parameter "a"'),
+        ("map $host $m { a b; A c; }", "is there already"),
+        ("map $host $m { a; }", "invalid number of the map parameters"),
+        ("map $host $m { a b c; }", "invalid number of the map parameters"),
+        ("map $nope $m { a b; }", "unknown variable $nope"),
+        ("map $host $m { a $nope; }", "unknown variable $nope"),
+        ("map $host $m { a $m; }", "a cycle of maps"),
+        ("map $host $uri { a b; }", "$uri is a built-in variable"),
+        ("map $host $m { a b; }\nmap $host $M { a b; }", "$M is defined twice"),
+        ("map $host $m { ~(?=a) b; }", "not an RE2 regular expression"),
+        ("map $request_time $m { a b; }", "there is no variable $request_time"),
+    ],
+)
+def test_map_that_cannot_be_is_told_at_its_line(written: str, expected: str) -> None:
+    found = faults(http(written))
+    assert len(found) == 1
+    assert expected in found[0]
+    assert found[0].partition(":")[0] in {"4", "5"}

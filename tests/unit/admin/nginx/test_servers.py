@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from admin.nginx.report import Verdict
+from tests.unit.admin.nginx.conf import document, faults, http, location, server, verdict
+
+
+def serving(*directives: str) -> str:
+    return http(*(f"server {{ {each} {location()} }}" for each in directives))
+
+
+def routes(*directives: str) -> list[tuple[Any, Any]]:
+    """Return listeners and hosts of the routes of some servers."""
+    made = document(serving(*directives))["routes"].values()
+    return [(route.get("listeners"), route.get("hosts")) for route in made]
+
+
+def listener(*directives: str, listen: str = "listen 127.0.0.1:8080;") -> dict[str, Any]:
+    (made,) = document(serving(listen + " ".join(directives)))["listeners"].values()
+    assert isinstance(made, dict)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("listen", "name", "bind"),
+    [
+        ("8080", "port-8080", "0.0.0.0:8080"),
+        ("*:8080", "port-8080", "0.0.0.0:8080"),
+        ("127.0.0.1", "127.0.0.1-80", "127.0.0.1:80"),
+        ("127.0.0.1:8080", "127.0.0.1-8080", "127.0.0.1:8080"),
+        ("[::]:8080", "port-8080-v6", "[::]:8080"),
+        ("[::1]", "1-80", "[::1]:80"),
+        ("unix:/run/a.sock", "unix-run-a.sock", "unix:/run/a.sock"),
+        ("localhost:8080", "localhost-8080", "localhost:8080"),
+        ("8080 default_server backlog=5 reuseport deferred", "port-8080", "0.0.0.0:8080"),
+        ("[::]:80 ipv6only=on so_keepalive=on", "port-80-v6", "[::]:80"),
+    ],
+)
+def test_listen_becomes_a_listener(listen: str, name: str, bind: str) -> None:
+    made = document(serving(f"listen {listen};"))["listeners"]
+    assert {name: each["bind"] for name, each in made.items()} == {name: bind}
+
+
+def test_server_without_listen_has_nginx_port() -> None:
+    (made,) = document(serving(""))["listeners"].values()
+    assert made["bind"] in {"0.0.0.0:80", "0.0.0.0:8000"}  # 8000 unless root runs it
+
+
+@pytest.mark.parametrize(
+    ("listen", "expected"),
+    [
+        ("listen 99999;", "not a port"),
+        ("listen 80 fast;", 'invalid parameter "fast"'),
+        ("listen 80; listen *:80;", "a duplicate listen 0.0.0.0:80"),
+        ("listen 80 ssl;", "ssl is not supported yet"),
+        ("listen 80 http2;", "http2 is not supported yet"),
+        ("listen [::]:80 ipv6only=off;", "an IPv6 socket serves IPv6 only"),
+        ("listen 8080-8090;", "a range of ports"),
+        ("listen 127.0.0.1:8080-8090;", "a range of ports"),
+        ("listen 80; listen 127.0.0.1:80;", "0.0.0.0:80 is listened on too"),
+    ],
+)
+def test_listen_that_cannot_be_is_told(listen: str, expected: str) -> None:
+    found = faults(serving(listen))
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_second_default_server_is_a_fault() -> None:
+    one = "listen 80 default_server;"
+    assert faults(serving(one, one)) == ["7: a duplicate default server for 0.0.0.0:80"]
+
+
+def test_only_server_takes_every_host() -> None:
+    assert routes("listen 80; server_name a.test;") == [(None, None)]
+
+
+def test_first_server_is_the_default_and_others_go_by_name() -> None:
+    names = ("a.test", "b.test .c.test", "~^(d|e)$")
+    assert routes(*(f"listen 80; server_name {each};" for each in names)) == [
+        (None, None),
+        (None, ["a.test"]),  # the last one's pattern could take it
+        (None, ["b.test", ".c.test"]),
+        (None, ["~^(d|e)$"]),
+    ]
+
+
+def test_marked_server_is_the_default() -> None:
+    assert routes("listen 80; server_name A.test;", "listen 80 default_server;") == [
+        (None, ["a.test"]),
+        (None, None),
+    ]
+
+
+def test_server_without_a_name_takes_requests_without_a_host() -> None:
+    assert routes("listen 80 default_server; server_name a;", "listen 80;") == [
+        (None, None),
+        (None, [""]),
+    ]
+
+
+def test_name_belongs_to_the_first_server_that_has_it() -> None:
+    made = routes(
+        "listen 80; server_name a.test;",
+        "listen 80; server_name b.test a.test;",
+        "listen 80; server_name b.test;",
+    )
+    assert made == [(None, None), (None, ["b.test"])]
+
+
+def test_server_may_be_the_default_here_and_one_of_many_there() -> None:
+    made = routes("listen 80; server_name a;", "listen 80; listen 81; server_name b;")
+    assert made == [(["port-80"], None), (["port-80"], ["b"]), (["port-81"], None)]
+
+
+def test_names_of_routes_tell_server_and_location() -> None:
+    text = http(
+        f"server {{ listen 80; server_name a.test; {location()} {location(path='/x/y/')} }}",
+        f"server {{ listen 80; server_name ~^b[.](?<n>x)$; {location()} }}",
+        f"server {{ listen 81; {location(path='/x/y/')} {location(path='= /x/y/')} }}",
+    )
+    assert [name for name in document(text)["routes"] if not name.endswith("-2")] == [
+        "a.test-root", "a.test-x-y", "b-n-x-root", "x-y",
+    ]  # fmt: skip
+
+
+def test_listener_has_the_defaults_of_nginx() -> None:
+    assert listener() == {
+        "bind": "127.0.0.1:8080",
+        "paths": "nginx",
+        "timeouts": {"header": "60s"},
+        "limits": {
+            "connections": "unlimited",
+            "headers": 10_000,
+            "body_bytes": "1MiB",
+            "requests_per_connection": 1000,
+        },
+    }
+
+
+def test_settings_of_a_server_go_to_the_listener() -> None:
+    made = listener(
+        "client_header_timeout 5s; client_body_timeout 6s; send_timeout 7s;",
+        "keepalive_timeout 8s; keepalive_requests 9; client_max_body_size 0;",
+        "large_client_header_buffers 2 4k; underscores_in_headers on;",
+        "set_real_ip_from 10.0.0.0/8; set_real_ip_from unix:;",
+        "real_ip_header X-Forwarded-For; real_ip_recursive on;",
+    )
+    assert made["timeouts"] == {"header": "5s", "body": "6s", "write": "7s", "idle": "8s"}
+    assert made["limits"] == {
+        "connections": "unlimited",
+        "headers": 10_000,
+        "body_bytes": "unlimited",
+        "requests_per_connection": 9,
+        "header_bytes": 8192,
+    }
+    assert made["underscores_in_headers"] == "allow"
+    assert made["trusted_proxies"] == ["10.0.0.0/8", "unix"]
+
+
+def test_keep_alive_that_is_off_is_one_request_per_connection() -> None:
+    made = listener("keepalive_timeout 0;")
+    assert made["limits"]["requests_per_connection"] == 1
+    assert made["timeouts"] == {"header": "60s"}
+
+
+def test_addresses_of_clients_are_believed_from_the_right_only() -> None:
+    text = serving("listen 80; set_real_ip_from 10.0.0.0/8; real_ip_header X-Forwarded-For;")
+    assert verdict(text, "set_real_ip_from") is Verdict.APPROXIMATED
+    (fault,) = faults(serving("listen 80; set_real_ip_from 10.0.0.0/8;"))
+    assert "the client's address is in X-Real-IP" in fault
+
+
+def test_settings_of_a_server_that_is_no_default_are_told() -> None:
+    second = "listen 80; server_name b; send_timeout 5s;"
+    assert verdict(serving("listen 80;", second), "listen") is Verdict.APPROXIMATED
+    assert verdict(serving("listen 80;", "listen 80; server_name b;"), "listen") is Verdict.KEPT
+
+
+def test_limit_of_bodies_is_the_locations_where_it_differs() -> None:
+    text = server(
+        "client_max_body_size 2m;",
+        location(path="/a/"),
+        location("client_max_body_size 3m;", path="/b/"),
+    )
+    made = document(text)
+    assert [each.get("limits") for each in made["routes"].values()] == [
+        None,
+        {"body_bytes": "3MiB"},
+    ]

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.admin.nginx.conf import document, faults, http, location, server
+
+DEFAULTS = {
+    "passive_health": {"max_fails": 1, "max_ejected_percent": 100},
+    "keepalive": {"max_idle": 0},
+    "timeouts": {"connect": "60s"},
+    "retry": {
+        "when": ["error", "timeout"],
+        "max_attempts": "unlimited",
+        "budget": "unlimited",
+        "replay_bytes": "1MiB",
+    },
+}
+
+
+def pool(*directives: str) -> dict[str, Any]:
+    made = document(http(f"upstream u {{ {' '.join(directives)} }}"))["pools"]["u"]
+    assert isinstance(made, dict)
+    return made
+
+
+def test_upstream_has_the_defaults_of_nginx() -> None:
+    assert pool("server 127.0.0.1:1;") == {"endpoints": {"127.0.0.1:1": {}}, **DEFAULTS}
+
+
+@pytest.mark.parametrize(
+    ("server_", "name", "expected"),
+    [
+        ("127.0.0.1", "127.0.0.1:80", {}),
+        ("[::1]", "[::1]:80", {}),
+        ("[::1]:9", "[::1]:9", {}),
+        ("App.example.org:8000", "app.example.org:8000", {}),
+        ("unix:/run/a.sock", "unix:/run/a.sock", {}),
+        ("unix:/run/a@b", "server-1", {"address": "unix:/run/a@b"}),
+        ("a:1 weight=5", "a:1", {"weight": 5}),
+        ("a:1 weight=1 max_fails=1", "a:1", {}),
+        ("a:1 max_fails=0", "a:1", {"passive_health": "off"}),
+        (
+            "a:1 max_fails=3 fail_timeout=30s",
+            "a:1",
+            {"passive_health": {"max_fails": 3, "fail_timeout": "30s"}},
+        ),
+        ("a:1 fail_timeout=0", "a:1", {"passive_health": {"fail_timeout": "1ms"}}),
+        ("a:1 backup", "a:1", {"backup": True}),
+        ("a:1 down", "a:1", {"state": "down"}),
+        ("a:1 max_conns=9", "a:1", {"max_connections": 9}),
+        ("a:1 max_conns=0", "a:1", {}),
+    ],
+)
+def test_server_becomes_an_endpoint(server_: str, name: str, expected: dict[str, Any]) -> None:
+    assert pool(f"server {server_};")["endpoints"] == {name: expected}
+
+
+def test_address_that_is_there_twice_has_the_weight_of_both() -> None:
+    made = pool("server a:1 weight=2;", "server b:1;", "server a:1;")
+    assert made["endpoints"] == {"a:1": {"weight": 3}, "b:1": {}}
+
+
+@pytest.mark.parametrize(
+    ("directive", "expected"),
+    [
+        ("least_conn;", "least_connections"),
+        ("ip_hash;", "ip_hash"),
+        ("random;", "random"),
+        ("random two least_conn;", "random"),
+        ("hash $http_x_user consistent;", {"hash": "$http_x_user"}),
+        ("hash $cookie_a$arg_b;", {"hash": "$cookie_a$arg_b"}),
+    ],
+)
+def test_method_becomes_the_balance(directive: str, expected: Any) -> None:
+    assert pool(directive, "server a:1;")["balance"] == expected
+
+
+def test_kept_connections_are_those_of_nginx() -> None:
+    assert pool("server a:1;", "keepalive 8;")["keepalive"] == {
+        "max_idle": 8, "idle_timeout": "60s", "max_requests": 1000,
+    }  # fmt: skip
+    made = pool("server a:1;", "keepalive 8; keepalive_timeout 5s; keepalive_requests 2;")
+    assert made["keepalive"] == {"max_idle": 8, "idle_timeout": "5s", "max_requests": 2}
+
+
+@pytest.mark.parametrize(
+    ("directives", "expected"),
+    [
+        ("", "no servers are inside upstream"),
+        ("server a:1 weight=0;", 'invalid parameter "weight=0"'),
+        ("server a:1 heavy;", 'invalid parameter "heavy"'),
+        ("server a:b;", "not a port"),
+        ("ip_hash; server a:1 backup;", "this balancing has no backup servers"),
+        ("ip_hash; least_conn; server a:1;", "load balancing method redefined"),
+        ("server a:1 fail_timeout=x;", 'invalid time "x"'),
+        ("server a:1 resolve;", "resolve is not in nginx itself"),
+        ("hash $nope; server a:1;", "unknown variable $nope"),
+    ],
+)
+def test_upstream_that_nginx_does_not_take_is_a_fault(directives: str, expected: str) -> None:
+    found = faults(http(f"upstream u {{ {directives} }}"))
+    assert len(found) == 1
+    assert expected in found[0]
+    assert found[0].startswith("4: ")
+
+
+def test_second_upstream_of_a_name_is_a_fault() -> None:
+    assert faults(http("upstream Backend { server a; }")) == ['4: duplicate upstream "Backend"']
+
+
+def test_rules_for_retries_go_to_the_pool() -> None:
+    rules = """
+        proxy_next_upstream error http_502 non_idempotent;
+        proxy_next_upstream_tries 2;
+        proxy_next_upstream_timeout 5s;
+        proxy_request_buffering off;
+    """
+    assert document(server(location(rules)))["pools"]["backend"]["retry"] == {
+        "when": ["error", "http_502"],
+        "max_attempts": 2,
+        "budget": "5s",
+        "non_idempotent": True,
+        "replay_bytes": 0,
+    }
+
+
+def test_retries_may_be_off() -> None:
+    made = document(server(location("proxy_next_upstream off;")))
+    assert made["pools"]["backend"]["retry"]["when"] == []
+
+
+def test_location_with_other_rules_has_a_pool_of_its_own() -> None:
+    text = server(
+        location(path="/a/"),
+        location("proxy_next_upstream off;", path="/b/"),
+        location("proxy_next_upstream off;", path="/c/"),
+    )
+    made = document(text)
+    assert [route["pool"] for route in made["routes"].values()] == [
+        "backend", "backend-2", "backend-2",
+    ]  # fmt: skip
+    assert made["pools"]["backend-2"]["endpoints"] == made["pools"]["backend"]["endpoints"]
+
+
+def test_address_is_one_pool_however_often_it_is_named() -> None:
+    text = server(*(location(path=f"/{n}/", to="http://127.0.0.1:9000") for n in "ab"))
+    made = document(text)
+    assert set(made["pools"]) == {"backend", "127.0.0.1-9000"}
+    assert made["pools"]["127.0.0.1-9000"] == {"endpoints": {"127.0.0.1:9000": {}}, **DEFAULTS}

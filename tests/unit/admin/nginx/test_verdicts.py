@@ -1,0 +1,152 @@
+"""Every directive has a verdict, and what is refused stops the import."""
+
+from __future__ import annotations
+
+import pytest
+from crossplane.analyzer import DIRECTIVES
+
+from admin.nginx.reading import Directive, read_tree
+from admin.nginx.report import Verdict
+from admin.nginx.verdicts import ACCEPTED, APPROXIMATED, BUILT
+from tests.unit.admin.nginx.conf import (
+    MAPPED,
+    RICH,
+    SIMPLE,
+    document,
+    faults,
+    http,
+    imported,
+    location,
+    server,
+    verdict,
+    write,
+)
+
+
+def everything(tree: tuple[Directive, ...]) -> list[str]:
+    return [
+        line
+        for directive in tree
+        for line in (f"{directive.place.line} {directive}", *everything(directive.block or ()))
+    ]
+
+
+@pytest.mark.parametrize("text", [SIMPLE, MAPPED, RICH])
+def test_every_directive_has_a_verdict(text: str) -> None:
+    notes = imported(text, lenient=True).report.notes
+    said = [f"{directive.place.line} {directive}" for directive in notes]
+    assert sorted(said) == sorted(everything(read_tree(write(text))))
+
+
+def test_every_directive_of_the_tables_exists_in_nginx() -> None:
+    younger = {"keepalive_time"}  # than crossplane's tables
+    assert (BUILT | ACCEPTED.keys() | APPROXIMATED.keys()) - younger <= DIRECTIVES.keys()
+    assert not BUILT & (ACCEPTED.keys() | APPROXIMATED.keys())
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [
+        "return 200 ok;",
+        "rewrite ^/a /b last;",
+        "set $a b;",
+        "if ($host) { return 403; }",
+        "limit_except GET { deny all; }",
+        "error_page 404 /404.html;",
+        "deny all;",
+        "try_files $uri =404;",
+        "proxy_method POST;",
+        "proxy_set_body x;",
+        "proxy_pass_request_body off;",
+        "proxy_pass_request_headers off;",
+        "proxy_redirect http://a/ /;",
+        "proxy_cookie_path / /a/;",
+        "proxy_intercept_errors on;",
+        "proxy_cache zone;",
+        "proxy_bind 127.0.0.2;",
+        "proxy_ssl_verify on;",
+        "proxy_ignore_client_abort on;",
+        "auth_basic secret;",
+        "keepalive_timeout 5s;",
+        "more_set_headers 'X-A: b';",
+        "proxy_set_header Content-Length '';",
+        "proxy_set_header X-A $request_time;",
+        "add_header Set-Cookie a=b; add_header Set-Cookie c=d;",
+        "location ~ [.]png$ { proxy_pass http://backend; }",
+    ],
+)
+def test_what_cannot_be_said_is_refused_and_left_out_if_lenient(directive: str) -> None:
+    text = server(location(directive))
+    found = faults(text)
+    name = directive.split()[0].rstrip(";")
+    assert len(found) == 1
+    assert found[0].startswith(f"6: {name}")
+    (route,) = document(text, lenient=True)["routes"].values()
+    assert route["pool"] == "backend"
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [
+        "merge_slashes off;",
+        "ssl_certificate a.pem;",
+        "listen 127.0.0.1:8443 ssl;",
+        "listen 127.0.0.1:8443 proxy_protocol;",
+        "server_name $hostname;",
+        "server_name ~(?=a)b;",
+        "set_real_ip_from 10.0.0.0/8;",
+        "location /files/ { root /srv; }",
+    ],
+)
+def test_what_a_server_cannot_have_is_refused(directive: str) -> None:
+    text = server(directive, location())
+    assert [fault.partition(":")[0] for fault in faults(text)] == ["5"]
+    assert len(document(text, lenient=True)["routes"]) == 1
+
+
+def test_refusal_says_what_to_do() -> None:
+    lines = list(imported(server(location("return 200;")), lenient=True).report.lines())
+    assert [line.partition(": ")[2] for line in lines if "refused" in line] == [
+        "refused: return 200: fixed answers are not supported yet (let an upstream answer)"
+    ]
+
+
+def test_block_that_is_refused_takes_its_content_along() -> None:
+    inner = "location ~ x { proxy_pass http://backend; proxy_http_version 1.1; }"
+    notes = imported(server(location(inner)), lenient=True).report.notes
+    assert [str(each) for each in notes if each.name == "proxy_http_version"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (MAPPED, "error_log", Verdict.APPROXIMATED),
+        (MAPPED, "worker_processes", Verdict.KEPT),
+        (MAPPED, "map", Verdict.KEPT),
+        (server(location("proxy_redirect off;")), "proxy_redirect", Verdict.KEPT),
+        (server(location("proxy_buffering off;")), "proxy_buffering", Verdict.KEPT),
+        (server(location("add_header X a;")), "add_header", Verdict.APPROXIMATED),
+        (http("upstream b { server a; keepalive 2; }"), "keepalive", Verdict.APPROXIMATED),
+        (http("upstream b { server a; random; }"), "random", Verdict.APPROXIMATED),
+        (http("upstream b { server a; hash $uri; }"), "hash", Verdict.APPROXIMATED),
+        (http("upstream b { server a; hash $uri consistent; }"), "hash", Verdict.KEPT),
+    ],
+)
+def test_difference_is_told_where_there_is_one(text: str, name: str, expected: Verdict) -> None:
+    assert verdict(text, name) is expected
+
+
+def test_unknown_variable_is_a_fault_where_it_stands() -> None:
+    assert faults(server(location("proxy_set_header X-A $hots;"))) == ["6: unknown variable $hots"]
+
+
+def test_variable_that_a_refused_set_would_compute_is_refused_too() -> None:
+    text = server(location("set $a b;", "proxy_set_header X-A $a;"))
+    assert [fault.partition(":")[0] for fault in faults(text)] == ["6", "7"]
+    (route,) = document(text, lenient=True)["routes"].values()
+    assert "X-A" not in route["request_headers"]["set"]
+
+
+def test_second_directive_where_one_may_stand_is_a_fault() -> None:
+    found = faults(server(location("proxy_read_timeout 1s;", "proxy_read_timeout 2s;")))
+    assert found == ['7: "proxy_read_timeout" directive is duplicate']

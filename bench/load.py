@@ -47,6 +47,12 @@ def wrk_command(address: str, path: str, connections: int, seconds: float) -> li
     return [program, *shape, f"http://{address}{path}"]
 
 
+def varied(address: str, connections: int, seconds: float) -> Load:
+    """Run wrk with a path of its own for each request."""
+    command = wrk_command(address, "/", connections, seconds)
+    return _run([*command, "--", "varied"], seconds)
+
+
 def wrk(address: str, connections: int, seconds: float) -> Load:
     """Run wrk against ``/``."""
     return _run(wrk_command(address, "/", connections, seconds), seconds)

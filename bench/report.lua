@@ -1,3 +1,15 @@
+-- With the argument "varied" no two requests are alike, so that nothing remembered of one helps the
+-- next.
+function init(args)
+   if args[1] == "varied" then
+      local count = 0
+      request = function()
+         count = count + 1
+         return wrk.format(nil, "/" .. count)
+      end
+   end
+end
+
 -- The last line that wrk writes: what bench/load.py reads.  Latencies are microseconds.
 function done(summary, latency, requests)
    local failed = {}

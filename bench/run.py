@@ -18,7 +18,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import nginx
-from bench.load import Load, LoadError, websockets, wrk
+from bench.load import Load, LoadError, varied, websockets, wrk
 from bench.machine import cpu_seconds, described, stay_on_load_core
 from bench.processes import Processes, StartError
 from bench.proxies import BASELINE, PROXIES, Proxy
@@ -65,6 +65,7 @@ def echo_origin(processes: Processes) -> str:
 
 SCENARIOS: Final = {
     "http": Scenario("http", 2.0, nginx.origin, wrk),
+    "varied": Scenario("varied", 2.0, nginx.origin, varied),
     "websocket": Scenario("websocket", 1.6, echo_origin, websockets),
 }
 

@@ -39,6 +39,13 @@ _KINDS: Final = {
 V = TypeVar("V")
 
 
+HEADS: Final = 256
+"""Heads that a parser remembers, the whole of each being the key; more begin the memory anew."""
+
+HEAD_BYTES: Final = 1024
+"""Longer heads are parsed each time."""
+
+
 class Memo(dict[bytes, V]):
     """A bounded dictionary that computes what it lacks: ``memo[name]``."""
 

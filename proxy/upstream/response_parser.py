@@ -15,7 +15,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 from multidict import CIMultiDictProxy
 
-from proxy.field_names import CONNECTION, CONTENT_LENGTH, KEEP_ALIVE, TRANSFER_ENCODING, kind_of
+from proxy.field_names import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    HEAD_BYTES,
+    HEADS,
+    KEEP_ALIVE,
+    TRANSFER_ENCODING,
+    kind_of,
+)
 from proxy.message import Fields
 
 MAX_HEAD_BYTES: Final = 1024 * 1024
@@ -69,10 +77,11 @@ class ResponseHead:
 class ResponseHeadParser:
     """Parses complete response heads, one per call."""
 
-    __slots__ = ("_feed", "_loop")
+    __slots__ = ("_feed", "_known", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._known: Final[dict[bytes, ResponseHead]] = {}
         self._renew()
 
     def _renew(self) -> None:
@@ -92,8 +101,14 @@ class ResponseHeadParser:
     def parse(self, head: bytes, *, to_head: bool) -> ResponseHead:
         """Parse one head, its blank line included; ``to_head``: it answers a HEAD request.
 
-        Raise ``MalformedResponseError``.
+        Raise ``MalformedResponseError``.  Answers to the same question within one second often have
+        the same head to the last octet: the last few are remembered, and shared, so nobody changes
+        one.
         """
+        if not to_head:
+            known = self._known.get(head)
+            if known is not None:
+                return known
         try:
             messages, upgraded, _ = self._feed(head)
         except HttpProcessingError as error:
@@ -105,7 +120,12 @@ class ResponseHeadParser:
         message: RawResponseMessage = messages[0][0]
         if upgraded or message.upgrade or message.should_close:
             self._renew()
-        return _examine(message, to_head=to_head)
+        examined = _examine(message, to_head=to_head)
+        if not to_head and len(head) <= HEAD_BYTES:
+            if len(self._known) >= HEADS:
+                self._known.clear()
+            self._known[head] = examined
+        return examined
 
 
 def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:

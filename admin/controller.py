@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
 
 from admin.documents import Document, DocumentError, effective, validate
 from admin.documents.document import Validated
-from admin.edits import canonical, changed, same
+from admin.edits import MISSING, canonical, changed, same
 from admin.revisions import Applies, Attempt, Origin, Result, Revision
 from admin.translate import to_spec
 from proxy.errors import Fault, SpecError
@@ -137,6 +137,8 @@ class Controller:
         """The document as it was written."""
         self.size = len(canonical(EMPTY))
         """Octets of the document as compact JSON."""
+        self._bootstrap: object = MISSING
+        self._drift: tuple[object, object, tuple[str, ...]] = (MISSING, MISSING, ())
         self.revision = Revision(0, time.time(), Origin("start", "hotsplice"), ())
         self.applies: Final = Applies()
 
@@ -159,7 +161,22 @@ class Controller:
 
     async def read(self, source: Callable[[], object], origin: Origin) -> Outcome:
         """Apply a whole document from somewhere that may block, such as a file."""
-        return await self.change(lambda _: source(), origin, added=INLINE_BYTES)
+        outcome = await self.change(lambda _: source(), origin, added=INLINE_BYTES)
+        self._bootstrap = outcome.raw
+        return outcome
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """Pointers to the objects in which what serves differs from the file last read.
+
+        Found once per revision; empty if no file was ever read.
+        """
+        bootstrap, raw = self._bootstrap, self.raw
+        if bootstrap is MISSING:
+            return ()
+        if self._drift[0] is not bootstrap or self._drift[1] is not raw:
+            self._drift = (bootstrap, raw, changed(bootstrap, raw))
+        return self._drift[2]
 
     async def effective(self) -> object:
         """Return the document with every default filled in."""

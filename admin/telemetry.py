@@ -101,6 +101,11 @@ def control_plane(controller: Controller, admin_requests: Counter[int]) -> Itera
     yield GaugeMetricFamily(
         PREFIX + "config_revision", "The revision that serves.", controller.revision.number
     )
+    yield GaugeMetricFamily(
+        PREFIX + "config_drift",
+        "Objects in which what serves differs from the file it started with.",
+        len(controller.drift),
+    )
     last = controller.applies.last
     if last is not None:
         yield GaugeMetricFamily(

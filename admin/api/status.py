@@ -117,6 +117,9 @@ class Status(Part):
     uptime_s: float
     revision: RevisionStatus
     last_apply: ApplyStatus | None = Field(description="`null` before the first.")
+    drift: list[str] = Field(
+        description="Pointers to the objects that differ from the file last read; SIGHUP reverts."
+    )
     ready: bool = Field(description="Whether every listener accepts and no drain runs.")
     draining: bool
     drain_remaining: int = Field(description="Client connections that the drain waits for.")
@@ -143,6 +146,7 @@ def _view(reading: Reading, controller: Controller, ready: bool) -> dict[str, ob
         uptime_s=time.monotonic() - _STARTED,
         revision=_revision(controller.revision),
         last_apply=_apply(controller.applies.last),
+        drift=list(controller.drift),
         ready=ready,
         draining=reading.draining,
         drain_remaining=reading.drain_remaining,

@@ -141,3 +141,20 @@ async def test_effective_document_has_the_defaults(controller: Controller) -> No
     effective = await controller.effective()
     assert isinstance(effective, dict)
     assert effective["pools"]["backend"]["endpoints"]["blue"]["weight"] == 1
+
+
+async def test_drift_names_what_differs_from_the_file_until_it_is_read_again(
+    plane: FakePlane,
+) -> None:
+    controller = Controller(plane)
+    await controller.change(lambda _: DOCUMENT, REST)
+    assert list(controller.drift) == []  # there is no file to differ from
+    await controller.read(lambda: DOCUMENT, Origin("file", "hotsplice"))
+    assert list(controller.drift) == []
+    await controller.change(lambda raw: weight_of(5), REST)
+    assert list(controller.drift) == ["/pools/backend"]
+    with pytest.raises(RefusedError):
+        await controller.read(lambda: weight_of(-1), Origin("sighup", "hotsplice"))
+    assert list(controller.drift) == ["/pools/backend"]
+    await controller.read(lambda: DOCUMENT, Origin("sighup", "hotsplice"))
+    assert list(controller.drift) == []

@@ -60,6 +60,7 @@ async def test_metrics_tell_of_the_control_plane(
         await controller.change(lambda raw: {"version": 2}, Origin("rest", "ops"))
     found = await samples(telemetry)
     assert found["hotsplice_config_revision", frozenset()] == 1
+    assert found["hotsplice_config_drift", frozenset()] == 0
     assert found["hotsplice_config_last_apply_successful", frozenset()] == 0
     assert found["hotsplice_config_last_apply_timestamp_seconds", frozenset()] > 1e9
     assert found["hotsplice_admin_requests_total", frozenset({("code", "404")})] == 1

@@ -6,6 +6,7 @@ work, and the names that occur are few: ``Memo`` remembers the verdict on a name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -24,6 +25,9 @@ UPGRADE: Final = 5
 EXPECT: Final = 6
 KEEP_ALIVE: Final = 7
 REQUEST_ID: Final = 8
+ODD: Final = 9
+"""None of the above, with other characters than letters, digits, hyphens and underscores: a name by
+RFC 9110, 5.1, and none to nginx."""
 
 _KINDS: Final = {
     b"host": HOST,
@@ -35,6 +39,8 @@ _KINDS: Final = {
     b"keep-alive": KEEP_ALIVE,
     b"x-request-id": REQUEST_ID,
 }
+
+_ODD: Final = re.compile(rb"[^A-Za-z0-9_-]")
 
 V = TypeVar("V")
 
@@ -77,5 +83,9 @@ def passing(dropped: frozenset[bytes], prefix: bytes | None = None) -> Memo[byte
     return Memo(start)
 
 
-kind_of: Final[Memo[int]] = Memo(lambda name: _KINDS.get(name.lower(), ORDINARY))
+def _kind(name: bytes) -> int:
+    return _KINDS.get(name.lower(), ODD if _ODD.search(name) else ORDINARY)
+
+
+kind_of: Final[Memo[int]] = Memo(_kind)
 """What a field name means to the proxy itself."""

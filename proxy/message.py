@@ -49,9 +49,9 @@ class Request:
 
     __slots__ = (
         "authority", "captures", "chunked", "client_ip", "connection", "content_length",
-        "expects_continue", "fields", "headers", "host", "keep_alive", "maps", "method", "ordinal",
-        "path", "peer", "pool", "query", "request_id", "response", "started", "target",
-        "upgrade", "uri", "version_minor",
+        "expects_continue", "fields", "has_odd_names", "headers", "host", "keep_alive", "maps",
+        "method", "ordinal", "path", "peer", "pool", "query", "request_id", "response", "started",
+        "target", "upgrade", "uri", "version_minor",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +81,9 @@ class Request:
         """Which request of its connection, from 1."""
         self.started = started
         """``time.monotonic()`` at the end of the head."""
+
+        self.has_odd_names = False
+        """A field has a name of the kind ``ODD``."""
 
         # How its body and connection are framed.
         self.content_length: int | None = None

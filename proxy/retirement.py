@@ -42,7 +42,7 @@ class Retirement:
         for queue in self._queues:
             while queue and queue[0][0] <= now:
                 _, splice, endpoint, pool = queue.popleft()
-                if pool.find(endpoint.address) is endpoint and endpoint.address in pool.endpoints:
+                if pool.find(endpoint.key) is endpoint and endpoint.key in pool.endpoints:
                     queue.clear()
                     break
                 splice.close()

@@ -8,6 +8,8 @@ route as it is.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -24,15 +26,21 @@ from proxy.headers.map import HeaderMap
 from proxy.headers.rules import Rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.message import Request
-from proxy.routing.normalise import escape_path
+from proxy.routing.normalise import escape_path, escape_target
 from proxy.routing.table import capture_names, check_host
-from proxy.spec import INHERIT, PathsMode, RouteSpec
+from proxy.spec import INHERIT, ClientTimeouts, PathsMode, RouteSpec
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.balancing.split import Split
+from proxy.upstream.retry_rules import RetryRules
 
 REGENERATED: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Fields that frame a message; each side's are made anew."""
 
+NEVER_SENT_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
+"""What is refused of clients is not made here either: a tunnel, and an echo of credentials."""
+
+_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_AS_THE_LISTENER: Final = ClientTimeouts()
 _CHANCE: Final = Random()
 
 
@@ -42,11 +50,16 @@ class Route:
     __slots__ = (
         "appends_request",
         "asks_response",
+        "body",
         "body_bytes",
+        "client_timeouts",
         "counters",
+        "escaped_path",
         "forwarded",
         "forwarding_replaced",
+        "holds_body",
         "inherits_body_bytes",
+        "method",
         "name",
         "only_pool",
         "passes_response",
@@ -54,13 +67,17 @@ class Route:
         "passes_untrusted",
         "pool_map",
         "pools",
+        "prepares",
         "request_rules",
         "response_rules",
+        "retry",
         "rewrite",
+        "rewrites",
         "sets_request",
         "spec",
         "split",
         "split_key",
+        "target",
         "touches_connection",
         "upgrades",
         "upstream_version",
@@ -96,6 +113,26 @@ class Route:
         self.passes_trusted: Memo[bytes]
         self.passes_response: Memo[bytes]
         self.rewrite: Template | None = None
+        self.target: Template | None = None
+        self.rewrites: Final = spec.rewrite is not None or spec.target is not None
+        """What goes upstream is not the target as it came."""
+        self.escaped_path: Final = escape_path(spec.path.value.encode("utf-8", "replace"))
+        """An exact path or a prefix as targets have it."""
+        self.method: Template | None = None
+        """What goes upstream in place of the client's method."""
+        self.body: Template | None = None
+        """What goes upstream in place of the client's body."""
+        self.holds_body: Final = spec.body is not None or spec.request_buffer_bytes > 0
+        """The client's body is read before the request goes upstream, if it is not too long."""
+        over = spec.client_timeouts
+        self.client_timeouts: Final = None if over == _AS_THE_LISTENER else over
+        self.prepares: Final = (
+            self.holds_body
+            or self.client_timeouts is not None
+            or isinstance(spec.requests_per_connection, int)
+        )
+        """There is something to do between routing and dispatch: see ``exchange.intake``."""
+        self.retry: Final = None if spec.retry is None else RetryRules(spec.retry)
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
         self.split_key: Template | None = None
@@ -124,19 +161,36 @@ class Route:
         return self.only_pool
 
     def rewritten(self, request: Request, matched: int, mode: PathsMode) -> bytes:
-        """Return the path that goes upstream for ``request.uri``, escaped as nginx does.
+        """Return the target that goes upstream; empty if that is the one that came.
 
-        ``matched`` is how much of it the route's prefix took.
+        ``matched`` is how much of ``request.uri`` the route's prefix took.  What came is escaped
+        as nginx does; a constant is written as it goes on the wire.
         """
+        template = self.target
+        if template is not None:
+            target = template.render(request)
+            if target and not target.startswith(b"/"):
+                target = b"/" + target
+            return escape_target(target)
         template = self.rewrite
         if template is None:
             raise AssertionError
-        path = template.render(request)
-        if self.spec.path.kind != "regex":
-            path += request.uri[matched:]
+        rest = b"" if self.spec.path.kind == "regex" else request.uri[matched:]
+        if template.constant is not None:
+            path = escape_target(template.constant) + escape_path(rest, mode)
+        else:
+            path = escape_path(template.render(request) + rest, mode)
         if not path.startswith(b"/"):
             path = b"/" + path
-        return escape_path(path, mode)
+        return b"%b?%b" % (path, request.query) if request.query else path
+
+    def sent_method(self, request: Request) -> bytes:
+        """Return the method that goes upstream: the client's, if the route's is none."""
+        method = request.method if self.method is None else self.method.render(request)
+        if _METHOD.fullmatch(method) and method.upper() not in NEVER_SENT_METHODS:
+            return method
+        self.counters.header_rule_failures += 1
+        return request.method
 
 
 def compile_route(
@@ -150,9 +204,13 @@ def compile_route(
     route = Route(spec, counters)
     captures = _captures(spec, at, faults)
     scope = Scope(maps=maps, captures=captures, response=False)
+    headers = spec.request_headers
+    if "*" in headers.remove and not any(name.lower() == "host" for name, _ in headers.set):
+        # A request needs its Host, and the client's does not pass.
+        headers = replace(headers, set=(*headers.set, ("Host", "$proxy_host")))
     after = Scope(maps=maps, captures=captures, response=True)
     route.request_rules = compile_rules(
-        spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
+        headers, scope, f"{at}/request_headers", faults, counters, response=False
     )
     route.response_rules = compile_rules(
         spec.response_headers, after, f"{at}/response_headers", faults, counters, response=True
@@ -171,7 +229,9 @@ def compile_route(
     )
     route.forwarding_replaced = rules.dropped & FORWARDING_NAMES
     dropped = HOP_BY_HOP | REGENERATED | rules.dropped
-    if spec.forwarded_headers:
+    if rules.drops_all:
+        route.passes_untrusted = route.passes_trusted = Memo(lambda name: b"")
+    elif spec.forwarded_headers:
         route.passes_untrusted = passing(dropped | FORWARDING_DROPPED_UNTRUSTED, X_FORWARDED)
         route.passes_trusted = passing(dropped | FORWARDING_DROPPED_TRUSTED)
     else:
@@ -185,13 +245,17 @@ def compile_route(
         return None if text is None else _template(text, scope, f"{at}/{place}", faults)
 
     route.rewrite = template(spec.rewrite, "rewrite")
+    route.target = template(spec.target, "target")
+    route.method = template(spec.method, "method")
+    if spec.body is not None:
+        route.body = _template(spec.body, scope, f"{at}/body", faults, lines=True)
     route.split_key = template(spec.split_by, "split_by")
     route.pool_map = template(spec.pool_variable, "pool")
     if spec.pool_variable is None and len(spec.pools) > 1:
         route.split = Split(spec.pools)
     elif spec.pool_variable is None and spec.pools:
         route.only_pool = spec.pools[0][0]
-    _check_rewrite(route, at, faults)
+    _check_target(route, at, faults)
     return route
 
 
@@ -211,16 +275,30 @@ def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
         return frozenset()
 
 
-def _template(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template | None:
+def _template(
+    text: str, scope: Scope, path: str, faults: list[Fault], *, lines: bool = False
+) -> Template | None:
     try:
-        return compile_template(text, scope)
+        return compile_template(text, scope, lines=lines)
     except FaultError as error:
         faults.append(Fault(path, error.message, error.hint))
         return None
 
 
-def _check_rewrite(route: Route, at: str, faults: list[Fault]) -> None:
-    rewrite = route.rewrite
-    constant = None if rewrite is None else rewrite.constant
-    if constant is not None and not constant.startswith(b"/"):
-        faults.append(Fault(f"{at}/rewrite", "a rewritten path begins with a slash", "/"))
+def _check_target(route: Route, at: str, faults: list[Fault]) -> None:
+    for place, template in (("rewrite", route.rewrite), ("target", route.target)):
+        constant = None if template is None else template.constant
+        if constant is not None and not constant.startswith(b"/"):
+            faults.append(Fault(f"{at}/{place}", "a target begins with a slash", "/"))
+    if route.rewrite is not None and route.target is not None:
+        faults.append(
+            Fault(f"{at}/target", "stands in place of `rewrite`", "leave one of them out")
+        )
+    method = None if route.method is None else route.method.constant
+    if method is None:
+        return
+    if not _METHOD.fullmatch(method):
+        faults.append(Fault(f"{at}/method", "not a method (RFC 9110, 9.1)", "such as POST"))
+    elif method.upper() in NEVER_SENT_METHODS:
+        hint = "any method but CONNECT and TRACE"
+        faults.append(Fault(f"{at}/method", f"{method.decode()} is never sent upstream", hint))

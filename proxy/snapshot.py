@@ -22,6 +22,7 @@ from proxy.routing.table import Entry, Table, conflicts
 from proxy.spec import EMPTY, ListenerSpec, Spec
 from proxy.telemetry.counters import Ledger, RouteCounters
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
+from proxy.upstream.retry_rules import RetryRules
 
 PATH_MEMO: Final = 1024
 """Paths per listener whose route is remembered; more begin the memory anew."""
@@ -74,7 +75,7 @@ class Site:
         known = self._memo.get(key)
         if known is not None:
             return known
-        target = normalise(path, self.spec.paths)
+        target = normalise(path, self.spec.paths, merge=self.spec.merge_slashes)
         found = self._table.lookup(host, target.path)
         if found is None:
             resolution = Resolution(target, None)
@@ -93,7 +94,7 @@ class Site:
 def entries(routes: tuple[Route, ...]) -> list[Entry[Route]]:
     """Return the routing table's view of some routes."""
     return [
-        Entry(name=route.name, hosts=route.spec.hosts, path=route.spec.path, payload=route)
+        Entry(route.name, route.spec.hosts, route.spec.path, route, route.spec.host_priority)
         for route in routes
     ]
 
@@ -101,7 +102,7 @@ def entries(routes: tuple[Route, ...]) -> list[Entry[Route]]:
 class Upstream:
     """A pool's part of a snapshot: its plan, and what an exchange asks of its settings."""
 
-    __slots__ = ("counters", "failing", "key", "label", "name", "plan", "retried")
+    __slots__ = ("counters", "key", "label", "name", "plan", "retry")
 
     def __init__(self, plan: PoolPlan, key: Template | None) -> None:
         self.plan: Final = plan
@@ -110,15 +111,8 @@ class Upstream:
         """What ``balance: {hash: …}`` hashes."""
         self.name: Final = plan.spec.name
         self.label: Final = plan.spec.name.encode()
-        self.retried: Final = statuses(plan.spec.retry.when)
-        """Statuses for which another endpoint may be tried."""
-        self.failing: Final = self.retried - {403, 404}
-        """Those of them that count against an endpoint's health (nginx)."""
-
-
-def statuses(when: frozenset[str]) -> frozenset[int]:
-    """Return the statuses among the words of ``retry.when``."""
-    return frozenset(int(word[5:]) for word in when if word.startswith("http_"))
+        self.retry: Final = RetryRules(plan.spec.retry)
+        """For requests of routes that have no rules of their own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,6 +212,9 @@ def _compile_routes(
             for listener in route.listeners or ()
             if listener not in spec.listeners
         ]
+        if route.path.within is not None and route.path.within not in spec.routes:
+            message = f"there is no route {route.path.within!r}"
+            faults.append(Fault(f"{at}/path/within", message))
         if not route.pools:
             faults.append(Fault(f"{at}/pool", "a route needs a pool"))
         old = previous.routes.get(name)

@@ -20,7 +20,7 @@ Pairs = tuple[tuple[str, str], ...]
 PathsMode = Literal["strict", "nginx"]
 PathKind = Literal["exact", "prefix", "regex"]
 HttpVersion = Literal["1.0", "1.1"]
-BalanceKind = Literal["round_robin", "least_connections", "random", "ip_hash", "hash"]
+BalanceKind = Literal["round_robin", "least_connections", "random", "random_one", "ip_hash", "hash"]
 EndpointState = Literal["active", "drain", "down"]
 OnRemoval = Literal["keep", "drain", "close"]
 
@@ -65,6 +65,11 @@ class ListenerSpec:
     limits: ListenerLimits = ListenerLimits()
     underscores_in_headers: bool = False
     """Let field names with underscores through (nginx ``underscores_in_headers on``)."""
+    odd_header_names: bool = True
+    """Let field names through that have other characters than letters, digits, hyphens and
+    underscores (nginx ``ignore_invalid_headers off``)."""
+    merge_slashes: bool = True
+    """Read repeated slashes in a path as one (nginx ``merge_slashes``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +88,8 @@ class EndpointSpec:
     address: str
     """``host:port``, ``[v6]:port`` or ``unix:/path``.  A host that is a name stands for all of
     its addresses, each an endpoint of its own."""
+    seat: int = 1
+    """Tells endpoints of one address apart."""
     weight: int = 1
     backup: bool = False
     max_connections: int | None = None
@@ -100,6 +107,8 @@ class BalanceSpec:
     kind: BalanceKind = "round_robin"
     key: str | None = None
     """Template whose value is hashed; for ``hash`` only."""
+    consistent: bool = True
+    """Keep most keys where they are when endpoints come and go; for ``hash`` only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +117,12 @@ class KeepaliveSpec:
 
     max_idle: int = 32
     """Per endpoint; 0 keeps none."""
+    max_idle_total: int | None = None
+    """Over all endpoints of the pool; the one that was idle for longest makes room."""
     idle_timeout_s: float = 4.0
     max_requests: int | None = None
+    max_age_s: float | None = None
+    """A connection that is older is closed behind its request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +213,8 @@ class PathSpec:
     """Regexes are tried from the highest to the lowest, then by the route's name."""
     ignore_case: bool = False
     """For a regex (nginx ``~*``)."""
+    within: str | None = None
+    """A route whose path has to take the request first (nginx: a location inside of another)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +222,7 @@ class HeaderRulesSpec:
     """What a route does to the fields of one direction, in this order: remove, set, append."""
 
     remove: tuple[str, ...] = ()
+    """Names; of a request, ``*`` is all that the client sent."""
     set: Pairs = ()
     append: Pairs = ()
 
@@ -218,6 +234,15 @@ class RouteTimeouts:
     connect_s: float | None = None
     send_s: float | None = None
     read_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTimeouts:
+    """How long a client may take, over the listener's; ``None`` inherits."""
+
+    body_s: float | None = None
+    write_s: float | None = None
+    idle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,8 +271,23 @@ class RouteSpec:
     """``None``: all."""
     hosts: tuple[str, ...] | None = None
     """Exact names, ``*.suffix``, ``prefix.*`` or ``~regex``; ``None``: any."""
+    host_priority: int = 0
+    """Regexes among hosts are tried from the highest to the lowest, then by the route's name."""
     rewrite: str | None = None
-    """Replaces the matched part of the path; a template for a regex route."""
+    """Replaces the matched part of the path; a template for a regex route.  Escapes stay as they
+    are written, and behind a ``?`` is a query."""
+    target: str | None = None
+    """Template of all that goes upstream for a target, query included; in place of ``rewrite``."""
+    method: str | None = None
+    """Template of the method that goes upstream; ``None``: as it came."""
+    body: str | None = None
+    """Template of the body that goes upstream in place of the client's; an empty text: none."""
+    request_buffer_bytes: int = 0
+    """A request body of at most so many octets is read whole before the request goes on."""
+    chunked_responses: bool = True
+    """Responses of unknown length go out in chunks; else the connection's end is theirs."""
+    retry: RetrySpec | None = None
+    """In place of the pool's; ``None``: as the pool has it."""
     upgrades: tuple[str, ...] = ("websocket",)
     """Lower-case protocols that may be upgraded to; ``*`` is any but h2c."""
     request_headers: HeaderRulesSpec = HeaderRulesSpec()
@@ -257,6 +297,9 @@ class RouteSpec:
     """What requests say upstream (nginx ``proxy_http_version``).  A chunked body, which HTTP/1.0
     does not know, makes it 1.1."""
     timeouts: RouteTimeouts = RouteTimeouts()
+    client_timeouts: ClientTimeouts = ClientTimeouts()
+    requests_per_connection: int | Literal["inherit"] | None = INHERIT
+    """Of the client's connection; ``None``: any number."""
     body_bytes: int | Literal["inherit"] | None = INHERIT
     """Limit of the request body; ``None``: unlimited."""
     tunnel: TunnelSpec = TunnelSpec()

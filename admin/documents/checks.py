@@ -18,6 +18,7 @@ from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.map import HeaderMap, compile_maps
 from proxy.headers.template import Scope, compile_at
 from proxy.spec import HeaderMapSpec
+from proxy.upstream.endpoint import seat_key
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -34,7 +35,8 @@ def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list
     object that lost something.  What was written but cut out is never called unknown.
     """
     faults: list[Fault] = []
-    names = {section: _names(raw, section) for section in ("listeners", "pools", "header_maps")}
+    sections = ("listeners", "pools", "header_maps", "routes")
+    names = {section: _names(raw, section) for section in sections}
     _check_binds(document.listeners, faults)
     maps = _compile_maps(document, names["header_maps"], faults)
     for name, pool in document.pools.items():
@@ -125,8 +127,9 @@ def _check_addresses(name: str, pool: Pool, faults: list[Fault]) -> None:
             else:
                 faults.append(Fault(f"{path}/address", fault.message, fault.hint))
             continue
-        owner = owners.setdefault(canonical, each)
+        owner = owners.setdefault(seat_key(canonical, endpoint.seat), each)
         if owner != each:
             message = f"endpoint {owner!r} has the same address {canonical}"
             at = path if endpoint.address is None else f"{path}/address"
-            faults.append(Fault(at, message, "remove one of them; weights express shares"))
+            hint = "remove one of them; weights express shares, a `seat` tells them apart"
+            faults.append(Fault(at, message, hint))

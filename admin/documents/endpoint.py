@@ -49,6 +49,12 @@ class Endpoint(Model):
         "host that is a name stands for all of its addresses, each an endpoint of its own.",
         examples=["10.0.0.7:8000", "[2001:db8::7]:8000", "unix:/run/app.sock"],
     )
+    seat: Annotated[int, Whole(1, 1_000)] = Field(
+        default=1,
+        description="Tells endpoints of one address apart: each takes turns, counts failures and "
+        "has connections for itself.",
+        examples=[1],
+    )
     weight: Weight = Field(
         default=1, description="Its share of the work, beside the others' weights.", examples=[1]
     )
@@ -84,6 +90,7 @@ class Endpoint(Model):
         return spec.EndpointSpec(
             name=name,
             address=self.address or name,
+            seat=self.seat,
             weight=self.weight,
             backup=self.backup,
             max_connections=limit(self.max_connections),

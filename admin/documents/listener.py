@@ -151,6 +151,11 @@ class Listener(Model):
         "differently and forwards what was matched; `nginx` does as nginx does.",
         examples=["strict"],
     )
+    merge_slashes: bool = Field(
+        default=True,
+        description="Repeated slashes in a path are read as one (nginx `merge_slashes`).",
+        examples=[True],
+    )
     timeouts: ListenerTimeouts = Field(
         default=ListenerTimeouts(),
         description="How long a client may take.",
@@ -165,6 +170,12 @@ class Listener(Model):
         default="drop",
         description="What happens to request fields with an underscore in their name.",
         examples=["drop"],
+    )
+    odd_header_names: Literal["drop", "allow"] = Field(
+        default="allow",
+        description="What happens to request fields whose name has other characters than letters, "
+        "digits, `-` and `_` (nginx `ignore_invalid_headers`).",
+        examples=["allow"],
     )
 
     def to_spec(self, name: str) -> spec.ListenerSpec:
@@ -190,4 +201,6 @@ class Listener(Model):
                 requests_per_connection=limit(limits.requests_per_connection),
             ),
             underscores_in_headers=self.underscores_in_headers == "allow",
+            odd_header_names=self.odd_header_names == "allow",
+            merge_slashes=self.merge_slashes,
         )

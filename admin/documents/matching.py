@@ -9,14 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from admin.documents.faults import shown
 from admin.documents.model import Maybe, Model, one_required
-from admin.documents.scalars import Whole
+from admin.documents.scalars import Name, Whole
 from proxy import spec
 from proxy.errors import FaultError
 from proxy.routing.table import check_host
 
 PATH_KINDS: Final[tuple[spec.PathKind, ...]] = get_args(spec.PathKind)
 
-_NEVER_MATCHED: Final = re.compile(r"//|/\.\.?(?:/|$)")
+_NEVER_MATCHED: Final = re.compile(r"/\.\.?(?:/|$)")
 
 
 def route_host(text: str) -> str:
@@ -41,7 +41,7 @@ def route_path(text: str) -> str:
         path = text.partition("?")[0]
         raise FaultError(f"{shown(text)} has a query", f"paths are matched without: {shown(path)}")
     if _NEVER_MATCHED.search(text):
-        hint = "repeated slashes and dot segments are resolved before paths are matched"
+        hint = "dot segments are resolved before paths are matched"
         raise FaultError(f"{shown(text)} matches no request", hint)
     return text
 
@@ -82,6 +82,13 @@ class Path(Model):
     ignore_case: bool = Field(
         default=False, description="With `regex`: match in any case (nginx `~*`).", examples=[False]
     )
+    within: Maybe[Name] = Field(
+        default=None,
+        description="Name of a route of the same hosts and listeners: this path is looked at only "
+        "once that one's has taken a request, and regexes within it come before those beside it "
+        "(nginx: a location inside of another).",
+        examples=["app"],
+    )
 
     def to_spec(self) -> spec.PathSpec:
         """Translate; the path is valid."""
@@ -92,6 +99,7 @@ class Path(Model):
             final=self.final,
             priority=self.priority,
             ignore_case=self.ignore_case,
+            within=self.within,
         )
 
     def kinds(self) -> list[spec.PathKind]:

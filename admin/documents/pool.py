@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from admin.documents.endpoint import Endpoint, MaxFails
 from admin.documents.model import Model, OrWord
+from admin.documents.retry import Retry
 from admin.documents.scalars import (
-    MIB,
     Count,
     Duration,
     DurationOrUnlimited,
     EndpointName,
     HeadSize,
-    SizeRule,
     Template,
     Whole,
     limit,
@@ -29,24 +28,6 @@ from proxy.errors import FaultError
 MAX_ENDPOINTS: Final = 20_000
 CLOSE_REASON_BYTES: Final = 123
 """What a Close frame can carry (RFC 6455, 5.5)."""
-
-RetryCause: TypeAlias = Literal[
-    "error",
-    "timeout",
-    "invalid_header",
-    "http_500",
-    "http_501",
-    "http_502",
-    "http_503",
-    "http_504",
-    "http_403",
-    "http_404",
-    "http_429",
-]
-
-
-def _only_errors() -> list[RetryCause]:
-    return ["error"]
 
 
 def sendable_code(code: int) -> int:
@@ -75,10 +56,16 @@ def sendable_reason(text: str) -> str:
 
 
 class HashBalance(Model):
-    """Balance by the consistent hash of a value, so that equal values meet one endpoint."""
+    """Balance by the hash of a value, so that equal values meet one endpoint."""
 
     hash: Template = Field(
         description="What is hashed, with variables.", examples=["$http_x_user", "$cookie_session"]
+    )
+    consistent: bool = Field(
+        default=True,
+        description="Most values stay where they are when endpoints come and go; else most move "
+        "(nginx `hash` without `consistent`).",
+        examples=[True],
     )
 
 
@@ -109,6 +96,11 @@ class Keepalive(Model):
     max_idle: Annotated[int, Whole(0, 100_000)] = Field(
         default=32, description="Per endpoint; 0 keeps none.", examples=[32]
     )
+    max_idle_total: Count = Field(
+        default="unlimited",
+        description="Over all endpoints together (nginx `keepalive`).",
+        examples=[64, "unlimited"],
+    )
     idle_timeout: Duration = Field(
         default="4s",
         description="An idle connection is closed after this; an upstream's "
@@ -119,6 +111,12 @@ class Keepalive(Model):
         default="unlimited",
         description="Requests on one connection before it is closed.",
         examples=[1000, "unlimited"],
+    )
+    max_age: DurationOrUnlimited = Field(
+        default="unlimited",
+        description="A connection that is older is closed after its request (nginx "
+        "`keepalive_time`).",
+        examples=["1h"],
     )
 
 
@@ -133,34 +131,6 @@ class PoolTimeouts(Model):
         default="60s",
         description="Between two reads of the response, its first byte included.",
         examples=["60s"],
-    )
-
-
-class Retry(Model):
-    """When a request may be tried on another endpoint (nginx `proxy_next_upstream`)."""
-
-    when: list[RetryCause] = Field(
-        default_factory=_only_errors,
-        max_length=11,
-        description="What makes an attempt worth repeating. `error`: connecting failed, or the "
-        "connection broke before a response. `[]`: nothing.",
-        examples=[["error", "timeout", "http_503"]],
-    )
-    max_attempts: Count = Field(
-        default=3, description="Attempts, the first included.", examples=[3]
-    )
-    budget: DurationOrUnlimited = Field(
-        default="10s",
-        description="No attempt begins later than this after the first.",
-        examples=["10s"],
-    )
-    non_idempotent: bool = Field(
-        default=False, description="Repeat POST, LOCK and PATCH too.", examples=[False]
-    )
-    replay_bytes: Annotated[int | str, SizeRule(0, 64 * MIB)] = Field(
-        default="64KiB",
-        description="How much of a request body is kept for a repetition; 0 keeps nothing.",
-        examples=["64KiB"],
     )
 
 
@@ -197,10 +167,12 @@ class Pool(Model):
     """Endpoints that do the same work, and how it is shared out among them."""
 
     balance: Annotated[
-        HashBalance | Literal["round_robin", "least_connections", "random", "ip_hash"], OrWord()
+        HashBalance
+        | Literal["round_robin", "least_connections", "random", "random_one", "ip_hash"],
+        OrWord(),
     ] = Field(
         default="round_robin",
-        description="How an endpoint is chosen for a request.",
+        description="How an endpoint is chosen for a request; `random` is the better of two.",
         examples=["round_robin", "least_connections", {"hash": "$http_x_user"}],
     )
     endpoints: dict[EndpointName, Endpoint] = Field(
@@ -265,14 +237,16 @@ class Pool(Model):
             keepalive=spec.KeepaliveSpec(
                 max_idle=self.keepalive.max_idle,
                 idle_timeout_s=seconds(self.keepalive.idle_timeout),
+                max_idle_total=limit(self.keepalive.max_idle_total),
                 max_requests=limit(self.keepalive.max_requests),
+                max_age_s=seconds_or_none(self.keepalive.max_age),
             ),
             timeouts=spec.PoolTimeouts(
                 connect_s=seconds(self.timeouts.connect),
                 send_s=seconds(self.timeouts.send),
                 read_s=seconds(self.timeouts.read),
             ),
-            retry=self._retry(),
+            retry=self.retry.to_spec(),
             header_bytes=octets(self.limits.header_bytes),
             on_removal=self.on_removal,
             drain=spec.DrainSpec(
@@ -285,14 +259,7 @@ class Pool(Model):
 
     def _balance(self) -> spec.BalanceSpec:
         if isinstance(self.balance, HashBalance):
-            return spec.BalanceSpec(kind="hash", key=self.balance.hash)
+            return spec.BalanceSpec(
+                kind="hash", key=self.balance.hash, consistent=self.balance.consistent
+            )
         return spec.BalanceSpec(kind=self.balance)
-
-    def _retry(self) -> spec.RetrySpec:
-        return spec.RetrySpec(
-            when=frozenset(self.retry.when),
-            max_attempts=limit(self.retry.max_attempts),
-            budget_s=seconds_or_none(self.retry.budget),
-            non_idempotent=self.retry.non_idempotent,
-            replay_bytes=octets(self.retry.replay_bytes),
-        )

@@ -10,15 +10,17 @@ from pydantic import ConfigDict, Field
 from admin.documents.header_map import HeaderMap
 from admin.documents.matching import HostPattern, RoutePath
 from admin.documents.model import Maybe, Model, one_required
+from admin.documents.retry import Retry
+from admin.documents.route_limits import RouteLimits, RouteTimeouts, Tunnel
 from admin.documents.scalars import (
-    Duration,
-    DurationOrOff,
+    MIB,
     Name,
     Pattern,
     PoolReference,
-    SizeOrUnlimited,
+    SizeRule,
     Template,
     Whole,
+    octets,
     octets_or_none,
     seconds,
     seconds_or_none,
@@ -48,7 +50,7 @@ class HeaderRules(Model):
     remove: list[HeaderName] = Field(
         default_factory=list,
         max_length=MAX_RULES,
-        description="Fields that do not go on.",
+        description="Fields that do not go on; of a request, `*` is all that the client sent.",
         examples=[["X-Powered-By"]],
     )
     set: dict[HeaderName, Template] = Field(
@@ -73,43 +75,6 @@ class HeaderRules(Model):
         )
 
 
-class RouteTimeouts(Model):
-    """Over the pool's; what is left out is as the pool has it."""
-
-    connect: Maybe[Duration] = Field(
-        default=None, description="To accept a connection.", examples=["5s"]
-    )
-    send: Maybe[Duration] = Field(
-        default=None, description="Without taking a byte of the request.", examples=["60s"]
-    )
-    read: Maybe[Duration] = Field(
-        default=None, description="Between two reads of the response.", examples=["60s"]
-    )
-
-
-class RouteLimits(Model):
-    """Over the listener's."""
-
-    body_bytes: Maybe[SizeOrUnlimited] = Field(
-        default=None,
-        description="A request body; left out, it is as the listener has it.",
-        examples=["1MiB", "unlimited"],
-    )
-
-
-class Tunnel(Model):
-    """What holds after an upgrade."""
-
-    idle_timeout: DurationOrOff = Field(
-        default="1h",
-        description="Without a byte in either direction, the connection is closed.",
-        examples=["1h", "off"],
-    )
-    ping_interval: Annotated[
-        str, Pattern("^off$", "supported: this version does not send pings yet", "write off")
-    ] = Field(default="off", description="WebSocket pings; only `off` for now.", examples=["off"])
-
-
 class Route(Model):
     """Which requests go to which pool, and what is done to them on the way.
 
@@ -126,6 +91,12 @@ class Route(Model):
         description="Host names, `*.suffix`, `prefix.*`, `.name` (itself and all below), or "
         "`~regex`; left out: any.",
         examples=[["chat.example.com", "*.example.org"]],
+    )
+    host_priority: Annotated[int, Whole(-1_000_000, 1_000_000)] = Field(
+        default=0,
+        description="With a `~regex` among `hosts`: the highest is tried first; ties in the order "
+        "of names.",
+        examples=[0],
     )
     path: RoutePath = Field(description="Which paths.", examples=[{"prefix": "/chat/"}])
     pool: Maybe[PoolReference] = Field(
@@ -152,8 +123,44 @@ class Route(Model):
     rewrite: Maybe[Template] = Field(
         default=None,
         description="Replaces the matched part of the path; with a regex it may use captures. "
+        "Without variables it is written as it goes on the wire, escapes, a query and all. "
         "Left out: the path goes on as it came.",
         examples=["/", "/users/$1"],
+    )
+    target: Maybe[Template] = Field(
+        default=None,
+        description="In place of `rewrite`: all that goes upstream as the target, query included. "
+        "An empty value: the target as it came.",
+        examples=["/item?id=$1&$args"],
+    )
+    method: Maybe[Template] = Field(
+        default=None,
+        description="The method that goes upstream (nginx `proxy_method`); a value that is none "
+        "leaves it as it came.",
+        examples=["POST"],
+    )
+    body: Maybe[Annotated[str, Field(max_length=65536)]] = Field(
+        default=None,
+        description="What goes upstream in place of the client's body, with variables (nginx "
+        '`proxy_set_body`); `""`: none.',
+        examples=["", "user=$arg_user"],
+    )
+    request_buffer: Annotated[int | str, SizeRule(1, 64 * MIB, "off")] = Field(
+        default="off",
+        description="A request body of at most so much is read whole before the request goes on, "
+        "and then has a length; a larger one goes on as it comes.",
+        examples=["64KiB", "off"],
+    )
+    retry: Maybe[Retry] = Field(
+        default=None,
+        description="In place of the pool's, as a whole.",
+        examples=[{"when": ["error", "timeout"]}],
+    )
+    chunked_responses: bool = Field(
+        default=True,
+        description="Responses of unknown length go to clients of HTTP/1.1 in chunks; else the "
+        "connection ends with them.",
+        examples=[True],
     )
     upgrades: list[Protocol] = Field(
         default_factory=lambda: ["websocket"],
@@ -212,7 +219,14 @@ class Route(Model):
             split_by=self.split_by,
             listeners=None if self.listeners is None else tuple(self.listeners),
             hosts=None if self.hosts is None else tuple(map(_lower, self.hosts)),
+            host_priority=self.host_priority,
             rewrite=self.rewrite,
+            target=self.target,
+            method=self.method,
+            body=self.body,
+            request_buffer_bytes=0 if self.request_buffer == "off" else octets(self.request_buffer),
+            chunked_responses=self.chunked_responses,
+            retry=None if self.retry is None else self.retry.to_spec(),
             upgrades=tuple(protocol.lower() for protocol in self.upgrades),
             request_headers=self.request_headers.to_spec(),
             response_headers=self.response_headers.to_spec(),
@@ -223,6 +237,12 @@ class Route(Model):
                 send_s=_seconds(timeouts.send),
                 read_s=_seconds(timeouts.read),
             ),
+            client_timeouts=spec.ClientTimeouts(
+                body_s=_seconds(timeouts.body),
+                write_s=_seconds(timeouts.write),
+                idle_s=_seconds(timeouts.idle),
+            ),
+            requests_per_connection=self.limits.requests_per_connection or spec.INHERIT,
             body_bytes=spec.INHERIT if body_bytes is None else octets_or_none(body_bytes),
             tunnel=spec.TunnelSpec(idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout)),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from admin.documents.faults import MAX_FAULTS, nearest, one_of, shown
 from admin.documents.matching import PATH_KINDS, Path
 from admin.documents.route import POOL_KEYS, Route
+from admin.documents.within import check_within
 from proxy.errors import Fault, pointer
 from proxy.headers.map import HeaderMap
 from proxy.route import compile_route
@@ -45,7 +46,9 @@ def check_routes(
             return
         at = pointer("routes", name)
         _check_fit(route, at, faults)
+        _check_slashes(route, at, document, faults)
         _check_references(route, at, names, faults)
+        check_within(name, document.routes, faults)
         spec = _without_pools(name, route, raw)
         if spec is not None and maps is not None:
             compile_route(spec, maps, counters, faults)
@@ -71,6 +74,7 @@ def recheck_routes(
     pools, listeners = frozenset(document.pools), frozenset(document.listeners)
     names: dict[str, Names] = {"pools": pools, "listeners": listeners}
     names["header_maps"] = frozenset(document.header_maps)
+    names["routes"] = frozenset(document.routes)
     _check_choices({name: raw["routes"][name] for name in routes}, faults)
     if faults:
         return
@@ -81,9 +85,18 @@ def recheck_routes(
     lost = not (pools >= previous.pools.keys() and listeners >= previous.listeners.keys())
     for name, route in (document.routes if lost else routes).items():
         _check_references(route, pointer("routes", name), names, faults)
+    moved = any(_moved(name, route, previous.routes.get(name)) for name, route in routes.items())
+    if moved or not document.routes.keys() >= previous.routes.keys():
+        for name, route in document.routes.items():
+            if route.path.within is not None:
+                _check_references(route, pointer("routes", name), names, faults)
+                check_within(name, document.routes, faults)
+    other_listeners = document.listeners != previous.listeners
+    for name, route in (document.routes if other_listeners else routes).items():
+        _check_slashes(route, pointer("routes", name), document, faults)
     if lost or routes:
         _check_pool_maps(document, pools, faults)
-    if any(_moved(name, route, previous.routes.get(name)) for name, route in routes.items()):
+    if moved:
         _check_conflicts([_spec(name, each) for name, each in document.routes.items()], faults)
 
 
@@ -145,10 +158,27 @@ def _check_fit(route: Route, at: str, faults: list[Fault]) -> None:
     for key, kind in _ONLY_WITH.items():
         if getattr(route.path, key) and getattr(route.path, kind) is None:
             faults.append(Fault(f"{at}/path/{key}", f"means something only with `{kind}`"))
+    if route.host_priority and not any(host.startswith("~") for host in route.hosts or ()):
+        message = "means something only with a `~regex` among `hosts`"
+        faults.append(Fault(f"{at}/host_priority", message))
     if route.split_by is not None and route.pools is None:
         faults.append(Fault(f"{at}/split_by", "means something only with `pools`"))
     if route.pools is not None and not any(route.pools.values()):
         faults.append(Fault(f"{at}/pools", "no pool has a share", "give at least one a weight"))
+
+
+def _check_slashes(route: Route, at: str, document: Document, faults: list[Fault]) -> None:
+    """Find paths with repeated slashes where every listener of the route merges them."""
+    path = route.path
+    kind = next((kind for kind in ("exact", "prefix") if "//" in (getattr(path, kind) or "")), None)
+    if kind is None:
+        return
+    names = route.listeners or document.listeners
+    listeners = [document.listeners[name] for name in names if name in document.listeners]
+    if all(listener.merge_slashes for listener in listeners):
+        hint = "repeated slashes are one, unless a listener says `merge_slashes: false`"
+        message = f"{shown(getattr(path, kind))} matches no request"
+        faults.append(Fault(f"{at}/path/{kind}", message, hint))
 
 
 def _check_references(
@@ -168,6 +198,8 @@ def _check_references(
         refer("header_maps", "header map", route.variable, "/pool")
     elif route.pool is not None:
         refer("pools", "pool", route.pool, "/pool")
+    if route.path.within is not None:
+        refer("routes", "route", route.path.within, "/path/within")
 
 
 def _check_pool_maps(document: Document, pools: frozenset[str], faults: list[Fault]) -> None:

@@ -8,6 +8,7 @@ proxy's own rules do not is refused here, before a byte goes upstream.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, Final
 
@@ -27,11 +28,13 @@ from proxy.field_names import (
     CONTENT_LENGTH,
     EXPECT,
     HOST,
+    ODD,
     TRANSFER_ENCODING,
     UPGRADE,
     kind_of,
 )
 from proxy.message import Fields, Peer, Request
+from proxy.spec import ListenerSpec
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
@@ -104,6 +107,8 @@ def admit(
             if value.lower() != b"100-continue":
                 raise MalformedHeadError(EXPECTATION_UNKNOWN, "expectation")
             request.expects_continue = minor == 1
+        elif kind == ODD:
+            request.has_odd_names = True
     if transfer_coding is not None:
         if not minor or transfer_coding.lower() != b"chunked":
             raise MalformedHeadError(BAD_REQUEST, "transfer coding")
@@ -164,10 +169,22 @@ def normal_host(value: bytes) -> bytes:
     return name
 
 
-def drop_underscores(fields: Fields) -> tuple[Fields, int]:
-    """Return the fields without those whose name has an underscore, and how many those were."""
-    kept = tuple(field for field in fields if b"_" not in field[0])
-    return kept, len(fields) - len(kept)
+def drop_names(request: Request, spec: ListenerSpec) -> Iterator[tuple[str, int]]:
+    """Drop the fields whose names the listener does not let in; give why, and how many those were.
+
+    Variables do not see them either.
+    """
+    before = fields = request.fields
+    if not spec.underscores_in_headers:
+        kept = tuple(field for field in fields if b"_" not in field[0])
+        if len(kept) != len(fields):
+            yield "underscore_field", len(fields) - len(kept)
+            fields = request.fields = kept
+    if request.has_odd_names and not spec.odd_header_names:
+        request.fields = tuple(field for field in fields if kind_of[field[0]] != ODD)
+        yield "odd_field", len(fields) - len(request.fields)
+    if request.fields is not before:
+        request.headers = _decoded(request.fields)
 
 
 def without_empty_lines(data: bytes) -> bytes:

@@ -25,7 +25,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy import errors
-from proxy.downstream.admission import admit, drop_underscores, without_empty_lines
+from proxy.downstream.admission import admit, drop_names, without_empty_lines
 from proxy.downstream.request_parser import MalformedHeadError
 from proxy.errors import Failure
 from proxy.exchange import respond
@@ -38,6 +38,7 @@ from proxy.message import Peer, Request
 if TYPE_CHECKING:
     from proxy.downstream.listener import Listener
     from proxy.snapshot import Site, Snapshot
+    from proxy.spec import ListenerTimeouts
 
 BACKLOG_BYTES: Final = 64 * 1024
 """Octets kept of what a client sends ahead of its turn; then it is not read from."""
@@ -62,9 +63,9 @@ class ClientConnection(asyncio.Protocol):
     """See the module's docstring."""
 
     __slots__ = (
-        "_backlog", "_decoder", "_discarded", "_held", "_idle_s", "_in_head", "_left", "_stalled",
-        "_state", "counted", "counters", "exchange", "last_request", "listener", "peer", "read_by",
-        "requests", "runtime", "transport", "write_by", "write_paused",
+        "_backlog", "_decoder", "_discarded", "_held", "_in_head", "_left", "_stalled", "_state",
+        "_timeouts", "counted", "counters", "exchange", "last_request", "listener", "peer",
+        "read_by", "requests", "runtime", "transport", "write_by", "write_paused",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -87,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
         self._state = HEAD
         self._backlog = b""
         self._held = False
-        self._idle_s = 0.0
+        self._timeouts = listener.site.spec.timeouts  # a request's route may say others
         self._in_head = False
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
@@ -108,7 +109,8 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.peer = self.listener.accepted(self)
         if self._state == HEAD:
-            self.read_by = monotonic() + self._site().spec.timeouts.header_s
+            self._timeouts = self._site().spec.timeouts
+            self.read_by = monotonic() + self._timeouts.header_s
 
     def data_received(self, data: bytes) -> None:
         """Hand octets to whoever the state says they are for, until there are none."""
@@ -161,7 +163,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.write_paused = True
         self._stalled = self.transport.get_write_buffer_size()
-        self.write_by = monotonic() + self._site().spec.timeouts.write_s
+        self.write_by = monotonic() + self._timeouts.write_s
         if self.exchange is not None:
             self.exchange.client_paused()
 
@@ -193,7 +195,7 @@ class ClientConnection(asyncio.Protocol):
         self.requests += 1
         self._in_head = False
         self.read_by = NEVER
-        self._idle_s = site.spec.timeouts.idle_s
+        self._timeouts = site.spec.timeouts
         now = monotonic()
         try:
             message = self.listener.parser.parse(head)
@@ -201,10 +203,9 @@ class ClientConnection(asyncio.Protocol):
         except MalformedHeadError as error:
             self._refuse(error.failure, None)
             return b""
-        if b"_" in head and not site.spec.underscores_in_headers:
-            request.fields, dropped = drop_underscores(request.fields)
-            if dropped:
-                count_rejected(self.counters.rejected, "underscore_field", dropped)
+        if b"_" in head or request.has_odd_names:
+            for reason, dropped in drop_names(request, site.spec):
+                count_rejected(self.counters.rejected, reason, dropped)
         if (
             limits.requests_per_connection is not None
             and self.requests >= limits.requests_per_connection
@@ -227,7 +228,7 @@ class ClientConnection(asyncio.Protocol):
             return rest[length:]
         self._left = length - len(rest)
         self._state = BODY
-        self._body_due(site)
+        self._body_due()
         exchange.begin(rest, last=False)
         return b""
 
@@ -245,14 +246,20 @@ class ClientConnection(asyncio.Protocol):
             return decoder.rest
         self._decoder = decoder
         self._state = BODY
-        self._body_due(exchange.site)
+        self._body_due()
         exchange.begin(body, last=False)
         self._more_chunks(decoder)
         return b""
 
-    def _body_due(self, site: Site) -> None:
+    def _body_due(self) -> None:
         if not self._held:
-            self.read_by = monotonic() + site.spec.timeouts.body_s
+            self.read_by = monotonic() + self._timeouts.body_s
+
+    def allow(self, timeouts: ListenerTimeouts) -> None:
+        """Wait for this client so long, until its next request."""
+        self._timeouts = timeouts
+        if self._state == BODY:
+            self._body_due()
 
     def _body(self, data: bytes) -> bytes:
         """Hand on what belongs to the request body; return what is behind it."""
@@ -280,7 +287,7 @@ class ClientConnection(asyncio.Protocol):
                 self._held = False
                 self.transport.resume_reading()
         else:
-            self._body_due(exchange.site)
+            self._body_due()
         if payload or last:
             exchange.request_body(payload, last=last)
         if decoder is not None and not last:
@@ -352,7 +359,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._held = False
         if self._state == BODY and self.exchange is not None:
-            self._body_due(self.exchange.site)
+            self._body_due()
         if self._decoder is not None and self._decoder.more:
             self.runtime.loop.call_soon(self._go_on, self._decoder)
         else:
@@ -373,7 +380,7 @@ class ClientConnection(asyncio.Protocol):
         if self._backlog:
             self.runtime.loop.call_soon(self._resume)
         else:
-            self.read_by = monotonic() + self._idle_s
+            self.read_by = monotonic() + self._timeouts.idle_s
             if self.last_request:
                 self.close_idle()
 
@@ -457,7 +464,7 @@ class ClientConnection(asyncio.Protocol):
             waiting = self.transport.get_write_buffer_size()
             if waiting < self._stalled:
                 self._stalled = waiting
-                self.write_by = now + self._site().spec.timeouts.write_s
+                self.write_by = now + self._timeouts.write_s
                 return
             self._stalled_out()
             return

@@ -17,7 +17,7 @@ class RequestBody:
     __slots__ = ("_chunked", "_kept", "_kept_octets", "done", "limit", "octets")
 
     def __init__(self, *, chunked: bool, limit: int, done: bool = False) -> None:
-        self._chunked: Final = chunked
+        self._chunked = chunked
         self.limit = limit
         """Octets kept at most, once they were sent."""
         self._kept: list[bytes] | None = []
@@ -42,6 +42,18 @@ class RequestBody:
             self._kept_octets += len(framed)
         return framed
 
+    def forget(self) -> None:
+        """Keep nothing, of what came and of what comes: it is not passed on."""
+        self._kept = None
+        self._kept_octets = 0
+
+    def reframe(self) -> None:
+        """Frame it in chunks from now on, and what is kept, too."""
+        payload = self.kept()
+        self._chunked = True
+        self._kept = [chunk(payload)] if payload else []
+        self._kept_octets = sum(map(len, self._kept))
+
     @property
     def full(self) -> bool:
         """No more should be taken before it can be sent."""
@@ -63,6 +75,20 @@ class RequestBody:
         if self._kept and (not may_retry or self._kept_octets > self.limit):
             self._kept = None
             self._kept_octets = 0
+
+
+class Replacement(RequestBody):
+    """A body of our own: all there, and as often as it is asked for."""
+
+    __slots__ = ()
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(chunked=False, limit=len(data), done=True)
+        self._kept = [data]
+        self.octets = len(data)
+
+    def sent(self, *, may_retry: bool) -> None:
+        """Keep it, whatever was sent."""
 
 
 NOTHING: Final = RequestBody(chunked=False, limit=1, done=True)

@@ -96,21 +96,28 @@ async def _connect(exchange: Exchange, member: Member) -> None:
 def send(exchange: Exchange, upstream: UpstreamConnection) -> None:
     """Send what there is of the request over a connection."""
     request, body, spec = exchange.request, exchange.body, exchange.pool.plan.spec
+    head = exchange.head
     exchange.upstream = upstream
     exchange.sent = True
-    upstream.lease(exchange, to_head=request.method == b"HEAD", head_limit=spec.header_bytes)
+    upstream.lease(exchange, to_head=head.to_head, head_limit=spec.header_bytes)
     if body is NOTHING:
-        upstream.transport.write(exchange.head.data)
+        upstream.transport.write(head.data)
         began = exchange.attempt_started if exchange.reused else monotonic()
         exchange.read_by = began + exchange.read_s
         return
-    upstream.transport.write(exchange.head.data + body.kept())
-    body.sent(may_retry=request.method not in NON_IDEMPOTENT or spec.retry.non_idempotent)
+    upstream.transport.write(head.data + body.kept())
+    retry = exchange.retry.spec
+    body.sent(may_retry=request.method not in NON_IDEMPOTENT or retry.non_idempotent)
     if body.done:
         exchange.read_by = monotonic() + exchange.read_s
         return
-    if request.expects_continue and not body.octets and not exchange.continued:
-        exchange.continued = True
-        exchange.client.transport.write(respond.CONTINUE)
+    welcome(exchange)
     if exchange.send_by == NEVER:
         exchange.client.unhold()
+
+
+def welcome(exchange: Exchange) -> None:
+    """Tell a client that waits for it to send the body."""
+    if exchange.request.expects_continue and not exchange.body.octets and not exchange.continued:
+        exchange.continued = True
+        exchange.client.transport.write(respond.CONTINUE)

@@ -22,21 +22,23 @@ from typing import Final, Protocol
 
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange import accounting, failover, respond, tunnel
+from proxy.exchange import accounting, failover, intake, respond, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.dispatch import dispatch
 from proxy.exchange.request_head import UpstreamHead
-from proxy.exchange.response_head import client_head, informational_head
+from proxy.exchange.response_head import client_head, for_method, informational_head
 from proxy.exchange.routing import body_limit, route_request
 from proxy.exchange.runtime import NEVER, Runtime
 from proxy.framing import LAST_CHUNK, chunk
 from proxy.message import Request, Response
 from proxy.route import Route
 from proxy.snapshot import Site, Snapshot, Upstream
+from proxy.spec import ListenerTimeouts
 from proxy.telemetry.counters import ListenerCounters
-from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.connection import UpstreamConnection, make_room
 from proxy.upstream.endpoint import Endpoint, Member
 from proxy.upstream.response_parser import ResponseHead
+from proxy.upstream.retry_rules import RetryRules
 
 REPLAY_BEFORE_ROUTING: Final = 64 * 1024
 """Octets of a body kept at most before the pool, and so its ``replay_bytes``, is known."""
@@ -52,6 +54,8 @@ class Client(Protocol):
     transport: asyncio.Transport
     last_request: bool
     """No further request is wanted on this connection."""
+    requests: int
+    """How many came, the present one included."""
     write_paused: bool
     """The client does not take what was written."""
 
@@ -66,6 +70,9 @@ class Client(Protocol):
     @property
     def counters(self) -> ListenerCounters:
         """Of the listener that the connection came in by."""
+
+    def allow(self, timeouts: ListenerTimeouts) -> None:
+        """Wait for this client so long, until its next request."""
 
     def hold(self) -> None:
         """Read no more of the request body for now."""
@@ -90,8 +97,8 @@ class Exchange:
         "answering", "attempt_started", "attempts", "body", "bytes_out", "client", "continued",
         "failure", "finished", "first_byte_at", "free_try_used", "head", "heard", "informed",
         "keep_alive", "member", "pool", "pool_name", "read_by", "read_s", "rechunk", "request",
-        "reused", "route", "send_backlog", "send_by", "sent", "site", "snapshot", "status", "task",
-        "trail", "tried", "upstream",
+        "retry", "reused", "route", "send_backlog", "send_by", "sent", "site", "snapshot", "status",
+        "task", "trail", "tried", "upstream",
     )  # fmt: skip
 
     pool: Upstream
@@ -100,6 +107,8 @@ class Exchange:
     """The head that goes upstream, the same for every attempt."""
     read_s: float
     """Seconds between two reads from the upstream."""
+    retry: RetryRules
+    """When another endpoint may be tried."""
 
     def __init__(self, client: Client, snapshot: Snapshot, site: Site, request: Request) -> None:
         self.client: Final = client
@@ -163,8 +172,11 @@ class Exchange:
             self.body.add(b"", last=True)
         if route_request(self):
             if self.body is not NOTHING:
-                self.body.limit = self.pool.plan.spec.retry.replay_bytes
-            dispatch(self)
+                self.body.limit = self.retry.spec.replay_bytes
+            if self.route is not None and self.route.prepares:
+                intake.prepare(self, body, last=last)
+            else:
+                dispatch(self)
 
     @property
     def taken_route(self) -> Route:
@@ -202,7 +214,9 @@ class Exchange:
             return
         upstream = self.upstream
         if upstream is None:
-            if body.full and not last:
+            if not self.attempts:
+                intake.more(self, last=last)
+            elif body.full and not last:
                 self.client.hold()
             return
         upstream.transport.write(framed)
@@ -247,17 +261,19 @@ class Exchange:
         request, route, pool, member = self.request, self.route, self.pool, self.member
         if route is None or member is None:
             raise AssertionError
-        if head.status in pool.retried and failover.status_failed(self, head.status, now):
+        if head.status in self.retry.retried and failover.status_failed(self, head.status, now):
             return
-        if member.endpoint.fails and head.status not in pool.failing:
+        if member.endpoint.fails and head.status not in self.retry.failing:
             pool.plan.succeeded(member, now)
+        if route.method is not None:
+            head, body, last = for_method(request, head, body, last=last, to_head=self.head.to_head)
         pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now
         self.status = head.status
         self.failure = None  # of an attempt before
         keep_alive = self.may_keep_alive()
         if head.body < 0:  # its end is marked by chunks, or by closing
-            if request.version_minor:
+            if request.version_minor and route.spec.chunked_responses:
                 self.rechunk = True
             else:
                 keep_alive = False
@@ -434,5 +450,7 @@ class Exchange:
         if upstream is not None:
             keepalive = self.pool.plan.spec.keepalive
             reuse = self.body.done and self.head.persistent
-            upstream.release(reuse, keepalive.max_idle, keepalive.idle_timeout_s, now)
+            upstream.release(reuse, keepalive, now)
+            if keepalive.max_idle_total is not None:
+                make_room(self.pool.plan.pool.endpoints.values(), keepalive.max_idle_total)
         accounting.settle(self, now)

@@ -43,7 +43,7 @@ def attempt_failed(exchange: Exchange, failure: Failure) -> None:
 def status_failed(exchange: Exchange, status: int, now: float) -> bool:
     """Handle a status that ``retry.when`` names; return whether another endpoint is tried."""
     plan, member = exchange.pool.plan, exchange.taken_member
-    if status not in retry.NEVER_FAILURES and plan.failed(member, now):
+    if status in exchange.retry.failing and plan.failed(member, now):
         plan.pool.counters.ejections += 1
     if _decide(exchange, None, status, now) is not Verdict.NEXT:
         return False
@@ -74,7 +74,7 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
             replayable=exchange.body.intact,
             free_used=exchange.free_try_used,
         ),
-        exchange.pool.plan.spec.retry,
+        exchange.retry.spec,
     )
 
 

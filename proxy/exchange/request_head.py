@@ -22,14 +22,22 @@ _ORDINARY_CONNECTION: Final = frozenset(
 class UpstreamHead:
     """The head, and what the final request says about its connection."""
 
-    __slots__ = ("data", "persistent", "upgrade")
+    __slots__ = ("body", "data", "peer_trusted", "persistent", "target", "to_head", "upgrade")
 
-    def __init__(self, data: bytes, upgrade: bytes, *, persistent: bool) -> None:
+    body: bytes
+    """What goes upstream in place of the client's body.  Only for routes that hold bodies, as are:
+    """
+    target: bytes
+    peer_trusted: bool
+
+    def __init__(self, data: bytes, upgrade: bytes, *, persistent: bool, to_head: bool) -> None:
         self.data: Final = data
         self.upgrade: Final = upgrade
         """Protocol the request asks to upgrade to, or empty."""
         self.persistent: Final = persistent
         """It does not ask for the end of the connection (RFC 9112, 9.3)."""
+        self.to_head: Final = to_head
+        """The method is HEAD, so the response has no body."""
 
 
 def upstream_head(
@@ -37,9 +45,19 @@ def upstream_head(
 ) -> UpstreamHead:
     """Build the head that goes to any endpoint of the route's pool."""
     version = route.upstream_version
-    if request.chunked:
+    chunked, length = request.chunked, request.content_length
+    body = b""
+    if route.holds_body and route.body is not None:
+        body = route.body.render(request)
+        chunked, length = False, len(body) if route.body.constant != b"" else None
+    if chunked:
         version = b"1.1"  # HTTP/1.0 has no framing for a body of unknown length
-    blocks = [b"%b %b HTTP/%b\r\n" % (request.method, target, version)]
+    method = request.method
+    to_head = method == b"HEAD"
+    if route.method is not None:
+        method = route.sent_method(request)
+        to_head = method.upper() == b"HEAD"
+    blocks = [b"%b %b HTTP/%b\r\n" % (method, target, version)]
     rules = route.request_rules
     if route.sets_request:
         blocks.append(rules.set.render(request))
@@ -51,11 +69,12 @@ def upstream_head(
         if upgrade:
             blocks.append(b"Upgrade: %b\r\n" % upgrade)
     if route.forwarded:
-        blocks.append(forwarding_lines(request, peer_trusted, route.forwarding_replaced))
-    if request.chunked:
+        believed = peer_trusted and not rules.drops_all
+        blocks.append(forwarding_lines(request, believed, route.forwarding_replaced))
+    if chunked:
         blocks.append(b"Transfer-Encoding: chunked\r\n")
-    elif request.content_length is not None:
-        blocks.append(b"Content-Length: %d\r\n" % request.content_length)
+    elif length is not None:
+        blocks.append(b"Content-Length: %d\r\n" % length)
     if not request.authority and b"host" not in rules.dropped:
         # HTTP/1.0 may come without; HTTP/1.1 may not go on without (RFC 9112, 3.2).
         blocks.append(b"Host: %b\r\n" % request.pool)
@@ -75,7 +94,10 @@ def upstream_head(
         persistent = not connection or b"close" not in connection.lower()
     else:
         persistent = b"keep-alive" in connection.lower()
-    return UpstreamHead(b"".join(blocks), upgrade, persistent=persistent)
+    made = UpstreamHead(b"".join(blocks), upgrade, persistent=persistent, to_head=to_head)
+    if route.holds_body:
+        made.body, made.target, made.peer_trusted = body, target, peer_trusted
+    return made
 
 
 def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from proxy.exchange.respond import phrase
 from proxy.headers.hop_by_hop import HOP_BY_HOP, named_by_connection
-from proxy.message import Request
+from proxy.message import Fields, Request
 from proxy.route import Route
 from proxy.upstream.response_parser import ResponseHead
 
@@ -53,6 +53,30 @@ def client_head(
         blocks.append(b"Connection: keep-alive\r\n")
     blocks.append(b"\r\n")
     return b"".join(blocks)
+
+
+def for_method(
+    request: Request, head: ResponseHead, body: bytes, *, last: bool, to_head: bool
+) -> tuple[ResponseHead, bytes, bool]:
+    """Make the answer to the method that went upstream one to the client's.
+
+    A client's HEAD has no body in its answer, whatever the upstream sends; and where the upstream
+    was asked ``to_head`` only, nothing follows the length that it names.
+    """
+    if request.method == b"HEAD":
+        return (_with(head, head.fields), b"", True) if head.body else (head, body, last)
+    if not to_head or head.status in (204, 304):
+        return head, body, last
+    fields = tuple(field for field in head.fields if field[0].lower() != b"content-length")
+    return _with(head, (*fields, (b"Content-Length", b"0"))), body, last
+
+
+def _with(head: ResponseHead, fields: Fields) -> ResponseHead:
+    """Return a copy without a body; heads are shared, so nobody changes one."""
+    return ResponseHead(
+        head.status, head.reason, fields, head.headers,
+        persistent=head.persistent, connection=head.connection,
+    )  # fmt: skip
 
 
 def informational_head(head: ResponseHead) -> bytes:

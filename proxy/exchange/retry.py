@@ -33,9 +33,6 @@ from proxy.spec import RetrySpec
 NON_IDEMPOTENT: Final = frozenset({b"POST", b"LOCK", b"PATCH"})
 """The methods that nginx does not repeat; others are left to whoever defined them."""
 
-NEVER_FAILURES: Final = frozenset({403, 404})
-"""Statuses that say nothing about the endpoint's health, even if they are retried (as in nginx)."""
-
 
 class Verdict(Enum):
     """What to do after an attempt."""
@@ -92,13 +89,3 @@ def decide(ended: Ended, spec: RetrySpec) -> Verdict:
     if spec.budget_s is not None and ended.elapsed_s >= spec.budget_s:
         return Verdict.GIVE_UP if failure is None else Verdict.BUDGET_SPENT
     return Verdict.FRESH if free else Verdict.NEXT
-
-
-def retried_statuses(spec: RetrySpec) -> frozenset[int]:
-    """Return the statuses after which another attempt may be due; of all others a response is."""
-    return frozenset(int(word[5:]) for word in spec.when if word.startswith("http_"))
-
-
-def failing_statuses(spec: RetrySpec) -> frozenset[int]:
-    """Return the statuses that count as failures of the endpoint."""
-    return retried_statuses(spec) - NEVER_FAILURES

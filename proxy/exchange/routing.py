@@ -9,7 +9,7 @@ from proxy import errors
 from proxy.exchange import respond
 from proxy.exchange.request_head import upstream_head
 from proxy.headers.forwarded import client_ip
-from proxy.snapshot import BadTarget, Resolution
+from proxy.snapshot import BadTarget
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
@@ -56,10 +56,14 @@ def route_request(exchange: Exchange) -> bool:
     exchange.pool = pool
     exchange.pool_name = pool.name
     exchange.read_s = route.spec.timeouts.read_s or pool.plan.spec.timeouts.read_s
+    exchange.retry = route.retry or pool.retry
     request.pool = pool.label
-    target = found.forward if route.rewrite is None else _rewritten(exchange, found)
-    if mark:
-        target = b"%b?%b" % (target, query)
+    if route.rewrites:
+        target = route.rewritten(request, found.matched, site.spec.paths) or found.forward
+    else:
+        target = found.forward
+        if mark:
+            target = b"%b?%b" % (target, query)
     exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
     return True
 
@@ -86,16 +90,12 @@ def body_limit(exchange: Exchange) -> int | None:
     return route.body_bytes
 
 
-def _rewritten(exchange: Exchange, found: Resolution) -> bytes:
-    mode = exchange.site.spec.paths
-    return exchange.taken_route.rewritten(exchange.request, found.matched, mode)
-
-
 def _redirect(exchange: Exchange) -> None:
     """Answer a path that lacks only its last slash (nginx ``auto_redirect``)."""
     request = exchange.request
-    location = b"%b://%b%b/" % (request.peer.scheme, request.authority, request.path)
-    if request.query is not None:
+    path = exchange.taken_route.escaped_path
+    location = b"%b://%b%b" % (request.peer.scheme, request.authority, path)
+    if request.query:
         location = b"%b?%b" % (location, request.query)
     keep_alive = exchange.may_keep_alive()
     exchange.answer(

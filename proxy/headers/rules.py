@@ -49,8 +49,8 @@ class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "appended", "connection", "dropped", "removes_connection", "removes_upgrade", "set",
-        "upgrade",
+        "appended", "connection", "dropped", "drops_all", "removes_connection", "removes_upgrade",
+        "set", "upgrade",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +63,7 @@ class Rules:
         *,
         removes_connection: bool = False,
         removes_upgrade: bool = False,
+        drops_all: bool = False,
     ) -> None:
         self.dropped: Final = dropped
         """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
@@ -73,6 +74,8 @@ class Rules:
         self.upgrade: Final = upgrade
         self.removes_connection: Final = removes_connection
         self.removes_upgrade: Final = removes_upgrade
+        self.drops_all: Final = drops_all
+        """Nothing that the client sent passes."""
 
 
 def compile_rules(
@@ -90,6 +93,8 @@ def compile_rules(
     appended = [(name, path + pointer("append", name)) for name, _ in spec.append]
     for name, place in (*removed, *set_, *appended):
         _check_name(name, place, faults)
+    if response:
+        _check_not_all(removed, faults)
     if response:
         _check_ours(set_ + appended, faults)
     else:
@@ -111,8 +116,9 @@ def compile_rules(
         Block(written[number:], counters),
         _guarded(special.get("connection"), counters),
         _guarded(special.get("upgrade"), counters),
-        removes_connection="connection" in gone,
-        removes_upgrade="upgrade" in gone,
+        removes_connection=not gone.isdisjoint({"connection", "*"}),
+        removes_upgrade=not gone.isdisjoint({"upgrade", "*"}),
+        drops_all="*" in gone,
     )
 
 
@@ -121,6 +127,13 @@ def _check_name(name: str, place: str, faults: list[Fault]) -> None:
         faults.append(Fault(place, f"{name!r} is not a field name (RFC 9110, 5.1)"))
     elif name.lower() in _FRAMING:
         faults.append(Fault(place, f"{name} says where a message ends; no rule can change it"))
+
+
+def _check_not_all(removed: Named, faults: list[Fault]) -> None:
+    for name, place in removed:
+        if name == "*":
+            hint = "write the names of the fields"
+            faults.append(Fault(place, "`*` is all fields of a request, not of a response", hint))
 
 
 def _check_ours(written: Named, faults: list[Fault]) -> None:

@@ -67,9 +67,12 @@ class Template:
         return f"<Template {self.text!r}>"
 
 
-def compile_template(text: str, scope: Scope) -> Template:
-    """Compile ``text``; ``FaultError`` for an unknown variable, or for CR, LF or NUL."""
-    if re.search(r"[\r\n\0]", text):
+def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Template:
+    """Compile ``text``; ``FaultError`` for an unknown variable.
+
+    Without ``lines``, for CR, LF or NUL too.
+    """
+    if not lines and re.search(r"[\r\n\0]", text):
         raise FaultError("a value cannot hold CR, LF or NUL")
     constants = [b""]
     getters: list[Getter] = []

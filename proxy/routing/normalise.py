@@ -22,6 +22,7 @@ _DOTS_OR_SLASHES = re.compile(rb"//|/\.\.?(?:/|$)")
 # The table ``uri[]`` of ngx_string.c since nginx 1.21.1: what RFC 3986 does not allow in a URI,
 # and what would end or change the path.
 _UNSAFE = rb"[\x00-\x20\"#%<>?\\^`{|}\x7f-\xff]"
+_NEVER_SENT: Final = re.compile(rb"[^\x21-\x7e]|#")
 _ESCAPED = {octet: b"%%%02X" % octet[0] for octet in (bytes((code,)) for code in range(256))}
 _ESCAPE: Final = {
     "nginx": re.compile(_UNSAFE),
@@ -50,8 +51,11 @@ class Target:
         """What follows ``?``; ``None`` without one."""
 
 
-def normalise(target: bytes, mode: PathsMode) -> Target:
-    """Read an origin-form target (RFC 9112, 3.2.1).  Raise ``BadTarget``, and nothing else."""
+def normalise(target: bytes, mode: PathsMode, *, merge: bool = True) -> Target:
+    """Read an origin-form target (RFC 9112, 3.2.1).  Raise ``BadTarget``, and nothing else.
+
+    ``merge`` makes one slash of several (nginx ``merge_slashes``).
+    """
     # As text, because looking for a substring is several times faster there than in bytes.
     text = target.decode("latin-1")
     path, mark, _ = text.partition("?")
@@ -65,14 +69,14 @@ def normalise(target: bytes, mode: PathsMode) -> Target:
         and "/." not in path
         and "\\" not in path
     ):
-        return _normalise(target, mode)
+        return _normalise(target, mode, merge)
     if not mark:
         return Target(target, target, target, None)
     raw_path = target[: len(path)]
     return Target(raw_path, target, raw_path, target[len(path) + 1 :])
 
 
-def _normalise(target: bytes, mode: PathsMode) -> Target:
+def _normalise(target: bytes, mode: PathsMode, merge: bool) -> Target:
     raw_path, mark, rest = target.partition(b"?")
     query = rest if mark else None
     if raw_path[:1] != b"/":
@@ -82,10 +86,10 @@ def _normalise(target: bytes, mode: PathsMode) -> Target:
     if _BAD_ESCAPE.search(raw_path):
         raise BadTarget("bad percent escape in the path")
     if mode == "nginx":
-        return Target(_resolve(unquote_to_bytes(raw_path)), target, raw_path, query)
+        return Target(_resolve(unquote_to_bytes(raw_path), merge), target, raw_path, query)
     if _AMBIGUOUS.search(raw_path):
         raise BadTarget("backslash or encoded dot in the path")
-    resolved = _resolve(raw_path)
+    resolved = _resolve(raw_path, merge)
     # An escaped escape decodes to itself, so %2F and %25 come out as they went in.
     path = unquote_to_bytes(_KEPT.sub(_kept, resolved))
     if resolved == raw_path:
@@ -97,20 +101,23 @@ def _kept(escape: re.Match[bytes]) -> bytes:
     return b"%25" + escape[1].upper()
 
 
-def _resolve(path: bytes) -> bytes:
+def _resolve(path: bytes, merge: bool) -> bytes:
     """Resolve dot segments and merge slashes (RFC 3986, 5.2.4, but never above the root)."""
     if not _DOTS_OR_SLASHES.search(path):
         return path
     kept: list[bytes] = []
-    segments = path.split(b"/")
+    segments = path.split(b"/")[1:]
+    last = segments[-1]
+    if not merge and last == b"":
+        segments.pop()
     for segment in segments:
         if segment == b"..":
             if not kept:
                 raise BadTarget("the path leads above the root")
             kept.pop()
-        elif segment not in (b"", b"."):
+        elif segment != b"." and (segment or not merge):
             kept.append(segment)
-    if segments[-1] in (b"", b".", b".."):
+    if last in (b"", b".", b".."):
         kept.append(b"")
     return b"/" + b"/".join(kept)
 
@@ -121,6 +128,11 @@ def escape_path(path: bytes, mode: PathsMode = "nginx") -> bytes:
     In ``strict`` mode a decoded path still holds ``%2F`` and ``%25``: these stay as they are.
     """
     return _ESCAPE[mode].sub(_escape, path)
+
+
+def escape_target(target: bytes) -> bytes:
+    """Escape what no target may have (RFC 9112, 3.2): anything else stays as it is written."""
+    return _NEVER_SENT.sub(_escape, target)
 
 
 def _escape(octet: re.Match[bytes]) -> bytes:

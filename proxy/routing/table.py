@@ -4,11 +4,15 @@ The rules are nginx's for ``server_name`` and ``location``.  There is no falling
 host's table to another's.  The cost does not grow with the number of routes: hosts, exact paths
 and prefixes are hash look-ups, one per distinct length of a wildcard or prefix, and all regular
 expressions of a table are tried in one pass.
+
+A route may stand within another one: it is looked at only once that one's path has taken the
+request, and takes its place if its own path does, too.  So regular expressions within a prefix are
+tried before those beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -29,12 +33,13 @@ class Entry(Generic[R]):
     hosts: tuple[str, ...] | None
     path: PathSpec
     payload: R
+    host_priority: int = 0
 
 
 class Found(Generic[R]):
     """The route of a request.  Immutable: one that captured nothing is shared between requests."""
 
-    __slots__ = ("captures", "final", "matched", "payload", "redirect")
+    __slots__ = ("captures", "final", "inner", "matched", "payload", "redirect")
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Found(Generic[R]):
         *,
         redirect: bool = False,
         final: bool = False,
+        inner: _Paths[R] | None = None,
     ) -> None:
         self.payload: Final = payload
         self.captures: Final = captures
@@ -53,15 +59,20 @@ class Found(Generic[R]):
         self.redirect: Final = redirect
         """Answer 301 to the path with a slash behind it (nginx ``auto_redirect``)."""
         self.final: Final = final
-        """Regular expressions are not tried after this prefix."""
+        """Regular expressions beside this prefix are not tried after it."""
+        self.inner: Final = inner
+        """Routes within this one."""
 
 
 class _Paths(Generic[R]):
-    """The table of one host."""
+    """The table of one host, or of the routes within one (nginx: a level of locations)."""
 
     __slots__ = ("_exact", "_lengths", "_patterns", "_prefixes", "_regexes")
 
-    def __init__(self, entries: Iterable[Entry[R]]) -> None:
+    def __init__(
+        self, entries: Iterable[Entry[R]], within: Mapping[str, Sequence[Entry[R]]]
+    ) -> None:
+        """``within`` has the routes that stand within others, by the names of these."""
         self._exact: Final[dict[bytes, Found[R]]] = {}
         self._prefixes: Final[dict[bytes, Found[R]]] = {}
         regexes: list[Entry[R]] = []
@@ -71,36 +82,49 @@ class _Paths(Generic[R]):
                 continue
             value = octets(entry.path.value)
             paths = self._exact if entry.path.kind == "exact" else self._prefixes
-            paths.setdefault(value, Found(entry.payload, len(value), final=entry.path.final))
+            final, inner = entry.path.final, _inner(entry, within)
+            paths.setdefault(value, Found(entry.payload, len(value), final=final, inner=inner))
         self._redirect()
         self._lengths: Final = tuple(sorted({len(path) for path in self._prefixes}, reverse=True))
         regexes.sort(key=lambda entry: (-entry.path.priority, entry.name))
-        self._regexes: Final = tuple(entry.payload for entry in regexes)
+        self._regexes: Final = tuple((each.payload, _inner(each, within)) for each in regexes)
         self._patterns: Final = PatternList([_pattern(entry.path) for entry in regexes])
 
     def _redirect(self) -> None:
-        """Answer for ``/a`` where there is a prefix ``/a/`` and nothing that equals ``/a``."""
-        for path, found in self._prefixes.items():
+        """Answer for ``/a`` where there is ``/a/`` and nothing that equals ``/a``."""
+        for path, found in (*self._exact.items(), *self._prefixes.items()):
             short = path[:-1]
             if path.endswith(b"/") and short and short not in self._prefixes:
                 self._exact.setdefault(short, Found(found.payload, len(short), redirect=True))
 
     def find(self, uri: bytes) -> Found[R] | None:
+        return self._find(uri)[0]
+
+    def _find(self, uri: bytes) -> tuple[Found[R] | None, bool]:
+        """Return what takes a path, and whether regexes around this table cannot take it over."""
         found = self._exact.get(uri)
         if found is not None:
-            return found
+            return found, True
         prefixes = self._prefixes
         for length in self._lengths:
             found = prefixes.get(uri[:length])
             if found is not None:
                 break
-        if not self._regexes or (found is not None and found.final):
-            return found
+        final = found is not None and found.final
+        if found is not None and found.inner is not None:
+            deeper, decided = found.inner._find(uri)
+            found = deeper or found
+            if decided:
+                return found, True
+        if not self._regexes or final:
+            return found, False
         hit = self._patterns.find(uri)
         if hit is None:
-            return found
+            return found, False
         index, captures = hit
-        return Found(self._regexes[index], len(uri), captures or None)
+        payload, inner = self._regexes[index]
+        deeper = None if inner is None else inner.find(uri)
+        return deeper or Found(payload, len(uri), captures or None), True
 
 
 class Table(Generic[R]):
@@ -115,19 +139,24 @@ class Table(Generic[R]):
         """
         tables: dict[bytes, list[Entry[R]]] = {}
         regexes: dict[str, list[Entry[R]]] = {}
-        for entry in sorted(entries, key=lambda entry: entry.name):
+        within: dict[str, list[Entry[R]]] = {}
+        for entry in entries:
+            if entry.path.within is not None:
+                within.setdefault(entry.path.within, []).append(entry)
+        outermost = [entry for entry in entries if entry.path.within is None]
+        for entry in sorted(outermost, key=lambda entry: (-entry.host_priority, entry.name)):
             for host in entry.hosts or ():
                 if host.startswith("~"):
                     regexes.setdefault(host, []).append(entry)
-        for entry in entries:
+        for entry in outermost:
             for key in _keys(entry):
                 tables.setdefault(key, []).append(entry)
-        by_key = {key: _Paths(some) for key, some in tables.items()}
+        by_key = {key: _Paths(some, within) for key, some in tables.items()}
         self._any: Final = by_key.pop(_ANY, None)
         self._names: Final = HostNames(by_key)
         self._exact: Final = self._names.exact
         self._patterns: Final = PatternList([_host_pattern(host) for host in regexes])
-        self._patterned: Final = tuple(_Paths(some) for some in regexes.values())
+        self._patterned: Final = tuple(_Paths(some, within) for some in regexes.values())
         self._wild: Final = self._names.wildcards or bool(self._patterned)
 
     def lookup(self, host: bytes, uri: bytes) -> Found[R] | None:
@@ -155,7 +184,12 @@ class Table(Generic[R]):
         if found is None or not captures:
             return found
         both = captures | (found.captures or {})
-        return Found(found.payload, found.matched, both, redirect=found.redirect, final=found.final)
+        return Found(found.payload, found.matched, both, redirect=found.redirect)
+
+
+def _inner(entry: Entry[R], within: Mapping[str, Sequence[Entry[R]]]) -> _Paths[R] | None:
+    inside = within.get(entry.name)
+    return None if inside is None else _Paths(inside, within)
 
 
 def _keys(entry: Entry[R]) -> tuple[bytes, ...]:
@@ -201,14 +235,15 @@ def conflicts(entries: Iterable[Entry[R]]) -> list[tuple[str, str]]:
 
     The first of each pair is the one that comes first in ``entries``; the second never serves.
     """
-    taken: dict[tuple[bytes, str, str], str] = {}
+    taken: dict[tuple[bytes, str | None, str, str], str] = {}
     pairs: dict[tuple[str, str], None] = {}
     for entry in entries:
         if entry.path.kind == "regex":
             continue
         keys = (*_keys(entry), *(octets(h) for h in entry.hosts or () if h.startswith("~")))
         for key in dict.fromkeys(keys):
-            first = taken.setdefault((key, entry.path.kind, entry.path.value), entry.name)
+            path = entry.path
+            first = taken.setdefault((key, path.within, path.kind, path.value), entry.name)
             if first != entry.name:
                 pairs[first, entry.name] = None
     return list(pairs)

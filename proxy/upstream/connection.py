@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
+from time import monotonic
 from typing import Final, Protocol, cast
 
 from proxy.framing import ChunkedDecoder, FramingError
+from proxy.spec import KeepaliveSpec
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.response_parser import (
     CHUNKED,
@@ -82,8 +85,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = ("_connections",
         "_decoder", "_head_limit", "_held", "_informational", "_left", "_parser", "_partial",
-                 "_to_head", "clean", "endpoint", "idle_until", "keep_alive_s", "lessee",
-                 "persistent", "served", "transport")  # fmt: skip
+                 "_to_head", "clean", "endpoint", "idle_since", "idle_until", "keep_alive_s",
+                 "lessee", "opened", "persistent", "served", "transport")  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -94,6 +97,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.lessee: Lessee | None = None
         self.served = 0
         """Requests sent on this connection."""
+        self.opened = 0.0
+        """When it was connected (monotonic seconds)."""
+        self.idle_since = 0.0
         self.idle_until = float("inf")
         """When an idle connection is closed (monotonic seconds)."""
         self.keep_alive_s: float | None = None
@@ -125,7 +131,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._informational = 0
         self._held = False
 
-    def release(self, reuse: bool, max_idle: int, idle_timeout_s: float, now: float) -> None:
+    def release(self, reuse: bool, keepalive: KeepaliveSpec, now: float) -> None:
         """End the lease.  With ``reuse``, the connection goes back to its endpoint's pool."""
         self.lessee = None
         idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
@@ -137,14 +143,21 @@ class UpstreamConnection(asyncio.Protocol):
         ):
             transport.abort()
             return
+        idle_timeout_s = keepalive.idle_timeout_s
         if self.keep_alive_s is not None and self.keep_alive_s < idle_timeout_s:
             idle_timeout_s = self.keep_alive_s
-        if len(idle) >= max_idle or idle_timeout_s <= 0 or self.endpoint.retired:
+        if (
+            len(idle) >= keepalive.max_idle
+            or idle_timeout_s <= 0
+            or self.endpoint.retired
+            or (keepalive.max_age_s is not None and now - self.opened > keepalive.max_age_s)
+        ):
             self.transport.close()
             return
         if self._held:
             self._held = False
             self.transport.resume_reading()
+        self.idle_since = now
         self.idle_until = now + idle_timeout_s
         idle.append(self)
 
@@ -157,6 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self.opened = monotonic()
         self._connections.open.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -350,6 +364,14 @@ def lease_idle(endpoint: Endpoint, max_requests: int | None) -> UpstreamConnecti
             continue
         return connection
     return None
+
+
+def make_room(endpoints: Iterable[Endpoint], most: int) -> None:
+    """Close the connections that were idle for longest until there are at most so many."""
+    pools = [cast("deque[UpstreamConnection]", each.idle) for each in endpoints if each.idle]
+    for _ in range(sum(map(len, pools)) - most):
+        oldest = min((idle for idle in pools if idle), key=lambda idle: idle[0].idle_since)
+        oldest.popleft().transport.close()
 
 
 def close_idle(endpoint: Endpoint) -> None:

@@ -14,17 +14,19 @@ from proxy.telemetry.counters import EndpointCounters
 class Endpoint:
     """One address of a pool, for as long as anything of it lives.
 
-    Its identity is pool and canonical address: counters, connections, health and its place in the
-    balancing survive every change of configuration that keeps the address.
+    Its identity is pool, canonical address and seat: counters, connections, health and its place in
+    the balancing survive every change of configuration that keeps these.
     """
 
     __slots__ = ("accessed", "active", "address", "checked", "counters", "current", "fails", "idle",
-                 "penalty", "retired", "splice_set", "splices", "target")  # fmt: skip
+                 "key", "penalty", "retired", "splice_set", "splices", "target")  # fmt: skip
 
-    def __init__(self, target: Address) -> None:
+    def __init__(self, target: Address, seat: int = 1) -> None:
         self.target: Final = target
         self.address: Final = target.text
         """Canonical text."""
+        self.key: Final = seat_key(target.text, seat)
+        """Its identity within its pool."""
         self.counters: Final = EndpointCounters()
         self.active = 0
         """Requests and splices on it now."""
@@ -83,3 +85,8 @@ class Member:
 
     def __repr__(self) -> str:
         return f"<Member {self.name} {self.state} weight={self.weight} of {self.endpoint!r}>"
+
+
+def seat_key(address: str, seat: int) -> str:
+    """Return the identity of an endpoint within its pool: its address, and which one there."""
+    return address if seat == 1 else f"{address}#{seat}"

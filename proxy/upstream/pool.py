@@ -17,10 +17,13 @@ from proxy.telemetry.counters import PoolCounters
 from proxy.upstream import health
 from proxy.upstream.balancing.assembly import assemble
 from proxy.upstream.balancing.tier import KeyKind, Pick, Standing, Tier
-from proxy.upstream.endpoint import Endpoint, Member
+from proxy.upstream.endpoint import Endpoint, Member, seat_key
 
 Resolved = tuple[tuple[str, ...], ...]
 """For each endpoint of a spec, its canonical addresses in order."""
+
+Key = str
+"""What identifies an endpoint within its pool: ``endpoint.seat_key``."""
 
 Given = tuple[tuple[str, ...] | None, ...]
 """For each endpoint of a spec, the addresses that the resolver has for it, if it was asked."""
@@ -43,7 +46,7 @@ class Pool:
         self.name: Final = name
         self.counters: Final = PoolCounters() if counters is None else counters
         self.endpoints: Mapping[str, Endpoint] = {}
-        """Those of the published plan, by canonical address."""
+        """Those of the published plan, by key."""
         self.leaving: Final[dict[str, Endpoint]] = {}
         """Those that were removed and may still have requests or splices."""
         self.standing: Final = Standing()
@@ -53,14 +56,14 @@ class Pool:
         """How many endpoints have fails or a penalty."""
         return len(self.standing.suspects)
 
-    def find(self, address: str) -> Endpoint | None:
-        """Return the endpoint with that canonical address, a leaving one too."""
-        return self.endpoints.get(address) or self.leaving.get(address)
+    def find(self, key: Key) -> Endpoint | None:
+        """Return the endpoint with that key, a leaving one too."""
+        return self.endpoints.get(key) or self.leaving.get(key)
 
     def prune(self) -> None:
         """Forget the leaving endpoints on which nothing lives any more."""
-        for address in [address for address, gone in self.leaving.items() if not gone.active]:
-            del self.leaving[address]
+        for key in [key for key, gone in self.leaving.items() if not gone.active]:
+            del self.leaving[key]
 
     def retire(self) -> list[Endpoint]:
         """Let all endpoints leave, because the pool itself is removed; return them."""
@@ -80,8 +83,8 @@ class Pool:
             endpoint.retired = True
         for endpoint in back:
             endpoint.retired = False
-            del self.leaving[endpoint.address]
-        self.leaving.update((endpoint.address, endpoint) for endpoint in removed)
+            del self.leaving[endpoint.key]
+        self.leaving.update((endpoint.key, endpoint) for endpoint in removed)
         standing.suspects.difference_update(removed)
         standing.suspects.update(endpoint for endpoint in back if endpoint.suspect)
         standing.first = first
@@ -117,10 +120,10 @@ class PoolPlan:
         """Endpoints whose names have no address."""
         self.single: Final = len(members) == 1
         """A pool of one: its endpoint is never taken out (nginx ``single``)."""
-        self._endpoints: Final = {member.endpoint.address: member.endpoint for member in members}
+        self._endpoints: Final = {member.endpoint.key: member.endpoint for member in members}
         self._tiers: Final[list[Tier]] = assemble(
             members,
-            spec.balance.kind,
+            spec.balance,
             pool.standing,
             0 if self.single else spec.max_ejected_percent,
             [] if previous is None else previous._tiers,
@@ -144,7 +147,7 @@ class PoolPlan:
         flipped = health.failed(member, now)
         endpoint = member.endpoint
         standing = self.pool.standing
-        if endpoint.suspect and self.pool.endpoints.get(endpoint.address) is endpoint:
+        if endpoint.suspect and self.pool.endpoints.get(endpoint.key) is endpoint:
             standing.settle()
             standing.suspects.add(endpoint)
         return flipped and endpoint in self._ejected(now)
@@ -201,7 +204,8 @@ def compile_pool(
         return candidate
     members = tuple(
         Member(
-            pool.find(text) or Endpoint(parse_address(text)),
+            pool.find(seat_key(text, endpoint.seat))
+            or Endpoint(parse_address(text), endpoint.seat),
             endpoint.name if len(found) == 1 else f"{endpoint.name}@{text}",
             endpoint,
         )
@@ -224,9 +228,11 @@ def _resolve(spec: PoolSpec, given: Given, pool: Pool) -> Resolved:
         try:
             found = _canonical(endpoint.address, texts or (), pool)
             for text in found:
-                if owners.setdefault(text, endpoint.name) != endpoint.name:
-                    message = f"endpoint {owners[text]!r} has the same address {text}"
-                    raise FaultError(message, "remove one of them; weights express shares")
+                key = seat_key(text, endpoint.seat)
+                if owners.setdefault(key, endpoint.name) != endpoint.name:
+                    message = f"endpoint {owners[key]!r} has the same address {text}"
+                    hint = "remove one of them; weights express shares, a `seat` tells them apart"
+                    raise FaultError(message, hint)
         except FaultError as fault:
             path = pointer("pools", spec.name, "endpoints", endpoint.name, "address")
             faults.append(Fault(path, fault.message, fault.hint))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy.spec import BalanceKind
+from proxy.spec import BalanceSpec
 from proxy.upstream.balancing.consistent_hash import ConsistentHash, Ring
 from proxy.upstream.balancing.ip_hash import IpHash
 from proxy.upstream.balancing.least_connections import LeastConnections
-from proxy.upstream.balancing.random_two import RandomTwo
+from proxy.upstream.balancing.modulo_hash import ModuloHash
+from proxy.upstream.balancing.random_choice import RandomChoice
 from proxy.upstream.balancing.round_robin import RoundRobin
 from proxy.upstream.balancing.tier import Standing, Tier
 from proxy.upstream.endpoint import Member
@@ -16,7 +17,7 @@ from proxy.upstream.endpoint import Member
 
 def assemble(
     members: Sequence[Member],
-    kind: BalanceKind,
+    balance: BalanceSpec,
     standing: Standing,
     max_ejected_percent: int,
     previous: Sequence[Tier] = (),
@@ -32,26 +33,30 @@ def assemble(
     for backup in (True, False):
         seats = tuple(member for member in members if member.backup is backup)
         if any(member.state == "active" for member in seats):
-            first = _tier(seats, kind, standing, first, max_ejected_percent, rings)
+            first = _tier(seats, balance, standing, first, max_ejected_percent, rings)
             tiers.insert(0, first)
     return tiers or [RoundRobin((), standing)]
 
 
 def _tier(
     seats: tuple[Member, ...],
-    kind: BalanceKind,
+    balance: BalanceSpec,
     standing: Standing,
     backup: Tier | None,
     percent: int,
     rings: Sequence[Ring],
 ) -> Tier:
+    kind = balance.kind
     members = tuple(member for member in seats if member.state == "active")
     if len(members) == 1 or kind == "round_robin":
         return RoundRobin(members, standing, backup, percent)
     if kind == "least_connections":
         return LeastConnections(members, standing, backup, percent)
-    if kind == "random":
-        return RandomTwo(members, standing, backup, percent)
+    if kind in ("random", "random_one"):
+        choices = 2 if kind == "random" else 1
+        return RandomChoice(members, standing, backup, percent, choices=choices)
     if kind == "ip_hash":
         return IpHash(members, standing, backup, percent, seats=seats)
+    if not balance.consistent:
+        return ModuloHash(members, standing, backup, percent, seats=seats)
     return ConsistentHash(members, standing, backup, percent, seats=seats, rings=rings)

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy import errors
 from proxy.downstream import admission
-from proxy.downstream.admission import admit, drop_underscores, normal_host
+from proxy.downstream.admission import admit, drop_names, normal_host
 from proxy.downstream.request_parser import MalformedHeadError, RequestHeadParser
 from proxy.errors import Failure
 from proxy.message import Peer, Request
+from proxy.spec import ListenerSpec
 
 PEER = Peer(b"192.0.2.1", 4711, b"198.51.100.1", 80, 1)
 
@@ -249,6 +251,24 @@ def test_hosts_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> 
     assert sum(map(len, remembered)) < 64 * 1024
 
 
-def test_underscored_fields_are_dropped_and_counted() -> None:
-    fields = ((b"Host", b"h"), (b"X_A", b"1"), (b"X-A", b"2"), (b"_", b"3"), (b"B", b"_"))
-    assert drop_underscores(fields) == (((b"Host", b"h"), (b"X-A", b"2"), (b"B", b"_")), 2)
+NAMED = ((b"Host", b"h"), (b"X_A", b"1"), (b"X-A", b"2"), (b"X.A", b"3"), (b"B", b"_"))
+KEPT = {
+    "neither": (False, False, [b"Host", b"X-A", b"B"], {"underscore_field": 1, "odd_field": 1}),
+    "underscores": (True, False, [b"Host", b"X_A", b"X-A", b"B"], {"odd_field": 1}),
+    "odd": (False, True, [b"Host", b"X-A", b"X.A", b"B"], {"underscore_field": 1}),
+    "all": (True, True, [b"Host", b"X_A", b"X-A", b"X.A", b"B"], {}),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_fields_that_a_listener_does_not_let_in_are_dropped_and_counted(name: str) -> None:
+    underscores, odd, kept, counted = KEPT[name]
+    headers = CIMultiDictProxy(CIMultiDict((n.decode(), v.decode()) for n, v in NAMED))
+    request = Request(PEER, b"GET", b"/", 1, NAMED, headers, b"h")
+    request.has_odd_names = True
+    spec = ListenerSpec(
+        name="l", bind="127.0.0.1:0", underscores_in_headers=underscores, odd_header_names=odd
+    )
+    assert dict(drop_names(request, spec)) == counted
+    assert [field for field, _ in request.fields] == kept
+    assert list(request.headers) == [field.decode() for field in kept]

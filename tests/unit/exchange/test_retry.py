@@ -9,7 +9,7 @@ import pytest
 
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange.retry import Ended, Verdict, decide, failing_statuses, retried_statuses
+from proxy.exchange.retry import Ended, Verdict, decide
 from proxy.spec import RetrySpec
 
 EVERYTHING = frozenset(
@@ -146,10 +146,3 @@ def test_spent_budget_lets_a_response_pass() -> None:
 def test_client_gone_or_nobody_to_ask_is_never_retried(spec: RetrySpec) -> None:
     for failure in (errors.CLIENT_GONE, errors.NO_ENDPOINT, errors.INTERNAL):
         assert decide(Ended(failure=failure), spec) is Verdict.GIVE_UP
-
-
-def test_statuses_are_read_from_the_words() -> None:
-    spec = RetrySpec(when=frozenset({"error", "http_404", "http_403", "http_503", "http_429"}))
-    assert retried_statuses(spec) == {403, 404, 429, 503}
-    assert failing_statuses(spec) == {429, 503}
-    assert retried_statuses(RetrySpec()) == set()

@@ -48,8 +48,8 @@ def _path(entries: Sequence[Entry[str]], uri: str) -> Outcome | None:
         return exact[0].payload, False, None
     prefixes = [entry for entry in entries if entry.path.kind == "prefix"]
     if uri not in [entry.path.value for entry in prefixes]:
-        for entry in prefixes:
-            if entry.path.value == uri + "/":
+        for entry in sorted(entries, key=lambda entry: entry.path.kind):
+            if entry.path.kind != "regex" and entry.path.value == uri + "/" != "/":
                 return entry.payload, True, None
     matching = [entry for entry in prefixes if uri.startswith(entry.path.value)]
     best = max(matching, key=lambda entry: len(entry.path.value), default=None)

@@ -172,8 +172,10 @@ def test_prefix_without_its_slash_redirects_unless_something_equals_it(
     assert not below.redirect
 
 
-def test_exact_path_with_a_slash_does_not_redirect() -> None:
-    assert lookup([entry("e", path("exact", "/p/"))], "h", "/p") is None
+def test_exact_path_with_a_slash_redirects_as_a_prefix_does() -> None:
+    found = lookup([entry("e", path("exact", "/p/"))], "h", "/p")
+    assert found is not None
+    assert found.redirect
 
 
 def test_empty_table_finds_nothing() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from proxy import framing
 from proxy.addresses import parse_address
+from proxy.spec import KeepaliveSpec
 from proxy.upstream.connection import (
     MAX_INFORMATIONAL,
     Connections,
@@ -104,8 +105,9 @@ class Talk:
         return self.lessee
 
     def release(self, *, reuse: bool = True, **differs: Any) -> None:
-        how: dict[str, Any] = {"max_idle": 2, "idle_timeout_s": 4.0, "now": 100.0} | differs
-        self.connection.release(reuse=reuse, **how)
+        how: dict[str, Any] = {"max_idle": 2, "idle_timeout_s": 4.0} | differs
+        now = how.pop("now", 100.0)
+        self.connection.release(reuse, KeepaliveSpec(**how), now)
 
     def exchange(self, *pieces: bytes, to_head: bool = False) -> Borrower:
         """Lease, and let a response come in."""

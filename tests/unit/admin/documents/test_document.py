@@ -107,6 +107,8 @@ def test_defaults_are_filled_in_as_users_write_them() -> None:
             "requests_per_connection": "unlimited",
         },
         "underscores_in_headers": "drop",
+        "odd_header_names": "allow",
+        "merge_slashes": True,
     }
     assert filled["pools"]["backend"]["endpoints"]["127.0.0.1:8000"] == {
         "address": "127.0.0.1:8000",

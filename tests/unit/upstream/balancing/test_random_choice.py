@@ -5,17 +5,17 @@ from random import Random
 
 from proxy.addresses import parse_address
 from proxy.spec import EndpointSpec
-from proxy.upstream.balancing.random_two import TRIES, RandomTwo
+from proxy.upstream.balancing.random_choice import TRIES, RandomChoice
 from proxy.upstream.balancing.tier import Standing
 from proxy.upstream.endpoint import Endpoint, Member
 from tests.unit.upstream.pools import address, endpoint, member, pool_spec, serving
 
 
-def tier(*specs: EndpointSpec, uniform: Callable[[], float]) -> RandomTwo:
+def tier(*specs: EndpointSpec, uniform: Callable[[], float]) -> RandomChoice:
     members = tuple(
         Member(Endpoint(parse_address(address(spec.name))), spec.name, spec) for spec in specs
     )
-    return RandomTwo(members, Standing(), uniform=uniform)
+    return RandomChoice(members, Standing(), uniform=uniform)
 
 
 def draws(*values: float) -> Callable[[], float]:

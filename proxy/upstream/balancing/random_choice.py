@@ -1,4 +1,4 @@
-"""The better of two random choices (nginx ``random two least_conn``)."""
+"""A random choice, or the better of two (nginx ``random``, ``random two least_conn``)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TRIES: Final = 20
 """Draws of somebody ineligible after which round-robin chooses; nginx's number."""
 
 
-class RandomTwo(Tier):
-    """Draws two different members by weight; the one with fewer active per weight serves."""
+class RandomChoice(Tier):
+    """Draws by weight; of two different members the one with fewer active per weight serves."""
 
-    __slots__ = ("_bounds", "_uniform")
+    __slots__ = ("_bounds", "_choices", "_uniform")
 
     def __init__(
         self,
@@ -29,10 +29,12 @@ class RandomTwo(Tier):
         backup: Tier | None = None,
         max_ejected_percent: int = 100,
         uniform: Callable[[], float] = random.random,
+        choices: int = 2,
     ) -> None:
-        """``uniform`` gives numbers from 0 up to, not including, 1."""
+        """``uniform`` gives numbers from 0 up to, not including, 1; ``choices`` is 1 or 2."""
         super().__init__(members, standing, backup, max_ejected_percent)
         self._bounds: Final = tuple(accumulate(member.weight for member in members))
+        self._choices: Final = choices
         self._uniform: Final = uniform
 
     def choose(self, now: float, key: bytes, barred: Collection[Endpoint]) -> Member | None:
@@ -54,6 +56,8 @@ class RandomTwo(Tier):
             endpoint = member.endpoint
             if member is first or endpoint in barred or endpoint.active >= member.capacity:
                 continue
+            if self._choices == 1:
+                return member
             if first is None:
                 first = member
             elif endpoint.active * first.weight > first.endpoint.active * member.weight:

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 from admin.nginx.pools import RetryRules
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError
-from admin.nginx.variables import constant, lone
+from admin.nginx.variables import constant, lone, names
 from proxy.errors import FaultError, pointer
-from proxy.routing.normalise import escape_path
+from proxy.routing.normalise import escape_target
 
 if TYPE_CHECKING:
     from admin.nginx.importing import Draft
 
-_QUERY: Final = re.compile(
-    r"(?:\$is_args\$args|\$is_args\$query_string|\?\$args|\?\$query_string)$"
+_PATH_BEHIND: Final = re.compile(
+    r"(.+?)(\$(?:\{(?:request_uri|document_uri|uri)\}|(?:request_uri|document_uri|uri)\b).*)",
+    re.DOTALL,
 )
-_URI_HINT: Final = "end it with $is_args$args, or leave the URI out"
+"""Variables that begin with a slash, so that an address ends before them."""
+_AROUND: Final = re.compile(r"([^$]*)(\$\{\w+\}|\$\w+)([^$]*)", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -28,63 +30,72 @@ class Destination:
     """Where a location's requests go."""
 
     document: dict[str, Any]
-    """``pool``, or ``pools`` with ``split_by``, and ``rewrite``."""
+    """``pool``, or ``pools`` with ``split_by``; ``rewrite`` or ``target``; ``retry``."""
     local: dict[str, str] = field(default_factory=dict)
     """``$proxy_host`` and ``$proxy_port``, as templates."""
 
 
-def destination(
-    draft: Draft, directive: Directive, kind: str, rules: RetryRules, replay_bytes: int
-) -> Destination:
+def destination(draft: Draft, directive: Directive, kind: str, rules: RetryRules) -> Destination:
     """Translate a ``proxy_pass`` in a location of this kind (exact, prefix, regex).
 
     Raises:
         FaultError: nginx would not take it.
         RefusalError: nginx would, and a document cannot say it.
     """
-    host, uri = _parts(directive.args[0])
-    variable = lone(host)
-    if variable is None:
-        if "$" in host:
-            hint = "let a map give the whole address: proxy_pass http://$variable"
-            raise RefusalError("an address put together from variables", hint)
-        name = draft.pools.use(draft.pools.find(host, directive), rules, replay_bytes, directive)
-        made = Destination({"pool": name}, _constants(host))
-    elif variable in draft.splits:
-        made = _split(draft, variable, directive, rules, replay_bytes)
+    url = directive.args[0]
+    scheme, host, uri = _parts(url)
+    pools = _Users(draft, directive, rules)
+    varies = next(iter(names(host)), None)
+    if varies is None:
+        made = Destination({"pool": pools.use(host)}, _constants(host))
+    elif varies in draft.splits:
+        made = _split(draft, host, varies, directive, pools)
     else:
-        made = _mapped(draft, variable, directive, rules, replay_bytes)
-    rewrite = _rewrite(draft, directive, kind, uri, varies=variable is not None)
-    if rewrite is not None:
-        made.document["rewrite"] = rewrite
+        made = _mapped(draft, scheme, host, directive, pools)
+    made.document |= _target(draft, directive, kind, uri, varies=varies is not None)
+    if pools.differ:
+        made.document["retry"] = rules.document()
     return made
 
 
-def _parts(url: str) -> tuple[str, str]:
-    """Split a URL into its address and its URI."""
+class _Users:
+    """Finds pools for a location, and notes whether one has other retry rules than it."""
+
+    def __init__(self, draft: Draft, directive: Directive, rules: RetryRules) -> None:
+        self._draft: Final = draft
+        self._directive: Final = directive
+        self._rules: Final = rules
+        self.differ = False
+
+    def use(self, host: str) -> str:
+        pools = self._draft.pools
+        name, same = pools.use(pools.find(host, self._directive), self._rules)
+        self.differ |= not same
+        return name
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Split a URL into its scheme (none if a variable has it), its address and its URI."""
     if url.lower().startswith("https://"):
         hint = "let the upstream speak HTTP, or put a TLS tunnel beside it"
         raise RefusalError("TLS to the upstream is not supported yet", hint)
     if url.startswith("$"):
-        hint = "write http:// in front, and have the map give addresses"
-        raise RefusalError("a whole URL in a variable", hint)
-    if not url.lower().startswith("http://"):
+        scheme, rest = "", url
+    elif url.lower().startswith("http://"):
+        scheme, rest = url[:7], url[7:]
+    else:
         raise FaultError("invalid URL prefix", "http://")
-    rest = url[7:]
     if rest.startswith("unix:"):
         path, _, uri = rest[5:].partition(":")
-        return f"unix:{path}", uri
+        return scheme, f"unix:{path}", uri
     cut = next((index for index, letter in enumerate(rest) if letter in "/?"), len(rest))
-    if not cut:
-        raise FaultError("no host in upstream", "http://HOST:PORT")
     host, uri = rest[:cut], rest[cut:]
-    braced = re.match(r"(\$\{\w+\}|\$\w+)(.*)", host, re.ASCII)
-    if braced and braced[2].startswith("$"):
-        return braced[1], braced[2] + uri  # http://$backend$request_uri
-    plain = re.match(r"([^$]+)(\$(?:request_uri|document_uri|uri)\b.*)", host)
-    if plain:
-        return plain[1], plain[2] + uri  # http://backend$request_uri
-    return host, uri
+    behind = _PATH_BEHIND.fullmatch(host)
+    if behind:  # http://backend$request_uri
+        host, uri = behind[1], behind[2] + uri
+    if not host:
+        raise FaultError("no host in upstream", "http://HOST:PORT")
+    return scheme, host, uri
 
 
 def _constants(host: str) -> dict[str, str]:
@@ -99,12 +110,14 @@ def _constants(host: str) -> dict[str, str]:
 
 
 def _split(
-    draft: Draft, variable: str, directive: Directive, rules: RetryRules, replay_bytes: int
+    draft: Draft, host: str, variable: str, directive: Directive, pools: _Users
 ) -> Destination:
+    if lone(host) is None:
+        raise RefusalError("an address put together from split_clients", "name upstreams there")
     split = draft.splits[variable]
     shares: dict[str, int] = {}
     for value, share in split.shares.items():
-        name = draft.pools.use(draft.pools.find(value, directive), rules, replay_bytes, directive)
+        name = pools.use(value)
         shares[name] = shares.get(name, 0) + share
     if set(shares) != set(split.shares):
         draft.report.approximated(directive, "$proxy_host is the name of the pool")
@@ -115,25 +128,46 @@ def _split(
 
 
 def _mapped(
-    draft: Draft, variable: str, directive: Directive, rules: RetryRules, replay_bytes: int
+    draft: Draft, scheme: str, host: str, directive: Directive, pools: _Users
 ) -> Destination:
     """Let a header map name the pool; where its values are no pools, a map of its own does."""
-    name = draft.variables.map_named(variable)
-    if name is None:
-        hint = "only a map or split_clients can choose the upstream"
-        raise RefusalError(f"the upstream is in ${variable}", hint)
+    around = _AROUND.fullmatch(host)
+    variable = None if around is None else lone(around[2])
+    name = None if variable is None else draft.variables.map_named(variable)
+    if around is None or name is None:
+        hint = "nothing is resolved per request: let a map choose among upstreams"
+        raise RefusalError(f"the upstream depends on the request: {host[:60]}", hint)
     header_map = draft.document["header_maps"][name]
-    pools: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for value in _values(header_map):
         if not value or "$" in value:
             message = f"${variable} may be something else than an upstream"
             raise RefusalError(message, "give the map a default, and upstreams for values")
-        key = draft.pools.find(value, directive)
-        pools[value] = draft.pools.use(key, rules, replay_bytes, directive)
-    local = {"proxy_host": f"${name}", "proxy_port": "80"}
-    if all(value == pool for value, pool in pools.items()):
-        return Destination({"pool": f"${name}"}, local)
-    return Destination({"pool": f"${_derived(draft, name, header_map, pools, directive)}"}, local)
+        addresses[value] = _address(scheme, around[1] + value + around[3])
+    chosen = {value: pools.use(address) for value, address in addresses.items()}
+    constants = {value: _constants(address) for value, address in addresses.items()}
+
+    def derive(kind: str, made: dict[str, str]) -> str:
+        if all(value == each for value, each in made.items()):
+            return f"${name}"
+        return f"${_derived(draft, name, header_map, made, directive, kind)}"
+
+    local = {}
+    for key in ("proxy_host", "proxy_port"):
+        made = {value: each[key] for value, each in constants.items()}
+        one, *others = set(made.values())
+        local[key] = derive(key, made) if others else one
+    return Destination({"pool": derive("pool", chosen)}, local)
+
+
+def _address(scheme: str, text: str) -> str:
+    """Return the address in what a map gives: all of it, or what is behind its scheme."""
+    if scheme:
+        return text
+    scheme, host, uri = _parts(text)
+    if uri or not scheme:
+        raise RefusalError("a map gives URLs with paths", "let it give http://HOST:PORT only")
+    return host
 
 
 def _values(header_map: dict[str, Any]) -> list[str]:
@@ -149,43 +183,39 @@ def _derived(
     draft: Draft,
     name: str,
     header_map: dict[str, Any],
-    pools: dict[str, str],
+    given: dict[str, str],
     directive: Directive,
+    kind: str,
 ) -> str:
-    """Return the map that gives the names of pools where ``header_map`` gives addresses."""
-    made = dict(header_map, default=pools[header_map["default"]])
-    for kind in ("exact", "hostnames"):
-        if kind in made:
-            made[kind] = {key: pools[value] for key, value in made[kind].items()}
+    """Return the map that gives what is ``given`` where ``header_map`` gives addresses."""
+    made = dict(header_map, default=given[header_map["default"]])
+    for section in ("exact", "hostnames"):
+        if section in made:
+            made[section] = {key: given[value] for key, value in made[section].items()}
     if "regex" in made:
-        made["regex"] = [dict(each, value=pools[each["value"]]) for each in made["regex"]]
+        made["regex"] = [dict(each, value=given[each["value"]]) for each in made["regex"]]
     maps = draft.document["header_maps"]
-    number, own = 1, f"{name[:50]}_pool"
+    number, own = 1, f"{name[:45]}_{kind}"
     while own in maps and maps[own] != made:
         number += 1
-        own = f"{name[:50]}_pool_{number}"
+        own = f"{name[:45]}_{kind}_{number}"
     maps[own] = made
     draft.sources[pointer("header_maps", own)] = directive
     return own
 
 
-def _rewrite(
+def _target(
     draft: Draft, directive: Directive, kind: str, uri: str, *, varies: bool
-) -> str | None:
-    """Return what replaces the matched path; ``None`` if the target goes on as it came."""
-    if not uri or uri == "$request_uri":
-        return None
-    if "$" not in uri and not varies:
-        if kind == "regex":
-            raise FaultError('"proxy_pass" cannot have URI part in a location given by regex')
-        if escape_path(uri.encode()) != uri.encode():
-            raise RefusalError("the URI has a query or an escape", "leave only a plain path")
-        return uri
-    if kind == "prefix":
-        message = "with a variable, nginx sends exactly this URI, whatever follows the prefix"
-        raise RefusalError(message, "use http://…$request_uri, or a regular expression")
-    bare = _QUERY.sub("", uri)
-    if bare == uri or "?" in bare:
-        raise RefusalError("the query of the request would be lost", _URI_HINT)
-    draft.report.approximated(directive, "what has to be escaped in the path goes upstream escaped")
-    return draft.variables.template(bare)
+) -> dict[str, str]:
+    """Return what becomes of the target: nothing, ``rewrite`` or ``target``."""
+    if not uri or uri in {"$request_uri", "${request_uri}"}:
+        return {}
+    if "$" in uri or varies:
+        # nginx sends exactly this, whatever the location matched and whatever the query is.
+        draft.report.kept(directive, "what no target may have, as a space, goes upstream escaped")
+        return {"target": draft.variables.template("/" + uri if uri.startswith("?") else uri)}
+    if kind == "regex":
+        raise FaultError('"proxy_pass" cannot have URI part in a location given by regex')
+    if uri.startswith("?") or escape_target(uri.encode()) != uri.encode():
+        draft.report.approximated(directive, "nginx would send a target that HTTP does not know")
+    return {"rewrite": "/" + uri if uri.startswith("?") else uri}

@@ -35,6 +35,8 @@ def request_headers(draft: Draft, scope: Scope, local: dict[str, str], at: str) 
         with draft.report.judging(directive):
             if name.lower() in _NEVER_FORWARDED and not value:
                 continue
+            if name.lower() == "content-length" and _is_as_made(value, scope):
+                continue
             if name.lower() in _FRAMING:
                 raise RefusalError(f"{name} is made anew for each request", "leave it out")
             lines.append((name, draft.variables.template(value, local)))
@@ -44,7 +46,18 @@ def request_headers(draft: Draft, scope: Scope, local: dict[str, str], at: str) 
         lines.append(("Host", local["proxy_host"]))
     if "connection" not in given:
         lines.append(("Connection", "close"))
-    return _rules(lines)
+    rules = _rules(lines)
+    if scope.word("proxy_pass_request_headers", "on").lower() == "off":
+        rules["remove"] = ["*"]
+    return rules
+
+
+def _is_as_made(length: str, scope: Scope) -> bool:
+    """Tell whether a Content-Length is what is made for the request anyway."""
+    passes = scope.word("proxy_pass_request_body", "on").lower() == "on"
+    if scope.one("proxy_set_body") is not None:
+        return False
+    return length in {"$content_length", "$http_content_length"} if passes else not length
 
 
 def response_headers(draft: Draft, scope: Scope, local: dict[str, str], at: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
 from admin.nginx.listeners import listener, listener_names
-from admin.nginx.locations import add_routes
+from admin.nginx.locations import add_routes, scopes_within
 from admin.nginx.maps import Map, Split, read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
@@ -98,7 +98,9 @@ class Draft:
         self.listeners = listener_names(defaults)
         for address, default in defaults.items():
             name = self.listeners[address]
-            self.document["listeners"][name] = listener(address, default, self.report)
+            mine = [each for each in servers if address in {one.address for one in each.listens}]
+            scopes = [scope for each in mine for scope in scopes_within(each, self.report)]
+            self.document["listeners"][name] = listener(address, default, self.report, scopes)
             self.sources[pointer("listeners", name)] = default.directive
         self._compare(servers, defaults)
         for server in servers:
@@ -133,9 +135,9 @@ class Draft:
                     continue
                 mine = listener(each.address, server, self.report)
                 theirs = listener(each.address, default, self.report)
-                mine["limits"]["body_bytes"] = theirs["limits"]["body_bytes"]  # routes say it
-                if mine != theirs:
-                    remark = "timeouts and limits of clients are as its default server has them"
+                keys = ("trusted_proxies", "underscores_in_headers", "odd_header_names")
+                if any(mine.get(key) != theirs.get(key) for key in keys):
+                    remark = "whom and which fields to believe is as its default server says"
                     self.report.approximated(each.directive, remark)
 
     def check(self, file: str) -> list[Fault]:

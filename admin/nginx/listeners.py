@@ -1,4 +1,7 @@
-"""Listeners: what nginx says of a server, as far as it holds before a request has a host."""
+"""Listeners: what nginx says of a server, as far as it holds before a request has a host.
+
+What it says of clients in a location is said by a route, where it is not what the listener says.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from admin.nginx.values import duration, octets, size, whole
 
 _MIN_HEAD: Final = 1024
 _MAX_HEAD: Final = 1024 * 1024
+USUAL: Final = {"body": "60s", "write": "60s", "idle": "75s"}
+"""The times of clients that are nginx's defaults and a listener's too."""
 
 
 def listener_names(addresses: Iterable[str]) -> dict[str, str]:
@@ -25,35 +30,59 @@ def listener_names(addresses: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def listener(address: str, default: Server, report: Report) -> dict[str, Any]:
-    """Return the listener of an address, with the settings of its default server."""
+def listener(
+    address: str, default: Server, report: Report, scopes: Iterable[Scope] = ()
+) -> dict[str, Any]:
+    """Return the listener of an address, with the settings of its default server.
+
+    ``scopes`` are those of all that serves there; routes say where one keeps fewer requests.
+    """
     scope = default.scope
     timeouts = {"header": _duration(scope, "client_header_timeout", "60s", report)}
-    for key, name, usual in (
-        ("body", "client_body_timeout", "60s"),
-        ("write", "send_timeout", "60s"),
-        ("idle", "keepalive_timeout", "75s"),
-    ):
-        value = _duration(scope, name, usual, report)
-        if value != usual:
-            timeouts[key] = value
-    made: dict[str, Any] = {"bind": address, "paths": "nginx", "timeouts": timeouts}
+    timeouts |= client_timeouts(scope, report)
+    made: dict[str, Any] = {"bind": address, "paths": "nginx"}
+    if scope.word("merge_slashes", "on").lower() == "off":
+        made["merge_slashes"] = False
+    made["timeouts"] = {key: value for key, value in timeouts.items() if value != USUAL.get(key)}
     limits: dict[str, Any] = {"connections": "unlimited", "headers": 10_000}
     limits["body_bytes"] = body_bytes(scope, report)
-    limits["requests_per_connection"] = _number(scope, "keepalive_requests", 1000, report)
-    if timeouts.get("idle") == "0s":  # keep-alive is off
-        del timeouts["idle"]
-        limits["requests_per_connection"] = 1
+    limits["requests_per_connection"] = max(requests(each, report) for each in (scope, *scopes))
     head = _head_bytes(scope, report)
     if head != 32 * 1024:
         limits["header_bytes"] = head
     made["limits"] = limits
-    if scope.word("underscores_in_headers", "off").lower() == "on":
+    lets_all_in = scope.word("ignore_invalid_headers", "on").lower() == "off"
+    if lets_all_in or scope.word("underscores_in_headers", "off").lower() == "on":
         made["underscores_in_headers"] = "allow"
+    if not lets_all_in:
+        made["odd_header_names"] = "drop"
     trusted = _trusted(scope, report)
     if trusted:
         made["trusted_proxies"] = trusted
     return made
+
+
+def client_timeouts(scope: Scope, report: Report) -> dict[str, str]:
+    """Return how long clients may take after a request's head."""
+    made = {
+        "body": _duration(scope, "client_body_timeout", USUAL["body"], report),
+        "write": _duration(scope, "send_timeout", USUAL["write"], report),
+        "idle": _duration(scope, "keepalive_timeout", USUAL["idle"], report),
+    }
+    if made["idle"] == "0s":  # keep-alive is off, see ``requests``
+        made["idle"] = USUAL["idle"]
+    return made
+
+
+def requests(scope: Scope, report: Report) -> int:
+    """Return how many requests a client's connection may have."""
+    if _duration(scope, "keepalive_timeout", USUAL["idle"], report) == "0s":
+        return 1
+    directive = scope.one("keepalive_requests")
+    if directive is not None:
+        with report.judging(directive):
+            return whole(directive.args[0]) or 1
+    return 1000
 
 
 def body_bytes(scope: Scope, report: Report) -> str:
@@ -72,14 +101,6 @@ def _duration(scope: Scope, name: str, default: str, report: Report) -> str:
             if len(directive.args) > 1:
                 report.approximated(directive, "no Keep-Alive field tells clients of it")
             return duration(directive.args[0])
-    return default
-
-
-def _number(scope: Scope, name: str, default: int, report: Report) -> int:
-    directive = scope.one(name)
-    if directive is not None:
-        with report.judging(directive):
-            return whole(directive.args[0]) or 1
     return default
 
 

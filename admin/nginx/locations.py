@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from admin.nginx.destination import destination
+from admin.nginx.destination import Destination, destination
 from admin.nginx.headers import request_headers, response_headers
-from admin.nginx.listeners import body_bytes
+from admin.nginx.listeners import USUAL, body_bytes, client_timeouts, requests
+from admin.nginx.nesting import Location, read_locations
 from admin.nginx.pools import MAX_REPLAY_BYTES, RetryRules, document_name
-from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope
-from admin.nginx.servers import Server
+from admin.nginx.servers import Hosts, Server
 from admin.nginx.values import duration, milliseconds, octets, whole, words
-from admin.nginx.variables import constant, pattern
-from proxy.errors import FaultError, pointer
+from admin.nginx.variables import constant
+from proxy.errors import pointer
 
 if TYPE_CHECKING:
     from admin.nginx.importing import Draft
@@ -26,122 +25,74 @@ _CAUSES: Final = words(
     """error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404
     http_429"""
 )
-_MODIFIERS: Final = {"=": "exact", "^~": "prefix", "~": "regex", "~*": "regex"}
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A location that passes its requests on."""
-
-    directive: Directive
-    scope: Scope
-    kind: str
-    """exact, prefix or regex."""
-    path: dict[str, Any]
-    """As the document has it."""
+def scopes_within(server: Server, report: Report) -> Iterator[Scope]:
+    """Give the scopes of a server and its locations."""
+    yield server.scope
+    for location in read_locations(server.directive.block or (), server.scope, report):
+        yield from (each.scope for each in location.all())
 
 
 def add_routes(draft: Draft, server: Server) -> None:
     """Add the routes of a server."""
-    block = server.directive.block or ()
-    found = list(_locations(draft, block, server.scope, None))
-    regexes = [location for location in found if location.kind == "regex"]
-    for location in found:
-        if location.kind == "regex" and len(regexes) > 1:
-            # nginx tries them in the order of the file.
-            location.path["priority"] = len(regexes) - regexes.index(location)
-        with draft.report.judging(location.scope.own("proxy_pass")[0]):
-            _add(draft, server, location)
-    if not any(location.path == {"prefix": "/"} for location in found):
+    outermost = read_locations(server.directive.block or (), server.scope, draft.report)
+    names: dict[tuple[int, Hosts], str] = {}
+    for outer in outermost:
+        for location in outer.all():
+            if location.proxy_pass is None:
+                _remark_nowhere(draft, location)
+                continue
+            location.scope.one("proxy_pass")
+            with draft.report.judging(location.proxy_pass):
+                _add(draft, server, location, names)
+    if not any(location.path == {"prefix": "/"} for location in outermost):
         remark = "what no location takes is answered 404; nginx would look for a file"
         draft.report.approximated(server.directive, remark)
 
 
-def _locations(
-    draft: Draft, block: tuple[Directive, ...], outer: Scope, around: Location | None
-) -> Iterator[Location]:
-    for directive in block:
-        if directive.name != "location":
-            continue
-        scope = Scope(draft.report, directive.block or (), outer)
-        with draft.report.judging(directive):
-            location = _location(directive, scope, around)
-            if location is None:
-                draft.report.kept(directive, "nothing leads to a named location")
-                continue
-            if scope.own("proxy_pass"):
-                scope.one("proxy_pass")
-                yield location
-            elif not scope.own("location"):
-                message = "it passes its requests nowhere, and hotsplice serves no files"
-                draft.report.refused(directive, message, "proxy_pass to something that answers")
-            yield from _locations(draft, directive.block or (), scope, location)
+def _remark_nowhere(draft: Draft, location: Location) -> None:
+    """Say what becomes of a location that passes its own requests nowhere."""
+    if not location.inner:
+        message = "it passes its requests nowhere, and hotsplice serves no files"
+        hint = "proxy_pass to something that answers"
+    elif any(each.stands_within for each in location.inner):
+        message = "locations within it have nothing to stand in, for it passes its requests nowhere"
+        hint = "give it a proxy_pass"
+    else:
+        remark = "what no location in it takes goes to the next one that matches, and not to a file"
+        draft.report.approximated(location.directive, remark)
+        return
+    draft.report.refused(location.directive, message, hint)
 
 
-def _location(directive: Directive, scope: Scope, around: Location | None) -> Location | None:
-    """Read modifier and path; ``None`` for a named location."""
-    modifier, text = _modifier(directive.args)
-    if modifier == "@":
-        return None
-    if around is not None and around.kind == "exact":
-        raise FaultError("a location cannot be inside an exact location")
-    kind = _MODIFIERS.get(modifier, "prefix")
-    if kind == "regex":
-        if around is not None:
-            hint = "move it out of the location around it"
-            raise RefusalError("a regular expression inside of a location", hint)
-        path: dict[str, Any] = {"regex": pattern(text)}
-        if modifier == "~*":
-            path["ignore_case"] = True
-        return Location(directive, scope, kind, path)
-    if around is not None and around.kind == "regex":
-        raise RefusalError("a location inside of a regular expression", "move it out of there")
-    if around is not None and not text.startswith(around.path["prefix"]):
-        raise FaultError(f'location "{text[:60]}" is outside the location around it')
-    path = {kind: text}
-    # Regular expressions stand beside the outermost location, so its modifier counts.
-    final = modifier == "^~" if around is None else around.path.get("final", False)
-    if kind == "prefix" and final:
-        path["final"] = True
-    return Location(directive, scope, kind, path)
-
-
-def _modifier(args: tuple[str, ...]) -> tuple[str, str]:
-    if len(args) == 2:
-        if args[0] not in _MODIFIERS:
-            raise FaultError(f'invalid location modifier "{args[0][:60]}"', "one of = ~ ~* ^~")
-        return args[0], args[1]
-    found = re.fullmatch(r"(=|\^~|~\*|~|@|)(.*)", args[0], re.DOTALL)
-    return (found[1], found[2]) if found else ("", args[0])
-
-
-def _add(draft: Draft, server: Server, location: Location) -> None:
+def _add(
+    draft: Draft, server: Server, location: Location, names: dict[tuple[int, Hosts], str]
+) -> None:
     """Add a route for each set of hosts under which the server serves."""
-    scope, proxy_pass = location.scope, location.scope.own("proxy_pass")[0]
-    limit = body_bytes(scope, draft.report)
-    made = destination(
-        draft, proxy_pass, location.kind, _retry_rules(scope, draft.report), _replay(scope, limit)
-    )
-    local = made.local | {"server_name": constant(server.shown.removeprefix("."))}
+    proxy_pass = location.proxy_pass
+    if proxy_pass is None:
+        raise AssertionError
+    made = destination(draft, proxy_pass, location.kind, _retry_rules(location.scope, draft.report))
     for hosts, addresses in server.exposures.items():
         name = document_name(_base_name(server, location), draft.document["routes"])
-        at = pointer("routes", name)
+        names[id(location), hosts] = name
+        path = dict(location.path)
+        if location.stands_within:
+            outer = names.get((id(location.outer), hosts))
+            if outer is None:
+                continue  # what is around it is refused
+            path["within"] = outer
         route: dict[str, Any] = {}
         if set(addresses) != draft.listeners.keys():
             route["listeners"] = [draft.listeners[address] for address in addresses]
         if hosts is not None:
             route["hosts"] = list(hosts)
-        route |= {"path": location.path} | made.document
-        headers = request_headers(draft, scope, local, at)
-        upgradable = any(key.lower() == "upgrade" for key in headers["set"])
-        route["upgrades"] = ["*"] if upgradable else []
-        route["request_headers"] = headers
-        route["response_headers"] = response_headers(draft, scope, local, at)
-        route["forwarded_headers"] = False
-        route |= _settings(draft, scope, addresses, limit)
-        if upgradable:
-            route["tunnel"] = {"idle_timeout": route.get("timeouts", {}).get("read", "60s")}
-        draft.document["routes"][name] = route
+            if server.host_priority and any(host.startswith("~") for host in hosts):
+                route["host_priority"] = server.host_priority
+        route["path"] = path
+        draft.document["routes"][name] = route | _rest(draft, server, location, made, hosts, name)
+        at = pointer("routes", name)
         draft.sources[at] = proxy_pass
         draft.sources[f"{at}/path"] = location.directive
         if hosts is not None:
@@ -149,14 +100,68 @@ def _add(draft: Draft, server: Server, location: Location) -> None:
     _remark(draft, location)
 
 
+def _rest(
+    draft: Draft, server: Server, location: Location, made: Destination, hosts: Hosts, name: str
+) -> dict[str, Any]:
+    """Return what a route says beside which requests it is for."""
+    scope, at = location.scope, pointer("routes", name)
+    limit = body_bytes(scope, draft.report)
+    local = made.local | {"server_name": constant(server.shown.removeprefix("."))}
+    if not any(host.startswith("~") for host in hosts or ()):
+        local |= {name.lower(): "" for name in server.captures}
+    route = made.document | _request(draft, scope, local, at, limit)
+    headers = request_headers(draft, scope, local, at)
+    upgradable = any(key.lower() == "upgrade" for key in headers["set"])
+    route["upgrades"] = ["*"] if upgradable else []
+    route["request_headers"] = headers
+    route["response_headers"] = response_headers(draft, scope, local, at)
+    route["forwarded_headers"] = False
+    route |= _settings(draft, scope, server.exposures[hosts], limit)
+    if upgradable:
+        route["tunnel"] = {"idle_timeout": route.get("timeouts", {}).get("read", "60s")}
+    return route
+
+
+def _request(
+    draft: Draft, scope: Scope, local: dict[str, str], at: str, limit: str
+) -> dict[str, Any]:
+    """Return what becomes of method and body."""
+    made: dict[str, Any] = {}
+    for key, name in (("method", "proxy_method"), ("body", "proxy_set_body")):
+        directive = scope.one(name)
+        if directive is not None:
+            with draft.report.judging(directive):
+                made[key] = draft.variables.template(directive.args[0], local)
+                draft.sources[f"{at}/{key}"] = directive
+    switch = scope.one("proxy_pass_request_body")
+    if made.get("body") == "":
+        directive = scope.one("proxy_set_body")
+        if directive is not None:
+            draft.report.approximated(directive, "no Content-Length says that there is no body")
+    elif "body" not in made and switch is not None and switch.args[0].lower() == "off":
+        made["body"] = ""
+        names = {each.args[0].lower() for each in scope.all("proxy_set_header")}
+        if "content-length" not in names:
+            draft.report.approximated(switch, "no Content-Length goes upstream either")
+    if "body" not in made and _is_on(scope, "proxy_request_buffering"):
+        made["request_buffer"] = "1MiB"
+        if limit == "unlimited" or _octets(limit) > MAX_REPLAY_BYTES:
+            directive = scope.one("client_max_body_size")
+            if directive is not None:
+                remark = "a body of more than 1 MiB is streamed, rather than read whole first"
+                draft.report.approximated(directive, remark)
+    return made
+
+
+def _is_on(scope: Scope, name: str) -> bool:
+    return scope.word(name, "on").lower() == "on"
+
+
 def _base_name(server: Server, location: Location) -> str:
     name = server.shown.lstrip("*.")
     if name.startswith("~"):
         name = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
-    path = next(
-        str(location.path[kind]) for kind in ("exact", "prefix", "regex") if kind in location.path
-    )
-    path = re.sub(r"[^A-Za-z0-9_.]+", "-", path).strip("-.") or "root"
+    path = re.sub(r"[^A-Za-z0-9_.]+", "-", location.text).strip("-.") or "root"
     return f"{name}-{path}" if name not in {"", "_", "localhost"} else path
 
 
@@ -173,11 +178,24 @@ def _settings(draft: Draft, scope: Scope, addresses: list[str], limit: str) -> d
                 value = duration(directive.args[0])
                 if value != "60s":
                     timeouts[key] = value
+    listeners = [draft.document["listeners"][draft.listeners[address]] for address in addresses]
+    timeouts |= {
+        key: value
+        for key, value in client_timeouts(scope, draft.report).items()
+        if any(value != listener["timeouts"].get(key, USUAL[key]) for listener in listeners)
+    }
     if timeouts:
         made["timeouts"] = timeouts
-    listeners = (draft.document["listeners"][draft.listeners[address]] for address in addresses)
+    limits: dict[str, Any] = {}
     if any(limit != listener["limits"]["body_bytes"] for listener in listeners):
-        made["limits"] = {"body_bytes": limit}
+        limits["body_bytes"] = limit
+    most = requests(scope, draft.report)
+    if any(most != listener["limits"]["requests_per_connection"] for listener in listeners):
+        limits["requests_per_connection"] = most
+    if limits:
+        made["limits"] = limits
+    if not _is_on(scope, "chunked_transfer_encoding"):
+        made["chunked_responses"] = False
     return made
 
 
@@ -202,14 +220,8 @@ def _retry_rules(scope: Scope, report: Report) -> RetryRules:
     if time is not None:
         with report.judging(time):
             budget = duration(time.args[0]) if milliseconds(time.args[0]) else "unlimited"
-    return RetryRules(tuple(when), attempts, budget, non_idempotent)
-
-
-def _replay(scope: Scope, limit: str) -> int:
-    """Return how much of a body nginx could send again: all of it, unless it streams."""
-    if scope.word("proxy_request_buffering", "on").lower() == "off":
-        return 0
-    return MAX_REPLAY_BYTES if limit == "unlimited" else _octets(limit)
+    buffered = _is_on(scope, "proxy_request_buffering")
+    return RetryRules(tuple(when), attempts, budget, non_idempotent, buffered)
 
 
 def _octets(text: str) -> int:
@@ -219,16 +231,15 @@ def _octets(text: str) -> int:
 
 def _remark(draft: Draft, location: Location) -> None:
     """Note what nginx does by default, and hotsplice does in another way."""
-    scope, proxy_pass = location.scope, location.scope.own("proxy_pass")[0]
+    scope, proxy_pass = location.scope, location.proxy_pass
     report = draft.report
+    if proxy_pass is None:
+        return
     if scope.word("proxy_redirect", "default") != "off" and "$" not in proxy_pass.args[0]:
         remark = "Location and Refresh go back as the upstream wrote them (proxy_redirect off)"
         report.approximated(proxy_pass, remark)
-    if scope.word("proxy_http_version", "1.0") == "1.0":
-        report.approximated(proxy_pass, "a request with a chunked body goes upstream as HTTP/1.1")
-    if len(location.path.get("exact", "")) > 1 and location.path["exact"].endswith("/"):
-        remark = "the path without its last slash is not redirected here"
-        report.approximated(location.directive, remark)
     buffering = scope.one("proxy_request_buffering")
-    if buffering is not None and buffering.args[0].lower() == "on":
-        report.approximated(buffering, "bodies are streamed, and 1 MiB is kept for a retry")
+    streams = buffering is not None and not _is_on(scope, "proxy_request_buffering")
+    if buffering is not None and streams and scope.word("proxy_http_version", "1.0") == "1.0":
+        remark = "a request with a chunked body goes upstream as HTTP/1.1"
+        report.approximated(buffering, remark)

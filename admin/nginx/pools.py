@@ -1,4 +1,4 @@
-"""The pools of an import: one per ``upstream`` and address, and per set of retry rules."""
+"""The pools of an import: one per ``upstream`` and address; and the retry rules of locations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from admin.nginx.variables import Variables
 from proxy.errors import FaultError, pointer
 
 MAX_REPLAY_BYTES: Final = MIB
-"""How much of a request body is kept for a retry; nginx would keep all of it, on disk."""
+"""How much of a request body is read ahead and kept; nginx would keep all of it, on disk."""
 
 _NAME_LENGTH: Final = 55
 
@@ -28,8 +28,10 @@ class RetryRules:
     max_attempts: int | str = "unlimited"
     budget: str = "unlimited"
     non_idempotent: bool = False
+    buffered: bool = True
+    """``proxy_request_buffering``: a request body can be sent again."""
 
-    def document(self, replay_bytes: int) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """Write them out."""
         written: dict[str, Any] = {
             "when": list(self.when),
@@ -38,8 +40,7 @@ class RetryRules:
         }
         if self.non_idempotent:
             written["non_idempotent"] = True
-        kept = "1MiB" if replay_bytes == MIB else replay_bytes
-        return written | {"replay_bytes": kept}
+        return written | {"replay_bytes": "1MiB" if self.buffered else 0}
 
 
 def document_name(text: str, taken: Container[str]) -> str:
@@ -62,8 +63,8 @@ class Pools:
         self._report: Final = report
         self._names: Final[dict[str, str]] = {}
         """Pools by what nginx calls them: an upstream's name, or an address."""
-        self._variants: Final[dict[str, dict[RetryRules, str]]] = {}
-        self._replay: Final[dict[str, int]] = {}
+        self._rules: Final[dict[str, RetryRules]] = {}
+        """Of each pool that is used, those of the location that uses it first."""
 
     def add_upstream(self, directive: Directive) -> None:
         """Add an ``upstream`` block."""
@@ -91,31 +92,18 @@ class Pools:
             self._add(address, address, implicit_upstream(address), directive)
         return address
 
-    def use(self, key: str, rules: RetryRules, replay_bytes: int, directive: Directive) -> str:
-        """Return the name of the pool that serves ``key`` under these rules."""
-        variants = self._variants.setdefault(key, {})
-        name = variants.get(rules)
-        if name is None:
-            name = self._names[key]
-            if variants:
-                first, name = name, document_name(name, self.documents)
-                self.documents[name] = dict(self.documents[first])
-                self.sources[pointer("pools", name)] = directive
-                remark = (
-                    f"other rules of proxy_next_upstream than elsewhere: pool {name} is a copy of "
-                    f"{first} that counts failures and takes turns by itself"
-                )
-                self._report.approximated(directive, remark)
-            variants[rules] = name
-        self._replay[name] = max(self._replay.get(name, 0), min(replay_bytes, MAX_REPLAY_BYTES))
-        self.documents[name]["retry"] = rules.document(self._replay[name])
-        return name
+    def use(self, key: str, rules: RetryRules) -> tuple[str, bool]:
+        """Return the name of a pool, and whether it has these rules: the first user's it gets."""
+        name = self._names[key]
+        known = self._rules.setdefault(name, rules)
+        self.documents[name]["retry"] = known.document()
+        return name, known == rules
 
     def finish(self) -> None:
         """Give nginx's default rules to the pools that nothing uses."""
-        for key, name in self._names.items():
-            if key not in self._variants:
-                self.documents[name]["retry"] = RetryRules().document(MAX_REPLAY_BYTES)
+        for name in self._names.values():
+            if name not in self._rules:
+                self.documents[name]["retry"] = RetryRules().document()
 
     def _add(self, key: str, text: str, pool: dict[str, Any], directive: Directive) -> None:
         name = document_name(text, self.documents)

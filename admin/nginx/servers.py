@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
-from typing import Final
 
+from admin.nginx.listen import listen_addresses
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope
 from admin.nginx.variables import pattern
-from proxy.addresses import parse_address
-from proxy.errors import FaultError
+from proxy.patterns import Pattern
 from proxy.routing.table import check_host
 
 Hosts = tuple[str, ...] | None
 """``hosts`` of a route; ``None`` is any."""
-
-_PORT: Final = re.compile(r"[0-9]{1,5}")
-_SOCKET_OPTIONS: Final = (
-    "backlog=", "bind", "deferred", "fastopen=", "ipv6only=on", "rcvbuf=", "reuseport", "setfib=",
-    "sndbuf=", "so_keepalive=",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -45,6 +37,14 @@ class Server:
     """``server_name``; none at all is the empty name."""
     exposures: dict[Hosts, list[str]] = field(default_factory=dict)
     """Under which hosts it serves, with the addresses where."""
+    host_priority: int = 0
+    """Of its regular expressions among the names."""
+
+    @property
+    def captures(self) -> frozenset[str]:
+        """What its regular expressions capture by name."""
+        patterns = [Pattern(name[1:]) for name in self.names if name.startswith("~")]
+        return frozenset(name for each in patterns for name in each.names if not name.isdecimal())
 
     @property
     def shown(self) -> str:
@@ -58,9 +58,10 @@ def read_server(directive: Directive, http: Scope, report: Report) -> Server:
     server = Server(directive, scope)
     for listen in scope.own("listen"):
         with report.judging(listen):
-            address = _listen_address(listen, report)
             flags = {"default_server", "default"} & set(listen.args[1:])
-            server.listens.append(Listen(address, bool(flags), listen))
+            server.listens += [
+                Listen(address, bool(flags), listen) for address in listen_addresses(listen, report)
+            ]
     if not scope.own("listen"):
         port = 80 if os.getuid() == 0 else 8000
         server.listens.append(Listen(f"0.0.0.0:{port}", False, directive))
@@ -72,6 +73,8 @@ def read_server(directive: Directive, http: Scope, report: Report) -> Server:
 
 
 def _host(name: str) -> str:
+    if name == "$hostname":
+        return os.uname().nodename.lower()
     if "$" in name and not name.startswith("~"):
         raise RefusalError("variables in server_name", "write the name")
     host = name if name.startswith("~") else name.lower().removesuffix(".")
@@ -79,32 +82,6 @@ def _host(name: str) -> str:
         pattern(name[1:])
     check_host(host)
     return host
-
-
-def _listen_address(listen: Directive, report: Report) -> str:
-    text = listen.args[0]
-    for option in listen.args[1:]:
-        if option in {"ssl", "http2", "proxy_protocol", "spdy", "quic"}:
-            hint = "put what speaks it in front of hotsplice"
-            raise RefusalError(f"{option} is not supported yet", hint)
-        if option == "ipv6only=off":
-            raise RefusalError("an IPv6 socket serves IPv6 only", "listen on IPv4 too")
-        if option.startswith(_SOCKET_OPTIONS):
-            report.kept(listen, "sockets are set up by hotsplice")
-        elif option not in {"default_server", "default"}:
-            raise FaultError(f'invalid parameter "{option[:60]}"')
-    if re.fullmatch(r"(.*:)?\d+-\d+", text):
-        raise RefusalError("a range of ports", "write a listen for each port")
-    if _PORT.fullmatch(text):
-        text = f"0.0.0.0:{text}"
-    elif text.startswith("*"):
-        text = "0.0.0.0" + text[1:]
-    if not text.startswith("unix:") and not re.search(r":[^:\]]*$", text):
-        text += ":80"
-    address = parse_address(text)
-    if not address.is_literal:
-        report.approximated(listen, "of the addresses of a name the first")
-    return address.text
 
 
 def expose(servers: list[Server], report: Report) -> dict[str, Server]:
@@ -125,6 +102,9 @@ def expose(servers: list[Server], report: Report) -> dict[str, Server]:
         defaults[address] = (marked or some)[0][0]
         _share_hosts(address, [server for server, _ in some], defaults[address], report)
     _check_wildcards(members, report)
+    tried = [server for server in servers if any(name.startswith("~") for name in server.names)]
+    for place, server in enumerate(reversed(tried)):
+        server.host_priority = place  # nginx tries them in the order of the file
     return defaults
 
 
@@ -141,18 +121,12 @@ def _share_hosts(address: str, servers: list[Server], default: Server, report: R
                 report.kept(server.names[name], remark)
         hosts.append((server, mine))
     patterned = [server for server, names in hosts if any(map(_is_pattern, names))]
-    if sum(any(name.startswith("~") for name in names) for _, names in hosts) > 1:
-        for server, names in hosts:
-            for name in names:
-                if name.startswith("~"):
-                    remark = "regular expressions of several servers go by the names of routes"
-                    report.approximated(server.names[name], remark)
     for server, names in hosts:
         if server is default:
             server.exposures.setdefault(None, []).append(address)
             names = [name for name in names if name not in {"", "_"}]
-            if not any(other is not server for other in patterned):
-                continue  # nobody else could take its names
+            if not server.captures and not any(other is not server for other in patterned):
+                continue  # nobody else could take its names, and nobody asks what they capture
         if names:
             server.exposures.setdefault(tuple(names), []).append(address)
 

@@ -1,8 +1,4 @@
-"""``upstream`` blocks, and the addresses of ``proxy_pass``, become pools.
-
-What nginx says of retries it says per location, and a document per pool.  So a pool gets its rules
-from the location that uses it first, and locations with other rules get a pool of their own.
-"""
+"""``upstream`` blocks, and the addresses of ``proxy_pass``, become pools."""
 
 from __future__ import annotations
 
@@ -106,26 +102,33 @@ def _add_endpoint(
         endpoint["passive_health"] = "off"
     elif health and health != {"max_fails": 1}:
         endpoint["passive_health"] = health
-    _join(endpoints, address, endpoint, server, report)
-
-
-def _join(
-    endpoints: dict[str, Any],
-    address: str,
-    endpoint: dict[str, Any],
-    server: Directive,
-    report: Report,
-) -> None:
-    """Add an endpoint; one that is there twice gets the weight of both."""
+    seat = _seat(endpoints, address)
+    if seat > 1:
+        endpoint = {"address": address, "seat": seat} | endpoint
     name = _endpoint_name(address, endpoints)
-    if name not in endpoints:
-        endpoints[name] = endpoint
-        return
-    first = endpoints[name]
-    if {**first, "weight": 1} != {**endpoint, "weight": 1}:
-        raise RefusalError("this address is there already, with other parameters", "write it once")
-    first["weight"] = first.get("weight", 1) + endpoint.get("weight", 1)
-    report.approximated(server, "an address that is there twice is one with the weight of both")
+    endpoints[name if name not in endpoints else f"{name}-{seat}"] = endpoint
+
+
+def _seat(endpoints: dict[str, Any], address: str) -> int:
+    """Return a place of its own for an address that is, or may turn out to be, there already.
+
+    nginx counts and weighs a server that is written twice as two, and so do seats.  A name may
+    resolve to the address of any other server that has its port.
+    """
+    others = [each.get("address", name) for name, each in endpoints.items()]
+    if parse_address(address).is_literal:
+        rivals = [other for other in others if other == address or _may_be(other, address)]
+    else:
+        rivals = [other for other in others if _port(other) == _port(address)]
+    return len(rivals) + 1
+
+
+def _may_be(name: str, address: str) -> bool:
+    return not parse_address(name).is_literal and _port(name) == _port(address)
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
 
 
 def _balance(scope: Scope, variables: Variables, report: Report) -> Any:
@@ -148,33 +151,44 @@ def _method(directive: Directive, variables: Variables, report: Report) -> Any:
     if directive.name == "ip_hash":
         return "ip_hash"
     if directive.name == "random":
-        if args[:1] != ("two",):
-            report.approximated(directive, "of two at random the one with fewer connections")
-        elif args[1:] not in {(), ("least_conn",)}:
+        if not args:
+            return "random_one"
+        if args[0] != "two":
+            raise FaultError(f'invalid parameter "{args[0][:60]}"')
+        if args[1:] not in {(), ("least_conn",)}:
             raise RefusalError(f"{args[1][:30]} is not in nginx itself", "write random two")
         return "random"
-    if args[1:] != ("consistent",):
-        report.approximated(
-            directive, "the hash is consistent: keys meet other servers than before"
-        )
-    return {"hash": variables.template(args[0])}
+    key = variables.template(args[0])
+    if args[1:] == ("consistent",):
+        return {"hash": key}
+    if args[1:]:
+        raise FaultError(f'invalid parameter "{args[1][:60]}"')
+    return {"hash": key, "consistent": False}
 
 
 def _keepalive(scope: Scope, report: Report) -> dict[str, Any]:
     directive = scope.one("keepalive")
     if directive is None:
         return {"max_idle": 0}
-    keepalive: dict[str, Any] = {"idle_timeout": "60s", "max_requests": 1000}
+    keepalive: dict[str, Any] = {"idle_timeout": "60s", "max_requests": 1000, "max_age": "1h"}
     with report.judging(directive):
-        keepalive["max_idle"] = whole(directive.args[0])
-        report.approximated(directive, "so many to each server, rather than to all together")
+        number = whole(directive.args[0])
+        if not number:
+            raise FaultError(f'invalid value "{directive.args[0][:60]}"')
+        keepalive["max_idle"] = keepalive["max_idle_total"] = number
     for name, key in (
         ("keepalive_timeout", "idle_timeout"),
         ("keepalive_requests", "max_requests"),
+        ("keepalive_time", "max_age"),
     ):
         setting = scope.one(name)
         if setting is not None:
             with report.judging(setting):
                 text = setting.args[0]
-                keepalive[key] = duration(text) if key == "idle_timeout" else whole(text)
+                if key == "max_requests":
+                    keepalive[key] = whole(text) or 1
+                elif milliseconds(text):
+                    keepalive[key] = duration(text)
+                else:  # it would be closed at once
+                    keepalive["max_idle"] = 0
     return keepalive

@@ -21,6 +21,8 @@ BUILT: Final = words(
     proxy_pass proxy_http_version proxy_set_header proxy_hide_header proxy_pass_header add_header
     proxy_connect_timeout proxy_send_timeout proxy_read_timeout proxy_next_upstream
     proxy_next_upstream_timeout proxy_next_upstream_tries proxy_request_buffering
+    proxy_method proxy_set_body proxy_pass_request_headers proxy_pass_request_body merge_slashes
+    ignore_invalid_headers chunked_transfer_encoding keepalive_time
     """
 )
 """The handlers have read these, and note themselves what differs."""
@@ -96,7 +98,6 @@ APPROXIMATED: Final[dict[str, str]] = {
     "resolver": "names are resolved by the system's resolver",
     "resolver_timeout": "names are resolved by the system's resolver",
     "proxy_buffer_size": "response heads of up to 64 KiB pass",
-    "keepalive_time": "connections are not closed for their age",
     **_each(
         """
         gzip gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length
@@ -108,13 +109,8 @@ APPROXIMATED: Final[dict[str, str]] = {
 """Approximated, and how that differs."""
 
 _CHOICES: Final[dict[str, tuple[str, str]]] = {
-    "merge_slashes": ("on", "repeated slashes are always merged before locations are matched"),
-    "ignore_invalid_headers": ("on", "a request with an invalid field is answered 400"),
-    "chunked_transfer_encoding": ("on", "HTTP/1.1 clients get chunks where no length is known"),
     "proxy_redirect": ("off", "Location and Refresh are not rewritten yet"),
     "proxy_intercept_errors": ("off", "the upstream's error responses go to the client"),
-    "proxy_pass_request_headers": ("on", "there is no switch for all request fields"),
-    "proxy_pass_request_body": ("on", "request bodies always go upstream"),
     "proxy_ignore_client_abort": ("off", "a request is cancelled when its client goes away"),
     "proxy_cache": ("off", "hotsplice does not cache"),
     "proxy_store": ("off", "hotsplice does not store responses"),
@@ -150,8 +146,6 @@ _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
     "alias": ("hotsplice serves no files", "proxy_pass to something that does"),
     "internal": ("there are no internal requests", "leave the location out"),
     "expires": ("response fields by age are not supported", "use add_header Cache-Control"),
-    "proxy_method": ("methods go upstream as they came", None),
-    "proxy_set_body": ("bodies go upstream as they came", None),
     "geo": ("addresses cannot be looked up", "use a map of $remote_addr"),
     "stream": ("only HTTP is proxied", "keep nginx for it"),
     "mail": ("only HTTP is proxied", "keep nginx for it"),
@@ -164,12 +158,7 @@ _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
 }
 """Refused: why, and what to do."""
 
-_PER_LISTENER: Final = words(
-    """
-    client_header_timeout client_body_timeout send_timeout keepalive_timeout keepalive_requests
-    set_real_ip_from real_ip_header real_ip_recursive
-    """
-)
+_PER_LISTENER: Final = words("set_real_ip_from real_ip_header real_ip_recursive")
 """What a document says of a listener, and so of no location."""
 
 

@@ -28,6 +28,7 @@ def test_route_has_the_defaults_of_nginx() -> None:
     assert route() == {
         "path": {"prefix": "/"},
         "pool": "backend",
+        "request_buffer": "1MiB",
         "upgrades": [],
         "request_headers": {"set": {"Host": "backend", "Connection": "close"}},
         "response_headers": {
@@ -69,8 +70,9 @@ def test_nested_prefix_is_final_if_the_outermost_location_is() -> None:
         (location(location(path="/b"), path="/a"), 'location "/b" is outside the location'),
         (location(location(path="/a"), path="= /a"), "cannot be inside an exact location"),
         (location(path="=~ /a"), "invalid location modifier"),
-        (location(path="/a/../b"), "matches no request"),
-        (location(path="/a") + location(path="/a"), "has the same host and path"),
+        (location(path="'/a?b'"), "only an encoded question mark could match it"),
+        (location(path="/a") + location(path="^~ /a"), 'duplicate location "/a"'),
+        (location(path="= /a") + location(path="= /a"), 'duplicate location "/a"'),
         (location(path="~ (a"), "missing )"),
         (location(to="ftp://backend"), "invalid URL prefix"),
         (location(to="http://"), "no host in upstream"),
@@ -85,14 +87,13 @@ def test_nested_prefix_is_final_if_the_outermost_location_is() -> None:
         (location("proxy_set_header X-A $;"), "invalid variable name"),
         (location("proxy_set_header X-A $1;"), "there is no capture $1"),
         (location(to="https://backend"), "TLS to the upstream"),
-        (location(to="$url"), "a whole URL in a variable"),
-        (location(to="http://$host"), "the upstream is in $host"),
-        (location(to="http://10.0.0.$arg_n:80"), "an address put together from variables"),
-        (location(to="http://backend/a?b=c"), "the URI has a query or an escape"),
-        (location(to="http://backend/a%20b"), "the URI has a query or an escape"),
-        (location(to="http://backend/$uri"), "nginx sends exactly this URI"),
-        (location(path="/a", to="http://backend$uri"), "whatever follows the prefix"),
-        (location(path="~ a", to="http://backend$uri"), "the query of the request would be lost"),
+        (location(to="$arg_url"), "the upstream depends on the request: $arg_url"),
+        (location(to="http://$host"), "the upstream depends on the request: $host"),
+        (location(to="http://10.0.0.$arg_n:80"), "depends on the request: 10.0.0.$arg_n:80"),
+        (location(to="http://$host:$arg_port/"), "depends on the request: $host:$arg_port"),
+        (location("proxy_method 'A B';"), "not a method"),
+        (location("proxy_method CONNECT;"), "CONNECT is never sent upstream"),
+        (location("proxy_set_body $nope;"), "unknown variable $nope"),
         (location("proxy_next_upstream denied;"), "denied is no cause to retry"),
     ],
 )
@@ -109,18 +110,128 @@ def test_named_location_is_no_route() -> None:
 @pytest.mark.parametrize(
     ("path", "to", "expected"),
     [
-        ("/a/", "http://backend", None),
-        ("/a/", "http://backend/", "/"),
-        ("/a", "http://backend/b", "/b"),
-        ("= /a", "http://backend/b", "/b"),
-        ("/a", "http://backend$request_uri", None),
-        ("~ ^/(a)", "http://backend/b/$1$is_args$args", "/b/$1"),
-        ("~ ^/(a)", "http://backend/b/$1?$args", "/b/$1"),
-        ("= /a", "http://backend$uri$is_args$args", "$uri"),
+        ("/a/", "http://backend", {}),
+        ("/a/", "http://backend/", {"rewrite": "/"}),
+        ("/a", "http://backend/b", {"rewrite": "/b"}),
+        ("= /a", "http://backend/b", {"rewrite": "/b"}),
+        ("/a", "http://backend/b%20c?d=e", {"rewrite": "/b%20c?d=e"}),
+        ("/a", "http://backend?d=e", {"rewrite": "/?d=e"}),
+        ("/a", "http://backend$request_uri", {}),
+        ("/a", "http://backend/$request_uri", {"target": "/$request_uri"}),
+        ("/a", "http://backend$uri", {"target": "$uri"}),
+        ("/a", "http://backend${document_uri}x", {"target": "${uri}x"}),
+        ("/a", "http://backend?$args", {"target": "/?$args"}),
+        ("~ ^/(a)", "http://backend", {}),
+        ("~ ^/(a)", "http://backend/b/$1$is_args$args", {"target": "/b/$1$is_args$args"}),
+        ("= /a", "http://backend$uri$is_args$args", {"target": "$uri$is_args$args"}),
     ],
 )
-def test_uri_of_proxy_pass_becomes_the_rewrite(path: str, to: str, expected: str | None) -> None:
-    assert route(path=path, to=to).get("rewrite") == expected
+def test_uri_of_proxy_pass_becomes_what_goes_upstream(
+    path: str, to: str, expected: dict[str, str]
+) -> None:
+    made = route(path=path, to=to)
+    assert {key: made[key] for key in ("rewrite", "target") if key in made} == expected
+
+
+NESTED: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "flat": (
+        location(location(path="/a/b"), location(path="= /a/c"), path="/a"),
+        [{"prefix": "/a"}, {"prefix": "/a/b"}, {"exact": "/a/c"}],
+    ),
+    "regex in a prefix": (
+        location(location(path="~ x"), location(path="^~ /a/b"), path="/a"),
+        [
+            {"prefix": "/a"},
+            {"regex": "x", "within": "a"},
+            {"prefix": "/a/b", "final": True, "within": "a"},
+        ],
+    ),
+    "regexes in a regex": (
+        location(location(path="~ x"), location(path="~* y"), path="~ z"),
+        [
+            {"regex": "z"},
+            {"regex": "x", "priority": 2, "within": "z"},
+            {"regex": "y", "priority": 1, "ignore_case": True, "within": "z"},
+        ],
+    ),
+    "deeper": (
+        location(location(location(path="~ x"), path="/a/b"), path="/a"),
+        [{"prefix": "/a"}, {"prefix": "/a/b", "within": "a"}, {"regex": "x", "within": "a-b"}],
+    ),
+    "shadowed by a longer one outside": (
+        location(location(path="/ab/c"), path="/a") + location(path="/ab"),
+        [{"prefix": "/a"}, {"prefix": "/ab/c", "within": "a"}, {"prefix": "/ab"}],
+    ),
+    "shadowed by an exact one outside": (
+        location(location(path="= /ab"), path="/a") + location(path="= /ab"),
+        [{"prefix": "/a"}, {"exact": "/ab", "within": "a"}, {"exact": "/ab"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_nested_locations_stand_within_routes_where_that_matters(name: str) -> None:
+    text, expected = NESTED[name]
+    assert paths(text) == expected
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "//a", "a", "'= a/b'", "/a/."])
+def test_location_that_no_request_reaches_is_left_out(path: str) -> None:
+    assert paths(location(), location(path=path.replace("'", ""))) == [{"prefix": "/"}]
+
+
+def test_repeated_slashes_are_kept_where_nginx_keeps_them() -> None:
+    made = document(server("merge_slashes off;", location(path="//a")))
+    (listener,) = made["listeners"].values()
+    assert listener["merge_slashes"] is False
+    assert [each["path"] for each in made["routes"].values()] == [{"prefix": "//a"}]
+
+
+REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "method": ("proxy_method $arg_m;", {"method": "$arg_m"}),
+    "body": (
+        'proxy_set_body "a=$arg_a\nb";',
+        {"body": "a=$arg_a\nb", "request_buffer": None},
+    ),
+    "no body": (
+        "proxy_pass_request_body off; proxy_set_header Content-Length '';",
+        {"body": "", "request_buffer": None},
+    ),
+    "another body all the same": (
+        "proxy_pass_request_body off; proxy_set_body x;",
+        {"body": "x", "request_buffer": None},
+    ),
+    "no fields": (
+        "proxy_pass_request_headers off;",
+        {
+            "request_headers": {
+                "set": {"Host": "backend", "Connection": "close"},
+                "remove": ["*"],
+            }
+        },
+    ),
+    "the length as it is": (
+        "proxy_set_header Content-Length $content_length;",
+        {"request_headers": {"set": {"Host": "backend", "Connection": "close"}}},
+    ),
+    "streamed": ("proxy_request_buffering off;", {"request_buffer": None}),
+    "no chunks": ("chunked_transfer_encoding off;", {"chunked_responses": False}),
+    "times of the client": (
+        "client_body_timeout 1s; send_timeout 2s; keepalive_timeout 3s 4s; keepalive_requests 5;",
+        {
+            "timeouts": {"body": "1s", "write": "2s", "idle": "3s"},
+            "limits": {"requests_per_connection": 5},
+        },
+    ),
+    "no keep-alive": ("keepalive_timeout 0;", {"limits": {"requests_per_connection": 1}}),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_what_a_location_says_of_requests_goes_to_the_route(name: str) -> None:
+    directives, expected = REQUESTS[name]
+    made = route(directives)
+    assert {key: made.get(key) for key in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -225,13 +336,27 @@ def test_map_may_name_the_upstream() -> None:
 def test_map_may_name_addresses_which_get_pools() -> None:
     where = "map $host $where { default 10.0.0.1:80; ~^a 10.0.0.2:80; *.b 10.0.0.2:80; hostnames; }"
     made, maps = routed(where, "http://${where}$request_uri")
-    assert (made["pool"], made["request_headers"]["set"]["Host"]) == ("$where_pool", "$where")
+    host = made["request_headers"]["set"]["Host"]
+    assert (made["pool"], host) == ("$where_pool", "$where_proxy_host")
+    assert maps["where_proxy_host"]["default"] == "10.0.0.1"
     assert maps["where_pool"] == {
         "source": "$host",
         "default": "10.0.0.1-80",
         "regex": [{"match": "^a", "value": "10.0.0.2-80"}],
         "hostnames": {"*.b": "10.0.0.2-80"},
     }
+
+
+def test_map_may_name_a_part_of_an_address_or_a_whole_url() -> None:
+    hosts = "map $arg_a $h { default 127.0.0.1; b 127.0.0.2; }"
+    made, maps = routed(hosts, "http://$h:9000/x")
+    assert (made["pool"], made["target"]) == ("$h_pool", "/x")
+    assert made["request_headers"]["set"]["Host"] == "$h_proxy_host"
+    assert maps["h_proxy_host"]["exact"] == {"b": "127.0.0.2:9000"}
+    assert maps["h_pool"]["exact"] == {"b": "127.0.0.2-9000"}
+    made, maps = routed("map $arg_a $u { default http://backend; b http://a.test:1; }", "$u")
+    assert (made["pool"], maps["u_pool"]["exact"]) == ("$u_pool", {"b": "a.test-1"})
+    assert maps["u_proxy_host"]["exact"] == {"b": "a.test:1"}
 
 
 @pytest.mark.parametrize("values", ["beta other;", "default $host;", "default '';"])

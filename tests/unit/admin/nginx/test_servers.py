@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 from typing import Any
 
 import pytest
@@ -34,7 +36,6 @@ def listener(*directives: str, listen: str = "listen 127.0.0.1:8080;") -> dict[s
         ("[::]:8080", "port-8080-v6", "[::]:8080"),
         ("[::1]", "1-80", "[::1]:80"),
         ("unix:/run/a.sock", "unix-run-a.sock", "unix:/run/a.sock"),
-        ("localhost:8080", "localhost-8080", "localhost:8080"),
         ("8080 default_server backlog=5 reuseport deferred", "port-8080", "0.0.0.0:8080"),
         ("[::]:80 ipv6only=on so_keepalive=on", "port-80-v6", "[::]:80"),
     ],
@@ -42,6 +43,26 @@ def listener(*directives: str, listen: str = "listen 127.0.0.1:8080;") -> dict[s
 def test_listen_becomes_a_listener(listen: str, name: str, bind: str) -> None:
     made = document(serving(f"listen {listen};"))["listeners"]
     assert {name: each["bind"] for name, each in made.items()} == {name: bind}
+
+
+@pytest.mark.parametrize(
+    ("listen", "binds"),
+    [
+        ("8080-8082", ["0.0.0.0:8080", "0.0.0.0:8081", "0.0.0.0:8082"]),
+        ("[::1]:8080-8081 so_keepalive=30m::10", ["[::1]:8080", "[::1]:8081"]),
+        ("[::]:80 ipv6only=off", ["[::]:80", "0.0.0.0:80"]),
+    ],
+)
+def test_listen_may_stand_for_several_addresses(listen: str, binds: list[str]) -> None:
+    made = document(serving(f"listen {listen};"))["listeners"]
+    assert [each["bind"] for each in made.values()] == binds
+
+
+def test_listen_on_a_name_is_on_all_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(2, 1, 6, "", ("127.0.0.1", 8080)), (10, 1, 6, "", ("::1", 8080, 0, 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+    made = document(serving("listen localhost:8080;"))["listeners"]
+    assert [each["bind"] for each in made.values()] == ["127.0.0.1:8080", "[::1]:8080"]
 
 
 def test_server_without_listen_has_nginx_port() -> None:
@@ -57,9 +78,11 @@ def test_server_without_listen_has_nginx_port() -> None:
         ("listen 80; listen *:80;", "a duplicate listen 0.0.0.0:80"),
         ("listen 80 ssl;", "ssl is not supported yet"),
         ("listen 80 http2;", "http2 is not supported yet"),
-        ("listen [::]:80 ipv6only=off;", "an IPv6 socket serves IPv6 only"),
-        ("listen 8080-8090;", "a range of ports"),
-        ("listen 127.0.0.1:8080-8090;", "a range of ports"),
+        ("listen 8090-8080;", "invalid port range"),
+        ("listen 1-65535;", "a range of more than 1,000 ports"),
+        ("listen 80 backlog=x;", 'invalid number "x"'),
+        ("listen 80 so_keepalive=maybe:1:2:3;", "invalid so_keepalive value"),
+        ("listen nowhere.invalid:80;", "host not found"),
         ("listen 80; listen 127.0.0.1:80;", "0.0.0.0:80 is listened on too"),
     ],
 )
@@ -138,6 +161,7 @@ def test_listener_has_the_defaults_of_nginx() -> None:
             "body_bytes": "1MiB",
             "requests_per_connection": 1000,
         },
+        "odd_header_names": "drop",
     }
 
 
@@ -175,9 +199,46 @@ def test_addresses_of_clients_are_believed_from_the_right_only() -> None:
 
 
 def test_settings_of_a_server_that_is_no_default_are_told() -> None:
-    second = "listen 80; server_name b; send_timeout 5s;"
+    second = "listen 80; server_name b; underscores_in_headers on;"
     assert verdict(serving("listen 80;", second), "listen") is Verdict.APPROXIMATED
-    assert verdict(serving("listen 80;", "listen 80; server_name b;"), "listen") is Verdict.KEPT
+    second = "listen 80; server_name b; send_timeout 5s; keepalive_requests 2000;"
+    assert verdict(serving("listen 80;", second), "listen") is Verdict.KEPT
+    made = document(serving("listen 80;", second))
+    (listener,) = made["listeners"].values()
+    assert listener["limits"]["requests_per_connection"] == 2000
+    assert [(each.get("timeouts"), each.get("limits")) for each in made["routes"].values()] == [
+        (None, {"requests_per_connection": 1000}),
+        ({"write": "5s"}, None),
+    ]
+
+
+def test_regular_expressions_of_servers_are_tried_in_the_order_of_the_file() -> None:
+    text = serving("listen 80;", *(f"listen 80; server_name ~{each};" for each in "cab"))
+    made = document(text)["routes"].values()
+    priorities = {each["hosts"][0]: each.get("host_priority") for each in made if "hosts" in each}
+    assert priorities == {"~c": 2, "~a": 1, "~b": None}
+
+
+def test_captures_of_the_default_server_are_empty_for_other_hosts() -> None:
+    text = http(
+        "server { listen 80; server_name ~^(?<user>[a-z]+)[.]; "
+        + location("proxy_set_header X-User $user;")
+        + "}"
+    )
+    made = document(text)["routes"].values()
+    users = [(each.get("hosts"), each["request_headers"]["set"]["X-User"]) for each in made]
+    assert users == [(None, ""), (["~^(?<user>[a-z]+)[.]"], "$user")]
+
+
+def test_name_of_the_machine_is_a_server_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = routes("listen 80;", "listen 80; server_name $hostname;")
+    assert made == [(None, None), (None, [os.uname().nodename.lower()])]
+
+
+def test_odd_fields_are_let_in_where_nginx_does() -> None:
+    made = listener("ignore_invalid_headers off;")
+    assert "odd_header_names" not in made
+    assert made["underscores_in_headers"] == "allow"
 
 
 def test_limit_of_bodies_is_the_locations_where_it_differs() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.admin.nginx.conf import document, faults, http, location, server
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "passive_health": {"max_fails": 1, "max_ejected_percent": 100},
     "keepalive": {"max_idle": 0},
     "timeouts": {"connect": "60s"},
@@ -57,9 +57,20 @@ def test_server_becomes_an_endpoint(server_: str, name: str, expected: dict[str,
     assert pool(f"server {server_};")["endpoints"] == {name: expected}
 
 
-def test_address_that_is_there_twice_has_the_weight_of_both() -> None:
-    made = pool("server a:1 weight=2;", "server b:1;", "server a:1;")
-    assert made["endpoints"] == {"a:1": {"weight": 3}, "b:1": {}}
+def test_address_that_is_there_twice_has_two_seats() -> None:
+    made = pool("server 1.2.3.4:1 weight=2;", "server 1.2.3.5:1;", "server 1.2.3.4:1 backup;")
+    assert made["endpoints"] == {
+        "1.2.3.4:1": {"weight": 2},
+        "1.2.3.5:1": {},
+        "1.2.3.4:1-2": {"address": "1.2.3.4:1", "seat": 2, "backup": True},
+    }
+
+
+def test_names_that_may_resolve_to_one_address_have_seats_of_their_own() -> None:
+    made = pool("server a.test:1;", "server b.test:1;", "server 1.2.3.4:1;", "server b.test:2;")
+    assert {name: each.get("seat") for name, each in made["endpoints"].items()} == {
+        "a.test:1": None, "b.test:1": 2, "1.2.3.4:1": 3, "b.test:2": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -67,10 +78,10 @@ def test_address_that_is_there_twice_has_the_weight_of_both() -> None:
     [
         ("least_conn;", "least_connections"),
         ("ip_hash;", "ip_hash"),
-        ("random;", "random"),
+        ("random;", "random_one"),
         ("random two least_conn;", "random"),
         ("hash $http_x_user consistent;", {"hash": "$http_x_user"}),
-        ("hash $cookie_a$arg_b;", {"hash": "$cookie_a$arg_b"}),
+        ("hash $cookie_a$arg_b;", {"hash": "$cookie_a$arg_b", "consistent": False}),
     ],
 )
 def test_method_becomes_the_balance(directive: str, expected: Any) -> None:
@@ -79,10 +90,15 @@ def test_method_becomes_the_balance(directive: str, expected: Any) -> None:
 
 def test_kept_connections_are_those_of_nginx() -> None:
     assert pool("server a:1;", "keepalive 8;")["keepalive"] == {
-        "max_idle": 8, "idle_timeout": "60s", "max_requests": 1000,
+        "max_idle": 8, "max_idle_total": 8, "idle_timeout": "60s", "max_requests": 1000,
+        "max_age": "1h",
     }  # fmt: skip
-    made = pool("server a:1;", "keepalive 8; keepalive_timeout 5s; keepalive_requests 2;")
-    assert made["keepalive"] == {"max_idle": 8, "idle_timeout": "5s", "max_requests": 2}
+    made = pool("server a:1; keepalive 8; keepalive_timeout 5s;", "keepalive_requests 2;"
+                "keepalive_time 1m;")  # fmt: skip
+    assert made["keepalive"] == {
+        "max_idle": 8, "max_idle_total": 8, "idle_timeout": "5s", "max_requests": 2,
+        "max_age": "60s",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -94,6 +110,9 @@ def test_kept_connections_are_those_of_nginx() -> None:
         ("server a:b;", "not a port"),
         ("ip_hash; server a:1 backup;", "this balancing has no backup servers"),
         ("ip_hash; least_conn; server a:1;", "load balancing method redefined"),
+        ("hash $uri ketama; server a:1;", 'invalid parameter "ketama"'),
+        ("random three; server a:1;", 'invalid parameter "three"'),
+        ("server a:1; keepalive 0;", 'invalid value "0"'),
         ("server a:1 fail_timeout=x;", 'invalid time "x"'),
         ("server a:1 resolve;", "resolve is not in nginx itself"),
         ("hash $nope; server a:1;", "unknown variable $nope"),
@@ -131,17 +150,16 @@ def test_retries_may_be_off() -> None:
     assert made["pools"]["backend"]["retry"]["when"] == []
 
 
-def test_location_with_other_rules_has_a_pool_of_its_own() -> None:
+def test_location_with_other_rules_than_the_first_says_them_itself() -> None:
     text = server(
         location(path="/a/"),
         location("proxy_next_upstream off;", path="/b/"),
         location("proxy_next_upstream off;", path="/c/"),
     )
     made = document(text)
-    assert [route["pool"] for route in made["routes"].values()] == [
-        "backend", "backend-2", "backend-2",
-    ]  # fmt: skip
-    assert made["pools"]["backend-2"]["endpoints"] == made["pools"]["backend"]["endpoints"]
+    assert list(made["pools"]) == ["backend"]
+    off = DEFAULTS["retry"] | {"when": []}
+    assert [route.get("retry") for route in made["routes"].values()] == [None, off, off]
 
 
 def test_address_is_one_pool_however_often_it_is_named() -> None:

@@ -55,10 +55,6 @@ def test_every_directive_of_the_tables_exists_in_nginx() -> None:
         "error_page 404 /404.html;",
         "deny all;",
         "try_files $uri =404;",
-        "proxy_method POST;",
-        "proxy_set_body x;",
-        "proxy_pass_request_body off;",
-        "proxy_pass_request_headers off;",
         "proxy_redirect http://a/ /;",
         "proxy_cookie_path / /a/;",
         "proxy_intercept_errors on;",
@@ -67,12 +63,12 @@ def test_every_directive_of_the_tables_exists_in_nginx() -> None:
         "proxy_ssl_verify on;",
         "proxy_ignore_client_abort on;",
         "auth_basic secret;",
-        "keepalive_timeout 5s;",
+        "real_ip_recursive on;",
         "more_set_headers 'X-A: b';",
         "proxy_set_header Content-Length '';",
         "proxy_set_header X-A $request_time;",
         "add_header Set-Cookie a=b; add_header Set-Cookie c=d;",
-        "location ~ [.]png$ { proxy_pass http://backend; }",
+        "location /files/ { root /srv; }",
     ],
 )
 def test_what_cannot_be_said_is_refused_and_left_out_if_lenient(directive: str) -> None:
@@ -88,11 +84,10 @@ def test_what_cannot_be_said_is_refused_and_left_out_if_lenient(directive: str) 
 @pytest.mark.parametrize(
     "directive",
     [
-        "merge_slashes off;",
         "ssl_certificate a.pem;",
         "listen 127.0.0.1:8443 ssl;",
         "listen 127.0.0.1:8443 proxy_protocol;",
-        "server_name $hostname;",
+        "server_name $host;",
         "server_name ~(?=a)b;",
         "set_real_ip_from 10.0.0.0/8;",
         "location /files/ { root /srv; }",
@@ -112,7 +107,7 @@ def test_refusal_says_what_to_do() -> None:
 
 
 def test_block_that_is_refused_takes_its_content_along() -> None:
-    inner = "location ~ x { proxy_pass http://backend; proxy_http_version 1.1; }"
+    inner = "location '/x?' { proxy_pass http://backend; proxy_http_version 1.1; }"
     notes = imported(server(location(inner)), lenient=True).report.notes
     assert [str(each) for each in notes if each.name == "proxy_http_version"] == []
 
@@ -126,9 +121,22 @@ def test_block_that_is_refused_takes_its_content_along() -> None:
         (server(location("proxy_redirect off;")), "proxy_redirect", Verdict.KEPT),
         (server(location("proxy_buffering off;")), "proxy_buffering", Verdict.KEPT),
         (server(location("add_header X a;")), "add_header", Verdict.APPROXIMATED),
-        (http("upstream b { server a; keepalive 2; }"), "keepalive", Verdict.APPROXIMATED),
-        (http("upstream b { server a; random; }"), "random", Verdict.APPROXIMATED),
-        (http("upstream b { server a; hash $uri; }"), "hash", Verdict.APPROXIMATED),
+        (http("upstream b { server a; keepalive 2; }"), "keepalive", Verdict.KEPT),
+        (http("upstream b { server a; random; }"), "random", Verdict.KEPT),
+        (http("upstream b { server a; hash $uri; }"), "hash", Verdict.KEPT),
+        (server(location("proxy_method POST;")), "proxy_method", Verdict.KEPT),
+        (server(location("proxy_set_body x;")), "proxy_set_body", Verdict.KEPT),
+        (server(location("proxy_set_body '';")), "proxy_set_body", Verdict.APPROXIMATED),
+        (
+            server(location("proxy_pass_request_body off;")),
+            "proxy_pass_request_body",
+            Verdict.APPROXIMATED,
+        ),
+        (
+            server(location("client_max_body_size 2m;")),
+            "client_max_body_size",
+            Verdict.APPROXIMATED,
+        ),
         (http("upstream b { server a; hash $uri consistent; }"), "hash", Verdict.KEPT),
     ],
 )

@@ -183,9 +183,16 @@ def test_the_rest_of_a_route_is_translated() -> None:
     raw["routes"]["all"] |= {
         "forwarded_headers": False,
         "http_version": "1.0",
-        "limits": {"body_bytes": "1KB"},
-        "timeouts": {"send": "1s", "read": "2s"},
+        "limits": {"body_bytes": "1KB", "requests_per_connection": 7},
+        "timeouts": {"send": "1s", "read": "2s", "body": "3s", "write": "4s", "idle": "5s"},
         "hosts": ["A.Example", "~^A\\S"],
+        "host_priority": 3,
+        "target": "/t$args",
+        "method": "$arg_m",
+        "body": "a\nb",
+        "request_buffer": "2KiB",
+        "retry": {"when": ["timeout"]},
+        "chunked_responses": False,
         "request_headers": {"remove": ["A"], "set": {"B": "b"}, "append": {"C": "c"}},
     }
 
@@ -198,6 +205,15 @@ def test_the_rest_of_a_route_is_translated() -> None:
         forwarded_headers=False,
         upstream_http_version="1.0",
         body_bytes=1000,
+        requests_per_connection=7,
+        host_priority=3,
+        target="/t$args",
+        method="$arg_m",
+        body="a\nb",
+        request_buffer_bytes=2048,
+        retry=spec.RetrySpec(when=frozenset({"timeout"})),
+        chunked_responses=False,
+        client_timeouts=spec.ClientTimeouts(body_s=3.0, write_s=4.0, idle_s=5.0),
         timeouts=spec.RouteTimeouts(send_s=1.0, read_s=2.0),
         request_headers=spec.HeaderRulesSpec(
             remove=("A",), set=(("B", "b"),), append=(("C", "c"),)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exchange.body import NOTHING, RequestBody
+from proxy.exchange.body import NOTHING, Replacement, RequestBody
 from proxy.framing import ChunkedDecoder
 
 PIECES = st.lists(st.binary(max_size=20), max_size=8)
@@ -106,3 +106,32 @@ def test_nothing_to_send_is_nothing_to_forget(may_retry: bool) -> None:
 def test_body_of_a_request_without_one_is_complete_and_never_in_the_way() -> None:
     assert (NOTHING.done, NOTHING.intact, NOTHING.full) == (True, True, False)
     assert (NOTHING.kept(), NOTHING.octets) == (b"", 0)
+
+
+@given(PIECES, st.booleans())
+def test_body_that_is_framed_in_chunks_later_is_whole(pieces: list[bytes], ends: bool) -> None:
+    body = RequestBody(chunked=False, limit=10_000)
+    for piece in pieces:
+        body.add(piece, last=False)
+    body.reframe()
+    out = body.kept()
+    if ends:
+        out += body.add(b"", last=True)
+        assert body.kept() == out
+    assert unframed(out, chunked=True) == (b"".join(pieces), ends)
+
+
+def test_body_that_is_not_passed_on_is_counted_and_not_kept() -> None:
+    body = RequestBody(chunked=False, limit=0)
+    body.add(b"abc", last=False)
+    body.forget()
+    body.add(b"de", last=True)
+    assert (body.octets, body.done, body.kept(), body.intact) == (5, True, b"", False)
+
+
+def test_body_of_ours_is_there_as_often_as_it_is_asked_for() -> None:
+    body = Replacement(b"x" * 100_000)
+    for _ in range(2):
+        assert body.kept() == b"x" * 100_000
+        body.sent(may_retry=False)
+    assert (body.octets, body.done, body.intact) == (100_000, True, True)

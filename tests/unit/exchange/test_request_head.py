@@ -258,3 +258,60 @@ def test_rule_that_writes_an_upgrade_nobody_asked_for_makes_none() -> None:
     head = built(request(), by)
     assert head.upgrade == b""
     assert b"Upgrade: websocket" not in lines(head.data)
+
+
+def test_body_of_the_route_is_framed_whatever_the_client_sends() -> None:
+    made = request((b"Transfer-Encoding", b"chunked"))
+    made.chunked = True
+    by = route(body="a=$arg_a", upstream_http_version="1.0")
+    made.query = b"a=b"
+    head = upstream_head(made, by, b"/", peer_trusted=False)
+    assert lines(head.data)[:2] == [b"GET / HTTP/1.0", b"Content-Length: 3"]
+    assert head.body == b"a=b"
+
+
+@pytest.mark.parametrize(("text", "framing"), [("", []), ("$arg_a", [b"Content-Length: 0"])])
+def test_empty_body_has_a_length_only_where_it_might_have_been_another(
+    text: str, framing: list[bytes]
+) -> None:
+    made = request((b"Content-Length", b"5"))
+    made.content_length = 5
+    assert sent(made, route(body=text))[1:] == [*framing, b"Host: example.test"]
+
+
+@pytest.mark.parametrize(
+    ("method", "to_head"), [(b"GET", False), (b"HEAD", True), (b"head", True), (b"HEADS", False)]
+)
+def test_method_of_the_route_decides_what_is_answered(method: bytes, to_head: bool) -> None:
+    made = request(method=b"PUT")
+    made.query = b"m=" + method
+    head = upstream_head(made, route(method="$arg_m"), b"/", peer_trusted=False)
+    assert head.data.startswith(method + b" / ")
+    assert head.to_head is to_head
+
+
+def test_method_with_a_line_break_is_not_sent() -> None:
+    by = route("regex", "(?s)^/(.*)$", method="$1")
+    made = request()
+    made.captures = {"1": b"A B"}
+    assert sent(made, by)[0] == b"GET /target?q HTTP/1.1"
+    made.captures = {"1": b"A\r\nX: 1"}
+    assert sent(made, by)[0] == b"GET /target?q HTTP/1.1"
+    assert by.counters.header_rule_failures == 2
+
+
+def test_no_field_passes_where_all_are_removed_and_the_host_is_the_pools() -> None:
+    by = route(request_headers=rules(remove=("*",), X_A="$http_x_b"))
+    made = request((b"X-B", b"1"), (b"Cookie", b"c"), (b"Content-Type", b"a/b"))
+    made.pool = b"backend"
+    assert sorted(sent(made, by)[1:]) == [b"Host: backend", b"X-A: 1"]
+    by = route(request_headers=rules(remove=("*",), host="own"))
+    assert sent(made, by)[1:] == [b"host: own"]
+
+
+def test_upgrade_does_not_pass_where_all_fields_are_removed() -> None:
+    by = route(request_headers=rules(remove=("*",)))
+    made = request((b"Connection", b"upgrade"), (b"Upgrade", b"websocket"), upgrade=b"websocket")
+    head = upstream_head(made, by, b"/", peer_trusted=True)
+    assert head.upgrade == b""
+    assert b"pgrade" not in head.data

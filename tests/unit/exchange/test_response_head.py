@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.exchange.response_head import client_head, informational_head, status_line
+from proxy.exchange.response_head import client_head, for_method, informational_head, status_line
 from proxy.message import Response
 from proxy.upstream.response_parser import ResponseHead
 from tests.unit.exchange.samples import lines, request, response, route, rules
@@ -122,3 +122,30 @@ def test_informational_head_has_no_length() -> None:
 def test_reason_is_passed_on_if_it_is_text(status: int, reason: str, line: bytes) -> None:
     assert status_line(status, reason) == line
     assert status_line(status, reason) == line  # and remembered
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "to_head", "length"),
+    [
+        (b"GET", b"200 OK", True, b"0"),
+        (b"GET", b"200 OK", False, b"5"),
+        (b"HEAD", b"200 OK", False, b"5"),
+        (b"HEAD", b"200 OK", True, b"5"),
+        (b"GET", b"304 Not Modified", True, b"5"),
+    ],
+)
+def test_answer_to_another_method_is_made_one_to_the_clients(
+    asked: bytes, status: bytes, to_head: bool, length: bytes
+) -> None:
+    head = response(b"Content-Length: 5", b"X-A: 1", status=status, to_head=to_head)
+    body = b"" if to_head or b"304" in status else b"hello"
+    made, rest, last = for_method(request(method=asked), head, body, last=True, to_head=to_head)
+    assert dict(made.fields) == {b"Content-Length": length, b"X-A": b"1"}
+    assert (rest, last) == (b"" if asked == b"HEAD" else body, True)
+    assert dict(head.fields)[b"Content-Length"] == b"5"  # heads are shared
+
+
+def test_head_that_names_no_length_gets_one_for_who_waits_for_a_body() -> None:
+    head = response(b"Transfer-Encoding: chunked", to_head=True)
+    made, _, _ = for_method(request(), head, b"", last=True, to_head=True)
+    assert (b"Content-Length", b"0") in made.fields

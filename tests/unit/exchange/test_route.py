@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.spec import HeaderMapSpec
+from proxy.spec import ClientTimeouts, HeaderMapSpec, RetrySpec
 from tests.unit.exchange.samples import request, route
 
 SPLIT = (("stable", 95), ("canary", 5))
@@ -83,3 +83,50 @@ def test_rewritten_path_is_fit_for_a_request_line(rest: bytes) -> None:
     assert target.startswith(b"/")
     assert all(0x21 <= octet <= 0x7E for octet in target)
     assert not set(target) & set(b"?#")
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "query", "expected"),
+    [
+        ("/b%20c/", None, b"/b%20c/x%20y"),
+        ("/b?c=", None, b"/b?c=x%20y"),
+        ("/b?c=", b"d=e", b"/b?c=x%20y?d=e"),
+        ("/b c/", b"", b"/b%20c/x%20y"),
+        ("/\u00e4#/", b"q", b"/%C3%A4%23/x%20y?q"),
+    ],
+)
+def test_constant_rewrite_is_written_as_it_goes_on_the_wire(
+    rewrite: str, query: bytes | None, expected: bytes
+) -> None:
+    asking = request(uri=b"/a/x y")
+    asking.query = query
+    assert route("prefix", "/a/", rewrite=rewrite).rewritten(asking, 3, "nginx") == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/x", b"/x"),
+        ("/x/$1?$args", b"/x/a%20b%0D%0A%23?c%2F=d"),
+        ("$1", b"/a%20b%0D%0A%23"),
+        ("$arg_none", b""),
+    ],
+)
+def test_target_stands_in_place_of_all(target: str, expected: bytes) -> None:
+    by = route("regex", "(?s)^/r/(.*)$", target=target)
+    asking = request(uri=b"/r/a b")
+    asking.captures = {"1": b"a b\r\n#"}
+    asking.query = b"c%2F=d"
+    assert by.rewritten(asking, 0, "nginx") == expected
+
+
+def test_route_that_asks_for_nothing_more_prepares_nothing() -> None:
+    assert not route().prepares
+    assert not route(rewrite="/", retry=RetrySpec(), method="GET").prepares
+    for differs in (
+        {"body": ""},
+        {"request_buffer_bytes": 1},
+        {"client_timeouts": ClientTimeouts(body_s=1.0)},
+        {"requests_per_connection": 1},
+    ):
+        assert route(**differs).prepares

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
+from proxy.routing.normalise import BadTarget, Target, escape_path, escape_target, normalise
 from proxy.spec import PathsMode
 
 MODES: tuple[PathsMode, ...] = ("strict", "nginx")
@@ -184,3 +184,34 @@ def test_path_is_escaped_as_nginx_escapes_it() -> None:
 def test_strict_path_keeps_the_escapes_it_holds() -> None:
     assert escape_path(b"/a%2Fb%25 %2f%", "strict") == b"/a%2Fb%25%20%252f%25"
     assert escape_path(b"/a%2Fb%25") == b"/a%252Fb%2525"
+
+
+KEPT_SLASHES = [
+    (b"//", b"//"),
+    (b"/a//b///", b"/a//b///"),
+    (b"//a", b"//a"),
+    (b"/a//../b", b"/a/b"),
+    (b"/a/.//b", b"/a//b"),
+    (b"/a//..", b"/a/"),
+    (b"//../b", b"/b"),
+    (b"/a/b/..", b"/a/"),
+    (b"/a%2F%2Fb", b"/a//b"),
+    (b"/.", b"/"),
+]
+
+
+@pytest.mark.parametrize(("raw", "path"), KEPT_SLASHES)
+def test_slashes_stay_where_they_are_not_merged(raw: bytes, path: bytes) -> None:
+    assert parts(normalise(raw, "nginx", merge=False)) == (path, raw, raw, None)
+
+
+def test_unmerged_path_above_the_root_is_refused() -> None:
+    with pytest.raises(BadTarget):
+        normalise(b"//../../a", "nginx", merge=False)
+
+
+@given(st.binary())
+def test_escaped_target_is_one_token(target: bytes) -> None:
+    escaped = escape_target(target)
+    assert all(0x20 < octet < 0x7F and octet != ord("#") for octet in escaped)
+    assert escape_target(escaped) == escaped

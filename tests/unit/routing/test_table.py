@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -308,3 +309,75 @@ def test_lookup_of_any_octets_never_raises(host: bytes, uri: bytes) -> None:
     for entries in (HOSTS, PATHS):
         found = Table(entries).lookup(host, uri)
         assert found is None or isinstance(found.payload, str)
+
+
+def inside(name: str, outer: str, where: PathSpec) -> Entry[str]:
+    return entry(name, replace(where, within=outer))
+
+
+TREE = [
+    entry("root", path("prefix", "/")),
+    entry("a", path("prefix", "/a/")),
+    inside("a-x", "a", path("regex", "x")),
+    inside("a-b", "a", path("prefix", "/a/b/")),
+    inside("a-b-z", "a-b", path("regex", "z$")),
+    inside("a-exact", "a", path("exact", "/a/xx")),
+    inside("a-final", "a", path("prefix", "/a/f/", final=True)),
+    entry("f", path("prefix", "/f/", final=True)),
+    inside("f-in", "f", path("regex", "in")),
+    entry("ab", path("prefix", "/a/bc")),
+    inside("lost", "nobody", path("prefix", "/lost")),
+    entry("re", path("regex", "^/.*(?P<end>[yz])$")),
+    inside("re-q", "re", path("regex", "^/q")),
+]
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("/a/", "a"),
+        ("/a/x", "a-x"),
+        ("/a/xy", "a-x"),  # before those beside the prefix
+        ("/a/xx", "a-exact"),
+        ("/a/b/", "a-b"),
+        ("/a/b/x", "a-x"),  # back one level
+        ("/a/b/xz", "a-b-z"),
+        ("/a/y", "re"),
+        ("/a/f/x", "a-final"),
+        ("/a/f/y", "re"),  # final among its own only
+        ("/f/y", "f"),
+        ("/f/in", "f-in"),
+        ("/a/bc/x", "ab"),
+        ("/q/y", "re-q"),
+        ("/lost", "root"),
+    ],
+)
+def test_routes_within_a_route_are_searched_as_nginx_does(uri: str, expected: str) -> None:
+    assert name_of(lookup(TREE, "h", uri)) == expected
+
+
+def test_redirect_may_lead_to_a_route_within() -> None:
+    found = lookup(TREE, "h", "/a/f")
+    assert found is not None
+    assert (found.payload, found.redirect) == ("a-final", True)
+
+
+def test_routes_of_one_path_conflict_within_one_route_only() -> None:
+    entries = [
+        entry("a", path("prefix", "/a")),
+        entry("b", path("prefix", "/a/b")),
+        inside("c", "a", path("prefix", "/a/b")),
+        inside("d", "a", path("prefix", "/a/b")),
+    ]
+    assert conflicts(entries) == [("c", "d")]
+
+
+def test_regexes_of_hosts_go_by_priority_then_by_name() -> None:
+    entries = [
+        replace(entry("a", path("prefix", "/"), "~x"), host_priority=-1),
+        entry("c", path("prefix", "/"), "~xy"),
+        entry("b", path("prefix", "/"), "~y"),
+        replace(entry("z", path("prefix", "/"), "~xyz"), host_priority=1),
+    ]
+    found = [name_of(lookup(entries, host, "/")) for host in ("xyz", "xy", "yy", "x")]
+    assert found == ["z", "b", "b", "a"]

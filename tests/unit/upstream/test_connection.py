@@ -22,6 +22,7 @@ from proxy.upstream.connection import (
     close_idle,
     connect,
     lease_idle,
+    make_room,
 )
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.response_parser import ResponseHead
@@ -610,3 +611,27 @@ async def test_address_that_refuses_is_an_os_error() -> None:
         with pytest.raises(OSError):
             await connect(Endpoint(address), connections)
         assert connections.open == set()
+
+
+def test_pool_of_several_endpoints_keeps_those_that_were_idle_for_less_long() -> None:
+    endpoints = [Endpoint(parse_address(f"127.0.0.1:{port}")) for port in (1, 2)]
+    talks = [Talk(endpoints[number % 2]) for number in range(4)]
+    for number, talk in enumerate(talks):
+        talk.exchange(OK)
+        talk.release(now=100.0 + number)
+    make_room(endpoints, 3)
+    assert [talk.transport.is_closing() for talk in talks] == [True, False, False, False]
+    make_room(endpoints, 3)
+    make_room(endpoints, 1)
+    assert [talk.transport.is_closing() for talk in talks] == [True, True, True, False]
+    for talk in talks:
+        talk.loop.close()
+
+
+@pytest.mark.parametrize(("age_s", "kept"), [(5.0, True), (5.1, False)])
+def test_connection_that_is_too_old_is_not_kept(age_s: float, kept: bool) -> None:
+    with Talk() as talk:
+        talk.exchange(OK)
+        talk.connection.opened = 100.0 - age_s
+        talk.release(max_age_s=5.0, now=100.0)
+        assert bool(talk.idle) is kept

@@ -139,6 +139,24 @@ class TestFaults:
         with pytest.raises(PoolFaultError, match="same address"):
             compile_pool(spec, {"app:80": (address("a"),)}, None, None)
 
+    def test_seats_of_one_address_are_endpoints_of_their_own(self) -> None:
+        again = replace(A, name="again", seat=2)
+        plan = serving(pool_spec(A, B, again))
+        assert [each.endpoint.key for each in plan.members] == [
+            address("a"), address("b"), f"{address('a')}#2",
+        ]  # fmt: skip
+        assert [each.endpoint.address for each in plan.members][::2] == [address("a")] * 2
+        assert plan.failed(member(plan, "again"), 0.0)
+        assert (member(plan, "a").endpoint.fails, member(plan, "again").endpoint.fails) == (0, 1)
+        after = serving(pool_spec(again, A), plan)
+        assert member(after, "again").endpoint is member(plan, "again").endpoint
+        assert member(after, "a").endpoint is member(plan, "a").endpoint
+
+    def test_name_may_resolve_to_the_address_of_another_seat(self) -> None:
+        spec = pool_spec(A, EndpointSpec(name="n", address="app:80", seat=2))
+        plan = compile_pool(spec, {"app:80": (address("a"),)}, None, None)
+        assert len({each.endpoint for each in plan.members}) == 2
+
     def test_ring_that_would_be_too_large_is_a_fault_of_the_endpoints(self) -> None:
         spec = pool_spec(endpoint("a", weight=MAX_POINTS), B, kind="hash")
         with pytest.raises(PoolFaultError) as raised:

@@ -13,6 +13,7 @@ listeners:
     bind: "0.0.0.0:8080"             # host:port, "[::]:8080", unix:/path
     trusted_proxies: []              # CIDRs (or `private`) whose X-Forwarded-* are believed
     paths: strict                    # strict | nginx
+    merge_slashes: true
     timeouts: {header: 10s, body: 60s, write: 60s, idle: 75s}
     limits:
       connections: 10000
@@ -21,19 +22,26 @@ listeners:
       body_bytes: unlimited
       requests_per_connection: unlimited
     underscores_in_headers: drop     # drop | allow
+    odd_header_names: allow          # drop | allow
 pools:
   backend:
     balance: round_robin             # or least_connections, random, ip_hash, {hash: "$http_x_user"}
     endpoints:                       # the key is the endpoint's name; `address` defaults to it
       blue-0:
         address: "10.0.0.7:8000"
+        seat: 1
         weight: 1
         backup: false
         max_connections: unlimited
         labels: {node: n7}
       127.0.0.1:8000: {}
     passive_health: {max_fails: 3, fail_timeout: 10s}     # or `off`; may be given per endpoint too
-    keepalive: {max_idle: 32, idle_timeout: 4s, max_requests: unlimited}
+    keepalive:
+      max_idle: 32
+      max_idle_total: unlimited
+      idle_timeout: 4s
+      max_requests: unlimited
+      max_age: unlimited
     timeouts: {connect: 5s, send: 60s, read: 60s}
     retry:
       when: [error]
@@ -56,7 +64,13 @@ routes:
     hosts: [chat.example.com, "*.example.org"]            # absent: any
     path: {prefix: /chat/}           # exactly one of exact | prefix | regex
     pool: backend                    # or pools: {stable: 95, canary: 5} with split_by
+    host_priority: 0
     rewrite: /                       # replaces the matched prefix; absent: the target goes on
+    method: $request_method
+    body: "a"
+    request_buffer: off
+    retry: {when: []}
+    chunked_responses: true
     upgrades: [websocket]            # [] none, ["*"] any but h2c
     request_headers:
       set: {Upgrade: "$http_upgrade", Connection: "$connection_upgrade"}
@@ -65,8 +79,8 @@ routes:
     response_headers: {set: {}, append: {}, remove: []}
     forwarded_headers: true          # X-Forwarded-For/Proto/Host, X-Request-Id
     http_version: "1.1"              # or "1.0", of what goes upstream
-    timeouts: {read: 60s}            # over the pool's
-    limits: {body_bytes: 1MiB}       # over the listener's; absent: inherit
+    timeouts: {read: 60s, body: 60s} # over the pool's and the listener's
+    limits: {body_bytes: 1MiB, requests_per_connection: 9}   # over the listener's; absent: inherit
     tunnel: {idle_timeout: 1h, ping_interval: off}
 """
 
@@ -134,6 +148,8 @@ RICH: dict[str, Any] = {
             "response_headers": {"set": {"X-Served-By": "$upstream_addr"}},
         },
         "health": {"path": {"exact": "/healthz"}, "pool": "canary", "listeners": ["local"]},
+        "outer": {"path": {"prefix": "/outer/"}, "pool": "canary"},
+        "inner": {"path": {"regex": "x", "within": "outer"}, "pool": "canary", "target": "/$uri"},
     },
 }
 """What ``EVERYTHING_YAML`` leaves out."""

@@ -172,6 +172,19 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
     ("routes all path", {"exact": "/a?b=c"}, "/exact", "has a query", "'/a'"),
     ("routes all path", {"exact": "/a/../b"}, "/exact", "matches no request", "dot"),
     ("routes all path", {"prefix": "//a"}, "/prefix", "matches no request", "slash"),
+    ("routes all path", {"prefix": "/", "within": "al"}, "/within", "there is no route", "`all`"),
+    ("routes all path", {"prefix": "/", "within": "all"}, "/within", "within itself", None),
+    ("routes all", {"path": {"prefix": "/"}, "pool": "backend", "host_priority": 1},
+     "/host_priority", "only with a `~regex`", None),
+    ("routes all method", "A B", "", "not a method", "POST"),
+    ("routes all method", "Trace", "", "Trace is never sent upstream", "CONNECT"),
+    ("routes all target", "x", "", "begins with a slash", "/"),
+    ("routes all", {"path": {"prefix": "/"}, "pool": "backend", "target": "/", "rewrite": "/"},
+     "/target", "stands in place of `rewrite`", "leave one"),
+    ("routes all body", "$nope", "", "unknown variable $nope", None),
+    ("routes all request_buffer", "65MiB", "", "out of bounds", "`off`"),
+    ("routes all request_headers set", {"A\nB": "x"}, "/A\nB", "not a field name", None),
+    ("routes all response_headers remove", ["*"], "/0", "all fields of a request", "names"),
     ("routes all path", {"prefix": None}, "/prefix", "null is not text", "leave"),
     ("routes all path", {"regex": "("}, "/regex", "not an RE2", None),
     ("routes all path", {"regex": r"(a)\1"}, "/regex", "not an RE2", "backrefer"),
@@ -547,3 +560,55 @@ def test_more_wrong_keys_than_anyone_reads_are_cut_short() -> None:
     found = faults_of(changed("pools backend", {f"key{number}": 1 for number in range(5000)}))
 
     assert len(found) == MAX_FAULTS + 1
+
+
+def within(outer: dict[str, Any], inner: dict[str, Any], **more: Any) -> tuple[Fault, ...]:
+    raw = changed("routes all path", {"prefix": "/"})
+    routes = {"outer": outer, "inner": inner} | more
+    raw["routes"] |= {name: {"pool": "backend"} | route for name, route in routes.items()}
+    return faults_of(raw)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "message"),
+    [
+        ({"path": {"exact": "/a"}}, {"path": {"prefix": "/a/b"}}, "has an exact path"),
+        ({"path": {"prefix": "/a"}}, {"path": {"prefix": "/b"}}, "does not begin with '/a'"),
+        ({"path": {"prefix": "/a"}}, {"path": {"exact": "/b"}}, "does not begin with '/a'"),
+        (
+            {"path": {"prefix": "/a"}, "hosts": ["x"]},
+            {"path": {"prefix": "/a"}},
+            "other hosts or listeners",
+        ),
+        (
+            {"path": {"prefix": "/a"}},
+            {"path": {"regex": "x"}, "listeners": ["public"]},
+            "other hosts or listeners",
+        ),
+    ],
+)
+def test_route_that_cannot_stand_within_another_is_told(
+    outer: dict[str, Any], inner: dict[str, Any], message: str
+) -> None:
+    inner["path"]["within"] = "outer"
+    (fault,) = within(outer, inner)
+    assert fault.path == "/routes/inner/path/within"
+    assert message in fault.message
+
+
+def test_routes_in_a_circle_are_told() -> None:
+    first = {"path": {"prefix": "/a", "within": "inner"}}
+    second = {"path": {"prefix": "/a", "within": "outer"}}
+    assert {fault.path for fault in within(first, second)} == {
+        "/routes/outer/path/within",
+        "/routes/inner/path/within",
+    }
+
+
+def test_repeated_slashes_may_stand_where_a_listener_keeps_them() -> None:
+    raw = changed("routes all path", {"prefix": "//a"})
+    raw["listeners"]["raw"] = {"bind": "127.0.0.1:1", "merge_slashes": False}
+    assert validate(raw)
+    raw["routes"]["all"]["listeners"] = ["public"]
+    (fault,) = faults_of(raw)
+    assert fault.path == "/routes/all/path/prefix"

@@ -112,6 +112,7 @@ def test_defaults_are_filled_in_as_users_write_them() -> None:
     }
     assert filled["pools"]["backend"]["endpoints"]["127.0.0.1:8000"] == {
         "address": "127.0.0.1:8000",
+        "seat": 1,
         "weight": 1,
         "backup": False,
         "max_connections": "unlimited",

@@ -99,3 +99,22 @@ def test_one_pick_after_the_timeout_checks_a_member_that_failed() -> None:
     while plan.pick(11.0) is not failed:
         pass
     assert plan.succeeded(failed, 11.0)
+
+
+def test_single_draw_goes_by_weight_and_not_by_load() -> None:
+    members = tier(endpoint("a", weight=3), endpoint("b"), uniform=Random(1).random).members
+    one = RandomChoice(members, Standing(), uniform=Random(1).random, choices=1)
+    members[0].endpoint.active = 1_000
+    chosen = [one.pick(0.0) for _ in range(1_000)]
+    assert 700 < sum(each is members[0] for each in chosen) < 800  # 750 expected
+
+
+def test_single_draw_of_somebody_ineligible_draws_again() -> None:
+    one = tier(*ABC, uniform=draws(0.0))
+    again = RandomChoice(one.members, Standing(), uniform=draws(0.0, 0.0, 0.99), choices=1)
+    assert again.pick(0.0, tried=(one.members[0].endpoint,)) is one.members[2]
+
+
+def test_pool_draws_once_where_it_says_so() -> None:
+    plan = serving(pool_spec(*ABC, kind="random_one"))
+    assert {plan.pick(0.0) for _ in range(200)} == set(plan.members)

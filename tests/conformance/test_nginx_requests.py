@@ -21,6 +21,7 @@ from admin.translate import to_spec
 from tests.peers import Origin, RawClient, Recorded, Reply, Stage, answers, echo, reply
 from tests.peers.client import request
 from tests.peers.nginx import beside_nginx, connect, nginx
+from tests.peers.origin import then
 from tests.unit.admin.nginx.conf import write
 
 pytestmark = beside_nginx
@@ -593,3 +594,61 @@ async def test_endpoint_is_chosen_as_nginx_does(stage: Stage, name: str) -> None
             chosen.append(b"".join([(await client.get(f"/?k={k}".encode())).body for k in keys]))
             client.close()
     assert chosen[0] == chosen[1]
+
+
+# -- whether another one is tried -----------------------------------------------------------------
+
+OUTCOMES: Final = {
+    "closes": then("fin"),
+    "resets": then("rst"),
+    "no header": then("fin", b"HTTP/1.1 200 OK\r\nX Y: 1\r\n\r\n"),
+    **{
+        str(status): answers(reply(b"no", status=b"%d No" % status))
+        for status in (403, 404, 429, 500, 502, 503, 504)
+    },
+}
+WORDS: Final = {
+    "default": "",
+    "off": "proxy_next_upstream off;",
+    "some": "proxy_next_upstream error http_503 http_404;",
+    "all": "proxy_next_upstream error timeout invalid_header http_500 http_502 http_503 http_504 "
+    "http_403 http_404 http_429 non_idempotent;",
+    "one try": "proxy_next_upstream error http_503 non_idempotent; proxy_next_upstream_tries 1;",
+    "streamed": "proxy_next_upstream error http_503; proxy_request_buffering off;",
+    "another method": "proxy_next_upstream error http_503; proxy_method PUT;",
+    "another body": "proxy_next_upstream error http_503; proxy_set_body x;",
+}
+
+
+@pytest.mark.parametrize("words", WORDS)
+async def test_next_upstream_is_tried_where_nginx_tries_it(stage: Stage, words: str) -> None:
+    locations: list[list[str]] = [[], []]
+    counted: list[list[tuple[Origin, Origin]]] = [[], []]
+    for number, script in enumerate(OUTCOMES.values()):
+        for side in range(2):
+            bad, good = stage.origin(script), stage.origin(answers(reply(b"good")))
+            counted[side].append((bad, good))
+            locations[side].append(
+                f"upstream u{number} {{ server {bad.address} max_fails=0; "
+                f"server {good.address} max_fails=0 backup; }}"
+            )
+    server = "".join(
+        f"location /{number} {{ proxy_pass http://u{number}; {WORDS[words]} }}"
+        for number in range(len(OUTCOMES))
+    )
+    addresses = [stage.path("own.sock"), stage.path("nginx.sock")]
+    files = [
+        "".join(made) + f"server {{ listen unix:{where}; {server} }}"
+        for made, where in zip(locations, addresses, strict=True)
+    ]
+    imported = import_nginx(write("http {" + files[0] + "}"))
+    await stage.serve(to_spec(validate(imported.document)))
+    async with nginx(addresses[1].parent, files[1]):
+        for number, outcome in enumerate(OUTCOMES):
+            path = b"/%d" % number
+            for raw in (request(b"GET", path), request(b"POST", path, body=b"hello")):
+                statuses = [(await ask(address, raw)).status for address in addresses]
+                tries = [tuple(len(o.requests) for o in side[number]) for side in counted]
+                method = raw.partition(b" ")[0]
+                assert statuses[0] == statuses[1], (outcome, method)
+                assert tries[0] == tries[1], (outcome, method)

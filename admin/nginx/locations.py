@@ -41,7 +41,7 @@ def add_routes(draft: Draft, server: Server) -> None:
     for outer in outermost:
         for location in outer.all():
             if location.proxy_pass is None:
-                _remark_nowhere(draft, location)
+                _remark_nowhere(draft, location, outermost)
                 continue
             location.scope.one("proxy_pass")
             with draft.report.judging(location.proxy_pass):
@@ -51,19 +51,30 @@ def add_routes(draft: Draft, server: Server) -> None:
         draft.report.approximated(server.directive, remark)
 
 
-def _remark_nowhere(draft: Draft, location: Location) -> None:
+def _remark_nowhere(draft: Draft, location: Location, outermost: list[Location]) -> None:
     """Say what becomes of a location that passes its own requests nowhere."""
     if not location.inner:
         message = "it passes its requests nowhere, and hotsplice serves no files"
         hint = "proxy_pass to something that answers"
-    elif any(each.stands_within for each in location.inner):
-        message = "locations within it have nothing to stand in, for it passes its requests nowhere"
+    elif any(each.stands_within for each in location.inner) or any(
+        _would_take(other, location) for outer in outermost for other in outer.all()
+    ):
+        message = "it passes its own requests nowhere, and another location would get them"
         hint = "give it a proxy_pass"
     else:
-        remark = "what no location in it takes goes to the next one that matches, and not to a file"
+        remark = "what no location in it takes is answered 404; nginx would look for a file"
         draft.report.approximated(location.directive, remark)
         return
     draft.report.refused(location.directive, message, hint)
+
+
+def _would_take(other: Location, location: Location) -> bool:
+    """Tell whether another location may get requests that nginx leaves to one without a route."""
+    if other.proxy_pass is None or other.outer is location or other is location:
+        return False
+    return other.kind == "regex" or (
+        other.kind == "prefix" and location.text.startswith(other.text)
+    )
 
 
 def _add(

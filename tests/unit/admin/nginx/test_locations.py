@@ -175,6 +175,19 @@ def test_nested_locations_stand_within_routes_where_that_matters(name: str) -> N
     assert paths(text) == expected
 
 
+GROUP = "location /g/ { " + location(path="/g/a") + " }"
+
+
+@pytest.mark.parametrize("other", [location(), location(path="/g"), location(path="~ x")])
+def test_group_whose_requests_another_location_would_get_is_refused(other: str) -> None:
+    (fault,) = faults(server(GROUP, other))
+    assert "another location would get them" in fault
+
+
+def test_group_that_leaves_the_rest_to_nobody_is_no_route() -> None:
+    assert paths(GROUP, location(path="/other")) == [{"prefix": "/g/a"}, {"prefix": "/other"}]
+
+
 @pytest.mark.parametrize("path", ["/a/../b", "//a", "a", "'= a/b'", "/a/."])
 def test_location_that_no_request_reaches_is_left_out(path: str) -> None:
     assert paths(location(), location(path=path.replace("'", ""))) == [{"prefix": "/"}]

@@ -111,7 +111,7 @@ class Request:
         self.captures: dict[str, bytes] | None = None
         """Regex captures by number (``"1"``) and by name."""
         self.maps: dict[str, bytes] | None = None
-        """Header maps evaluated so far."""
+        """Header maps evaluated so far, and variables that steps have assigned."""
         self.response: Response | None = None
 
 

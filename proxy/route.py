@@ -8,6 +8,7 @@ route as it is.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -20,13 +21,16 @@ from proxy.headers.forwarded import (
     X_FORWARDED,
 )
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.map import HeaderMap
 from proxy.headers.rules import Rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.message import Request
 from proxy.routing.normalise import escape_path
 from proxy.routing.table import capture_names, check_host
 from proxy.spec import INHERIT, PathsMode, RouteSpec
+from proxy.steps.access import Access, compile_access
+from proxy.steps.answer import AnswerPlan, compile_answer
+from proxy.steps.error_page import ErrorPage, compile_error_pages
+from proxy.steps.step import Step, compile_steps, numbered_captures
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.balancing.split import Split
 
@@ -40,13 +44,20 @@ class Route:
     """See the module's docstring.  Immutable but for its counters."""
 
     __slots__ = (
+        "access",
+        "answer",
         "appends_request",
         "asks_response",
         "body_bytes",
         "counters",
+        "direct",
+        "error_pages",
         "forwarded",
         "forwarding_replaced",
         "inherits_body_bytes",
+        "intercepted",
+        "internal",
+        "keeps_body",
         "name",
         "only_pool",
         "passes_response",
@@ -61,6 +72,7 @@ class Route:
         "spec",
         "split",
         "split_key",
+        "steps",
         "touches_connection",
         "upgrades",
         "upstream_version",
@@ -99,6 +111,17 @@ class Route:
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
         self.split_key: Template | None = None
+        self.internal: Final = spec.path is not None and spec.path.internal
+        self.direct: Final = not (spec.steps or spec.access or spec.answer or self.internal)
+        """It does nothing but pass requests on."""
+        self.steps: tuple[Step, ...] = ()
+        self.access: Access | None = None
+        self.answer: AnswerPlan | None = None
+        self.error_pages: dict[int, ErrorPage] = {}
+        self.intercepted: frozenset[int] = frozenset()
+        """Statuses of upstreams that an error page stands in for."""
+        self.keeps_body = False
+        """An error page may send the request's body again."""
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
@@ -132,7 +155,7 @@ class Route:
         if template is None:
             raise AssertionError
         path = template.render(request)
-        if self.spec.path.kind != "regex":
+        if self.spec.path is None or self.spec.path.kind != "regex":
             path += request.uri[matched:]
         if not path.startswith(b"/"):
             path = b"/" + path
@@ -140,17 +163,17 @@ class Route:
 
 
 def compile_route(
-    spec: RouteSpec,
-    maps: dict[str, HeaderMap],
-    counters: RouteCounters,
-    faults: list[Fault],
+    spec: RouteSpec, names: Scope, counters: RouteCounters, faults: list[Fault]
 ) -> Route:
-    """Compile one route; what is wrong with it is added to ``faults``."""
+    """Compile one route; what is wrong with it is added to ``faults``.
+
+    ``names`` are the maps and variables that there are.
+    """
     at = pointer("routes", spec.name)
     route = Route(spec, counters)
-    captures = _captures(spec, at, faults)
-    scope = Scope(maps=maps, captures=captures, response=False)
-    after = Scope(maps=maps, captures=captures, response=True)
+    captures = _captures(spec, at, faults) | numbered_captures(spec.steps)
+    scope = replace(names, captures=captures)
+    after = replace(scope, response=True)
     route.request_rules = compile_rules(
         spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
     )
@@ -192,7 +215,24 @@ def compile_route(
     elif spec.pool_variable is None and spec.pools:
         route.only_pool = spec.pools[0][0]
     _check_rewrite(route, at, faults)
+    if not route.direct or spec.error_pages:
+        _compile_course(route, scope, at, faults)
     return route
+
+
+def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
+    """Compile what a route does beside passing requests on."""
+    spec = route.spec
+    route.steps = compile_steps(spec.steps, scope, f"{at}/steps", faults)
+    if spec.access:
+        route.access = compile_access(spec.access, f"{at}/access", faults)
+    if spec.answer is not None:
+        route.answer = compile_answer(spec.answer, scope, f"{at}/respond", faults)
+    pages = compile_error_pages(spec.error_pages, scope, f"{at}/error_pages", faults)
+    route.error_pages = pages
+    if spec.intercept_errors:
+        route.intercepted = frozenset(pages)
+    route.keeps_body = any(page.route is not None for page in pages.values())
 
 
 def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
@@ -207,7 +247,8 @@ def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
     try:
         return capture_names(spec.path, spec.hosts if sound else None)
     except FaultError as error:
-        faults.append(Fault(f"{at}/path/{spec.path.kind}", error.message, error.hint))
+        place = f"path/{spec.path.kind}" if spec.path is not None else "hosts"
+        faults.append(Fault(f"{at}/{place}", error.message, error.hint))
         return frozenset()
 
 

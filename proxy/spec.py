@@ -19,6 +19,8 @@ Pairs = tuple[tuple[str, str], ...]
 
 PathsMode = Literal["strict", "nginx"]
 PathKind = Literal["exact", "prefix", "regex"]
+ConditionTest = Literal["truth", "equals", "matches"]
+RewriteThen = Literal["next", "route", "stop"]
 HttpVersion = Literal["1.0", "1.1"]
 BalanceKind = Literal["round_robin", "least_connections", "random", "ip_hash", "hash"]
 EndpointState = Literal["active", "drain", "down"]
@@ -200,6 +202,89 @@ class PathSpec:
     """Regexes are tried from the highest to the lowest, then by the route's name."""
     ignore_case: bool = False
     """For a regex (nginx ``~*``)."""
+    internal: bool = False
+    """Only reroutes and error pages lead here (nginx ``internal``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionSpec:
+    """Whether a step is taken (nginx ``if``)."""
+
+    value: str
+    """Template."""
+    test: ConditionTest = "truth"
+    """``truth``: anything but empty and ``0``."""
+    operand: str = ""
+    """Template that ``value`` equals, or regex that it matches."""
+    ignore_case: bool = False
+    """For a regex."""
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteSpec:
+    """Another path for the request (nginx ``rewrite``)."""
+
+    match: str
+    """Regex, looked for in the normalised path."""
+    to: str
+    """Template of the new path, with captures.  What follows a ``?`` is its query; the present
+    query is put behind it unless ``to`` ends with ``?``."""
+    ignore_case: bool = False
+    then: RewriteThen = "next"
+    """Go on with the next step, look for a route at once, or stay at this route."""
+    redirect: int | None = None
+    """Send the client there instead, with this status; ``to`` is then a ``Location``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSpec:
+    """An answer of the proxy itself (nginx ``return``)."""
+
+    status: int
+    """From 200 to 599; 444 closes the connection without an answer."""
+    body: str | None = None
+    """Template; ``None`` is the usual short text for an error, and nothing for anything else."""
+    content_type: str = "text/plain"
+    location: str | None = None
+    """Template of the ``Location`` field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """What is done to a request before it is passed on, in the order of the fields."""
+
+    when: ConditionSpec | None = None
+    set: Pairs = ()
+    """Variables of the request, and templates of their values; ``args`` is the query."""
+    rewrite: RewriteSpec | None = None
+    answer: AnswerSpec | None = None
+    stop: bool = False
+    """Take no further step of this route, and stay at it (nginx ``break``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRuleSpec:
+    """Clients that are let in, or turned away."""
+
+    allows: bool
+    networks: tuple[str, ...]
+    """CIDRs; ``unix:`` for whoever connects over a Unix socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPageSpec:
+    """What takes the place of an error (nginx ``error_page``); one of path, route and location."""
+
+    statuses: tuple[int, ...]
+    path: str | None = None
+    """Template of a path, with a query if need be, that is routed as a GET."""
+    route: str | None = None
+    """Name of a route that the request goes to as it is."""
+    location: str | None = None
+    """Template of where the client is sent."""
+    status: int | Literal["page"] | None = None
+    """What the client sees; ``page``: what the page answers with; ``None``: the error's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,15 +314,31 @@ class TunnelSpec:
 
 INHERIT: Final = "inherit"
 
+SILENCE: Final = 444
+"""The status of an answer that is none: the connection is closed (nginx)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSpec:
-    """Which requests go to which pool, and what is done to them on the way."""
+    """Which requests go to which pool, and what is done to them on the way.
+
+    A route without a path has no requests of its own.  With a destination (pools or an answer) it
+    is *named*: error pages lead there.  Without one it is a *prelude*: its steps are taken before
+    a path is looked up, for every request to its hosts.
+    """
 
     name: str
-    path: PathSpec
-    pools: tuple[tuple[str, int], ...]
+    path: PathSpec | None
+    pools: tuple[tuple[str, int], ...] = ()
     """Pool names with weights; one pair for a plain route."""
+    answer: AnswerSpec | None = None
+    """Instead of pools."""
+    steps: tuple[StepSpec, ...] = ()
+    access: tuple[AccessRuleSpec, ...] = ()
+    """The first that names the client decides, after the steps; without one it is let in."""
+    error_pages: tuple[ErrorPageSpec, ...] = ()
+    intercept_errors: bool = False
+    """Error pages stand in for responses of upstreams too (nginx ``proxy_intercept_errors``)."""
     pool_variable: str | None = None
     """A header map whose value names the pool; ``pools`` then lists all it may name."""
     split_by: str | None = None

@@ -23,7 +23,7 @@ def attempt_failed(exchange: Exchange, failure: Failure) -> None:
     verdict = _decide(exchange, failure, 0, now)
     if verdict is not Verdict.FRESH and plan.failed(member, now):
         plan.pool.counters.ejections += 1
-    _drop(exchange, "-", now)
+    drop(exchange, "-", now)
     if verdict is Verdict.FRESH:
         exchange.free_try_used = True
         plan.pool.counters.retries += 1
@@ -53,7 +53,7 @@ def status_failed(exchange: Exchange, status: int, now: float) -> bool:
     if following is None:
         exchange.tried = tried
         return False
-    _drop(exchange, str(status), now)
+    drop(exchange, str(status), now)
     plan.pool.counters.retries += 1
     dispatch.attempt(exchange, following, now)
     return True
@@ -70,7 +70,7 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
             answered=exchange.heard,
             started=exchange.answering or exchange.informed,
             attempts=exchange.attempts,
-            elapsed_s=now - exchange.request.started,
+            elapsed_s=now - exchange.began,
             replayable=exchange.body.intact,
             free_used=exchange.free_try_used,
         ),
@@ -78,7 +78,7 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
     )
 
 
-def _drop(exchange: Exchange, status: str, now: float) -> None:
+def drop(exchange: Exchange, status: str, now: float) -> None:
     """Give back the endpoint and the connection of a failed attempt."""
     endpoint = exchange.taken_member.endpoint
     exchange.trail = (*exchange.trail, exchange.trace(status, now))

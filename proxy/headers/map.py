@@ -45,13 +45,18 @@ class HeaderMap:
         return f"<HeaderMap {self.name}>"
 
 
-def compile_maps(specs: Mapping[str, HeaderMapSpec], faults: list[Fault]) -> dict[str, HeaderMap]:
+def compile_maps(
+    specs: Mapping[str, HeaderMapSpec],
+    faults: list[Fault],
+    variables: frozenset[str] = frozenset(),
+) -> dict[str, HeaderMap]:
     """Compile all header maps together, since they may use each other.
 
-    What is wrong is added to ``faults``; the result may be used only if nothing was.
+    ``variables`` are those that steps of routes define.  What is wrong is added to ``faults``; the
+    result may be used only if nothing was.
     """
     maps = {name: HeaderMap(name, spec) for name, spec in specs.items()}
-    scope = Scope(maps=maps)
+    scope = Scope(maps=maps, variables=variables)
     uses: dict[str, set[str]] = {}
     for name, spec in specs.items():
         at = pointer("header_maps", name)

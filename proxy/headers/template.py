@@ -39,8 +39,12 @@ class Scope:
 
     maps: Mapping[str, Computed] = field(default_factory=dict)
     captures: frozenset[str] = frozenset()
+    variables: frozenset[str] = frozenset()
+    """Those that steps of routes assign; empty until one does."""
     response: bool = False
     """Whether the response is known where the template is rendered."""
+    escape: Callable[[Request, bytes], bytes] | None = None
+    """What becomes of a capture; ``None``: it stays as it is."""
 
 
 class Template:
@@ -67,9 +71,12 @@ class Template:
         return f"<Template {self.text!r}>"
 
 
-def compile_template(text: str, scope: Scope) -> Template:
-    """Compile ``text``; ``FaultError`` for an unknown variable, or for CR, LF or NUL."""
-    if re.search(r"[\r\n\0]", text):
+def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Template:
+    """Compile ``text``; ``FaultError`` for an unknown variable, or for CR, LF or NUL.
+
+    With ``lines`` it may hold these: it is the text of a body.
+    """
+    if not lines and re.search(r"[\r\n\0]", text):
         raise FaultError("a value cannot hold CR, LF or NUL")
     constants = [b""]
     getters: list[Getter] = []
@@ -91,10 +98,12 @@ def compile_template(text: str, scope: Scope) -> Template:
     return Template(text, _renderer(constants, getters), frozenset(names))
 
 
-def compile_at(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template:
+def compile_at(
+    text: str, scope: Scope, path: str, faults: list[Fault], *, lines: bool = False
+) -> Template:
     """Compile ``text``; what is wrong with it is added to ``faults``, as found at ``path``."""
     try:
-        return compile_template(text, scope)
+        return compile_template(text, scope, lines=lines)
     except FaultError as error:
         faults.append(Fault(path, error.message, error.hint))
         return constant_template(text, b"")
@@ -127,9 +136,11 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if name in scope.captures:
         if getter is not None:
             raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
-        return name, _capture(name)
+        return name, _capture(name, scope.escape)
     if getter is not None:
         return lower, getter
+    if lower in scope.variables:
+        return lower, _assigned(lower)
     getter = _built_in(lower, RESPONSE, RESPONSE_FAMILIES)
     if getter is None:
         raise _unknown(name, scope)
@@ -155,15 +166,28 @@ def _unknown(name: str, scope: Scope) -> FaultError:
     families = [*FAMILIES, *(RESPONSE_FAMILIES if scope.response else ())]
     rest = name.lower().partition("_")[2]
     known = [*BUILT_IN, *(RESPONSE if scope.response else ()), *scope.maps, *scope.captures]
+    known += scope.variables
     known += [prefix + rest for prefix in families if rest]
     near = get_close_matches(name.lower(), known, 1)
     return FaultError(f"unknown variable ${name}", f"did you mean ${near[0]}?" if near else None)
 
 
-def _capture(name: str) -> Getter:
+def _capture(name: str, escape: Callable[[Request, bytes], bytes] | None) -> Getter:
     def get(request: Request) -> bytes:
         captures = request.captures
         return captures.get(name, b"") if captures else b""
+
+    if escape is None:
+        return get
+    return lambda request: escape(request, get(request))
+
+
+def _assigned(name: str) -> Getter:
+    """Read a variable of the request; one that nothing has assigned is empty."""
+
+    def get(request: Request) -> bytes:
+        values = request.maps
+        return values.get(name, b"") if values else b""
 
     return get
 

@@ -13,6 +13,7 @@ from proxy.spec import (
     BalanceSpec,
     HeaderMapSpec,
     HeaderRulesSpec,
+    PathSpec,
     RegexEntry,
     RouteSpec,
     Spec,
@@ -114,14 +115,14 @@ async def pair(stage: Stage) -> AsyncIterator[Pair]:
 
 
 def _final() -> RouteSpec:
-    made = route("final", "/final/", request_headers=seen("final"))
-    return replace(made, path=replace(made.path, final=True))
+    path = PathSpec(kind="prefix", value="/final/", final=True)
+    return replace(route("final", request_headers=seen("final")), path=path)
 
 
 def _folded() -> RouteSpec:
-    made = route("regex-folded", r"[.]PNG$", kind="regex", request_headers=seen("regex-folded"))
     # nginx tries regexes in the order of the file.
-    return replace(made, path=replace(made.path, ignore_case=True, priority=-1))
+    path = PathSpec(kind="regex", value=r"[.]PNG$", ignore_case=True, priority=-1)
+    return replace(route("regex-folded", request_headers=seen("regex-folded")), path=path)
 
 
 TARGETS = [

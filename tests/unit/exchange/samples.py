@@ -9,6 +9,7 @@ from typing import Any
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy.headers.map import compile_maps
+from proxy.headers.template import Scope
 from proxy.message import Fields, Peer, Request
 from proxy.route import Route, compile_route
 from proxy.spec import HeaderMapSpec, HeaderRulesSpec, Pairs, PathSpec, RouteSpec
@@ -35,7 +36,7 @@ def route(kind: Any = "prefix", path: str = "/", *maps: HeaderMapSpec, **differs
     )  # fmt: skip
     faults: list[Any] = []
     compiled = compile_maps({one.name: one for one in maps}, faults)
-    made = compile_route(replace(spec, **differs), compiled, RouteCounters(), faults)
+    made = compile_route(replace(spec, **differs), Scope(maps=compiled), RouteCounters(), faults)
     assert not faults
     return made
 

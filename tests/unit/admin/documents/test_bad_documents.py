@@ -202,7 +202,7 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
     ("routes all tunnel ping_interval", 5,
      "", "5 is not supported: this version does not send pings yet", "write off"),
     # Routes: meaning.
-    ("routes all", {"path": {"prefix": "/"}}, "", "needs `pool` or `pools`", None),
+    ("routes all", {"path": {"prefix": "/"}}, "", "needs `pool`, `pools` or `respond`", None),
     ("routes all pool", "bakend", "", "no pool 'bakend'", "did you mean `backend`?"),
     ("routes all pool", "zzz", "", "no pool 'zzz'", "pools: backend"),
     ("routes all pool", "", "", "'' is not the name of a pool", "such as"),
@@ -378,7 +378,8 @@ def test_a_regex_of_the_wrong_form_makes_no_capture_unknown() -> None:
 def test_a_route_without_path_is_told_so() -> None:
     (fault,) = faults_of(changed("routes all", {"pool": "backend"}))
 
-    assert fault == Fault("/routes/all/path", "`path` is missing", 'such as {"prefix": "/chat/"}')
+    hint = 'such as {"prefix": "/chat/"}; only what error pages name needs none'
+    assert fault == Fault("/routes/all/path", "`path` is missing", hint)
 
 
 @pytest.mark.parametrize(

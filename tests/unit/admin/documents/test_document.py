@@ -294,8 +294,9 @@ def test_the_schema_knows_defaults_words_and_keys_of_ones_own() -> None:
 
     assert route["additionalProperties"] is False
     assert route["patternProperties"] == {"^x-": {}}
-    assert route["required"] == ["path"]
-    assert route["oneOf"] == [{"required": ["pool"]}, {"required": ["pools"]}]
+    assert "required" not in route
+    assert route["oneOf"][:3] == [{"required": [key]} for key in ("pool", "pools", "respond")]
+    assert route["oneOf"][3]["properties"].keys() == {"path", "pool", "pools", "respond"}
     assert route["properties"]["upgrades"]["default"] == ["websocket"]
     assert "default" not in route["properties"]["rewrite"]
     assert route["properties"]["timeouts"]["default"] == {}

@@ -69,7 +69,7 @@ def _identify(exchange: Exchange) -> bool:
     request = exchange.request
     trusted = exchange.site.trusted
     request.request_id = exchange.client.runtime.new_request_id()
-    if not trusted.trusts(request.peer.address):
+    if not trusted.contains(request.peer.address):
         return False
     request.client_ip = client_ip(request, trusted)
     given = request.headers.get("X-Request-Id")

@@ -13,9 +13,9 @@ from typing import Final
 
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
-from proxy.headers.forwarded import TrustedProxies
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.networks import Networks
 from proxy.route import Route, compile_route
 from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
 from proxy.routing.table import Entry, Found, Table, conflicts
@@ -67,7 +67,7 @@ class Site:
     def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
-        self.trusted: Final = TrustedProxies(spec.trusted_proxies)
+        self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
         self._table: Final = Table(entries(routes))
         self.has_preludes: Final = any(is_prelude(route.spec) for route in routes)
@@ -278,7 +278,7 @@ def _compile_sites(
         except FaultError as error:
             faults.append(Fault(f"{at}/bind", error.message, error.hint))
         try:
-            TrustedProxies(listener.trusted_proxies)
+            Networks(listener.trusted_proxies)
         except FaultError as error:
             faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
             continue

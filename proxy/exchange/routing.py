@@ -172,7 +172,7 @@ def _pass_on(exchange: Exchange, route: Route, found: Resolution, course: Course
         target = escape_path(request.uri, mode)
     if request.query is not None:
         target = b"%b?%b" % (target, request.query)
-    trusted = not site.trusts_nobody and site.trusted.trusts(request.peer.address)
+    trusted = not site.trusts_nobody and site.trusted.contains(request.peer.address)
     exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
     return True
 
@@ -182,7 +182,7 @@ def _identify(exchange: Exchange) -> None:
     request = exchange.request
     trusted = exchange.site.trusted
     request.request_id = exchange.client.runtime.new_request_id()
-    if not trusted.trusts(request.peer.address):
+    if not trusted.contains(request.peer.address):
         return
     request.client_ip = client_ip(request, trusted)
     given = request.headers.get("X-Request-Id")

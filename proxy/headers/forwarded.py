@@ -5,18 +5,15 @@ Only a peer that is a trusted proxy is believed.  Everyone else's claims are rep
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from multidict import istr
 
-from proxy.errors import FaultError
 from proxy.message import Request
-
-DECISIONS: Final = 4096
-"""Addresses whose trust is remembered, per listener; one more and the memory begins anew."""
+from proxy.networks import Networks, unmapped
 
 ADDRESSES: Final = 4096
 """Entries of ``X-Forwarded-For`` whose address is remembered."""
@@ -42,67 +39,16 @@ _FOR: Final = istr("X-Forwarded-For")
 _PROTO: Final = istr("X-Forwarded-Proto")
 _FORWARDED_HOST: Final = istr("X-Forwarded-Host")
 _LONGEST_ENTRY: Final = 64  # characters of "[v6]:port", with room
-_UNIX: Final = "unix:"
 
 
-class TrustedProxies:
-    """The peers whose ``X-Forwarded-*`` are believed; false if there are none."""
-
-    __slots__ = ("_decisions", "_networks", "_unix")
-
-    def __init__(self, cidrs: Iterable[str]) -> None:
-        """Take addresses, CIDRs, and ``unix:`` for every Unix socket; ``FaultError`` otherwise."""
-        self._decisions: Final[dict[bytes, bool]] = {}
-        self._networks: Final[dict[tuple[int, int], set[int]]] = {}
-        self._unix = False
-        for cidr in cidrs:
-            if cidr == _UNIX:
-                self._unix = True
-                continue
-            try:
-                network = ip_network(cidr, strict=False)
-            except ValueError:
-                hint = "as in 10.0.0.0/8, fd00::/8, 192.0.2.7 or unix:"
-                raise FaultError(f"{cidr!r} is not a network", hint) from None
-            shift = network.max_prefixlen - network.prefixlen
-            base = int(network.network_address) >> shift
-            self._networks.setdefault((network.version, shift), set()).add(base)
-
-    def __bool__(self) -> bool:
-        return self._unix or bool(self._networks)
-
-    def trusts(self, address: bytes) -> bool:
-        """Tell whether a peer is believed; ``address`` as in ``Peer``."""
-        decision = self._decisions.get(address)
-        if decision is None:
-            if len(self._decisions) >= DECISIONS:
-                self._decisions.clear()
-            decision = self._decisions[address] = self._decide(address)
-        return decision
-
-    def _decide(self, address: bytes) -> bool:
-        text = address.decode("latin-1")
-        if text.startswith(_UNIX):
-            return self._unix
-        try:
-            ip = _unmapped(ip_address(text))
-        except ValueError:
-            return False
-        number = int(ip)
-        return any(
-            version == ip.version and number >> shift in bases
-            for (version, shift), bases in self._networks.items()
-        )
-
-
-def client_ip(request: Request, trusted: TrustedProxies) -> bytes:
+def client_ip(request: Request, trusted: Networks) -> bytes:
     """Return the rightmost untrusted address of the way here (nginx ``real_ip_recursive on``).
 
     The way ends at an entry that is no address: the last one before it counts.  If all are
     trusted, the leftmost is the client.
     """
     address = request.peer.address
-    if not trusted or not trusted.trusts(address):
+    if not trusted or not trusted.contains(address):
         return address
     lines = request.headers.getall(_FOR, None)
     if lines is None:
@@ -116,7 +62,7 @@ def client_ip(request: Request, trusted: TrustedProxies) -> bytes:
         if claimed is None:
             break
         address = claimed
-        if not trusted.trusts(address):
+        if not trusted.contains(address):
             break
     return address
 
@@ -137,14 +83,9 @@ def _address(entry: str) -> bytes | None:
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536) or "%" in host:
         return None
     try:
-        return str(_unmapped(ip_address(host))).encode()
+        return str(unmapped(ip_address(host))).encode()
     except ValueError:
         return None
-
-
-def _unmapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address behind an IPv4-mapped one, as nginx does when it compares."""
-    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
 def forwarding_lines(

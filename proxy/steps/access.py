@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxy.errors import Fault, FaultError, pointer
-from proxy.headers.forwarded import TrustedProxies
+from proxy.networks import Networks
 from proxy.spec import AccessRuleSpec
 
 ADDRESSES: Final = 4096
@@ -18,7 +18,7 @@ class Access:
 
     __slots__ = ("_rules", "_verdicts")
 
-    def __init__(self, rules: Iterable[tuple[bool, TrustedProxies]]) -> None:
+    def __init__(self, rules: Iterable[tuple[bool, Networks]]) -> None:
         self._rules: Final = tuple(rules)
         self._verdicts: Final[dict[bytes, bool]] = {}
 
@@ -29,17 +29,17 @@ class Access:
             if len(self._verdicts) >= ADDRESSES:
                 self._verdicts.clear()
             verdict = self._verdicts[address] = next(
-                (allows for allows, networks in self._rules if networks.trusts(address)), True
+                (allows for allows, networks in self._rules if networks.contains(address)), True
             )
         return verdict
 
 
 def compile_access(specs: Iterable[AccessRuleSpec], path: str, faults: list[Fault]) -> Access:
     """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
-    rules: list[tuple[bool, TrustedProxies]] = []
+    rules: list[tuple[bool, Networks]] = []
     for number, spec in enumerate(specs):
         try:
-            rules.append((spec.allows, TrustedProxies(spec.networks)))
+            rules.append((spec.allows, Networks(spec.networks)))
         except FaultError as error:
             kind = "allow" if spec.allows else "deny"
             faults.append(Fault(path + pointer(number, kind), error.message, error.hint))

@@ -15,6 +15,7 @@ from admin.nginx.maps import Map, Split, read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
 from admin.nginx.report import Report
+from admin.nginx.rewriting import assignments
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server, expose, read_server
 from admin.nginx.variables import Variables
@@ -77,8 +78,10 @@ class Draft:
     def read(self, tree: tuple[Directive, ...]) -> None:
         """Translate all there is."""
         judge(tree, self.report)
-        for name in _assigned(tree):
+        for name in _refused_variables(tree):
             self.variables.add_unset(name)
+        for name in assignments(tree):
+            self.variables.add_assigned(name)
         https = [each for each in tree if each.name == "http"]
         for http in https[:1]:
             self._read_http(http)
@@ -164,11 +167,11 @@ class Draft:
         return Fault(f"{file}:1", f"{fault.path}: {fault.message}", fault.hint)
 
 
-def _assigned(tree: tuple[Directive, ...]) -> Iterator[str]:
-    """Give the names of the variables that directives assign which are all refused."""
+def _refused_variables(tree: tuple[Directive, ...]) -> Iterator[str]:
+    """Give the names of the variables that directives define which are all refused."""
     for directive in tree:
-        if directive.name in {"set", "auth_request_set"}:
+        if directive.name == "auth_request_set":
             yield from (name[1:] for name in directive.args[:1])
         elif directive.name == "geo":
             yield from (name[1:] for name in directive.args[-1:])
-        yield from _assigned(directive.block or ())
+        yield from _refused_variables(directive.block or ())

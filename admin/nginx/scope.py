@@ -14,6 +14,7 @@ class Scope:
     def __init__(self, report: Report, block: tuple[Directive, ...], outer: Scope | None) -> None:
         self.report: Final = report
         self.outer: Final = outer
+        self.block: Final = block
         self._own: Final[dict[str, list[Directive]]] = {}
         for directive in block:
             self._own.setdefault(directive.name, []).append(directive)
@@ -26,6 +27,11 @@ class Scope:
         """Return the directives of that name at the nearest level that has any."""
         found = self.own(name)
         return found if found or self.outer is None else self.outer.all(name)
+
+    def together(self, *names: str) -> list[Directive]:
+        """Return the directives of these names, which are inherited as one, in their order."""
+        found = [directive for directive in self.block if directive.name in names]
+        return found if found or self.outer is None else self.outer.together(*names)
 
     def one(self, name: str) -> Directive | None:
         """Return the directive in force; a second one on its level is a fault, as in nginx."""

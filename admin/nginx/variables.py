@@ -11,6 +11,7 @@ from admin.nginx.values import words
 from proxy.errors import FaultError
 from proxy.headers.variables import is_reserved
 from proxy.patterns import Pattern
+from proxy.steps.step import QUERY
 
 _VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|([1-9]|\w+)|)", re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -40,6 +41,11 @@ _UNKNOWN_PREFIXES: Final = (
     "ssl_", "tcpinfo_", "sent_trailer_", "upstream_cookie_", "upstream_trailer_",
     "proxy_protocol_tlv_",
 )  # fmt: skip
+
+
+def assigned_name(text: str) -> bool:
+    """Tell whether ``set`` can assign this: a dollar sign and a name."""
+    return re.fullmatch(r"\$\w+", text, re.ASCII) is not None
 
 
 def constant(text: str) -> str:
@@ -73,6 +79,8 @@ class Variables:
     def __init__(self) -> None:
         self._maps: Final[dict[str, str]] = {}
         self._splits: Final[set[str]] = set()
+        self._assigned: Final[dict[str, str]] = {}
+        self._flags = 0
         self._unset: Final[set[str]] = set()
 
     def add_map(self, name: str) -> str:
@@ -93,6 +101,37 @@ class Variables:
         if name.lower() in self._maps or name.lower() in self._splits:
             raise FaultError(f"${name} is defined twice")
         self._splits.add(name.lower())
+
+    def add_assigned(self, name: str) -> None:
+        """Note a variable of ``set``."""
+        lower = name.lower()
+        if lower == QUERY or lower in self._assigned:
+            return
+        renamed = lower
+        if not _NAME.fullmatch(lower) or lower == "client_ip" or lower in SAME:
+            renamed = "nginx_" + lower[:57]
+        self._assigned[lower] = renamed
+
+    def assigned(self, name: str) -> str:
+        """Return what a document calls a variable that is assigned.
+
+        Raises:
+            RefusalError: it is one that nginx or a ``map`` gives its value.
+        """
+        lower = name.lower()
+        if lower == QUERY:
+            return lower
+        if lower in self._maps or lower in self._splits:
+            raise RefusalError(f"${name} has its value from a map", "choose another name")
+        if is_reserved(lower) or lower in UNKNOWN_HERE or lower.startswith(_UNKNOWN_PREFIXES):
+            hint = "choose another name; of the built-in ones only $args can be set"
+            raise RefusalError(f"${name} is a built-in variable", hint)
+        return self._assigned[lower]
+
+    def add_flag(self) -> str:
+        """Return a variable of the document's own, which no nginx.conf names."""
+        self._flags += 1
+        return f"nginx_if_{self._flags}"
 
     def add_unset(self, name: str) -> None:
         """Note a variable that nothing computes, because what would is refused."""
@@ -120,6 +159,9 @@ class Variables:
                 return f"${{{known[1:]}}}" if found[1] and lone(known) else known
             if lower in self._maps:
                 return f"${{{self._maps[lower]}}}" if found[1] else f"${self._maps[lower]}"
+            if lower in self._assigned:
+                known = self._assigned[lower]
+                return f"${{{known}}}" if found[1] else f"${known}"
             if lower in self._splits:
                 hint = "use it as the upstream: proxy_pass http://$" + name
                 raise RefusalError(f"${name} of split_clients chooses upstreams only", hint)

@@ -393,11 +393,11 @@ async def test_sighup_imports_again_and_no_websocket_drops(
 
 async def test_file_that_cannot_be_run_ends_with_2_and_its_lines(tmp_path: Path) -> None:
     conf = tmp_path / "nginx.conf"
-    conf.write_text(SIMPLE.replace("location /chat/ {", "location /chat/ {\nreturn 200;"))
+    conf.write_text(SIMPLE.replace("location /chat/ {", "location /chat/ {\nauth_request /a;"))
     async with process(tmp_path, "run", "--nginx-conf", str(conf)) as running:
         status, said = await running.ended()
     assert status == 2
-    assert re.search(rf"(?m)^{re.escape(str(conf))}:10: return 200: .*$", said)
+    assert re.search(rf"(?m)^{re.escape(str(conf))}:10: auth_request /a: .*$", said)
     assert "Traceback" not in said
 
 

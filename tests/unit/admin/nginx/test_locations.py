@@ -67,7 +67,7 @@ def test_nested_prefix_is_final_if_the_outermost_location_is() -> None:
     ("locations", "expected"),
     [
         (location(location(path="/b"), path="/a"), 'location "/b" is outside the location'),
-        (location(location(path="/a"), path="= /a"), "cannot be inside an exact location"),
+        (location(location(path="/a"), path="= /a"), "cannot be inside this exact location"),
         (location(path="=~ /a"), "invalid location modifier"),
         (location(path="/a/../b"), "matches no request"),
         (location(path="/a") + location(path="/a"), "has the same host and path"),

@@ -9,6 +9,7 @@ from proxy import errors
 from proxy.exchange import respond
 from proxy.exchange.request_head import upstream_head
 from proxy.headers.forwarded import client_ip
+from proxy.routing.normalise import escape_path
 from proxy.snapshot import BadTarget, Resolution
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def route_request(exchange: Exchange) -> bool:
     exchange.read_s = route.spec.timeouts.read_s or pool.plan.spec.timeouts.read_s
     request.pool = pool.label
     target = found.forward if route.rewrite is None else _rewritten(exchange, found)
-    if mark:
+    if query or (mark and route.rewrite is None):
         target = b"%b?%b" % (target, query)
     exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
     return True
@@ -92,11 +93,16 @@ def _rewritten(exchange: Exchange, found: Resolution) -> bytes:
 
 
 def _redirect(exchange: Exchange) -> None:
-    """Answer a path that lacks only its last slash (nginx ``auto_redirect``)."""
+    """Answer a path that lacks only its last slash (nginx ``auto_redirect``).
+
+    It leads to the path that was matched, at the host and port that the client named, if it did.
+    """
     request = exchange.request
-    location = b"%b://%b%b/" % (request.peer.scheme, request.authority, request.path)
-    if request.query is not None:
+    location = escape_path(request.uri, exchange.site.spec.paths) + b"/"
+    if request.query:
         location = b"%b?%b" % (location, request.query)
+    if request.authority:
+        location = b"%b://%b%b" % (request.peer.scheme, request.authority, location)
     keep_alive = exchange.may_keep_alive()
     exchange.answer(
         301, respond.redirect(location, request, keep_alive=keep_alive), keep_alive=keep_alive

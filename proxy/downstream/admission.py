@@ -157,8 +157,9 @@ def normal_host(value: bytes) -> bytes:
             IPv6Address(name[1:-1].decode())
         except AddressValueError as error:
             raise MalformedHeadError(BAD_REQUEST, "Host") from error
-    if len(name) > 1:
-        name = name.removesuffix(b".")
+    if b".." in name or name == b".":
+        raise MalformedHeadError(BAD_REQUEST, "Host")
+    name = name.removesuffix(b".")
     if len(_hosts) < HOST_MEMO and len(value) <= HOST_MEMO_BYTES:
         _hosts[value] = name
     return name

@@ -163,15 +163,17 @@ def _pass_on(exchange: Exchange, route: Route, found: Resolution, course: Course
     exchange.pool_name = pool.name
     exchange.read_s = route.spec.timeouts.read_s or pool.plan.spec.timeouts.read_s
     request.pool = pool.label
-    mode = site.spec.paths
+    mode, query = site.spec.paths, request.query
     if route.rewrite is not None and course is not Course.REWRITTEN:
         target = route.rewritten(request, found.matched, mode)
     elif course is Course.ON:
         target = found.forward
+        if query == b"":
+            target += b"?"  # as it was sent
     else:
         target = escape_path(request.uri, mode)
-    if request.query is not None:
-        target = b"%b?%b" % (target, request.query)
+    if query:
+        target = b"%b?%b" % (target, query)
     trusted = not site.trusts_nobody and site.trusted.contains(request.peer.address)
     exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
     return True
@@ -199,9 +201,14 @@ def body_limit(exchange: Exchange) -> int | None:
 
 
 def _redirect(exchange: Exchange, found: Resolution) -> None:
-    """Answer a path that lacks only its last slash (nginx ``auto_redirect``)."""
+    """Answer a path that lacks only its last slash (nginx ``auto_redirect``).
+
+    It leads to the path that was matched, at the host and port that the client named, if it did.
+    """
     request = exchange.request
-    location = b"%b://%b%b/" % (request.peer.scheme, request.authority, found.raw)
-    if request.query is not None:
+    location = escape_path(found.uri, exchange.site.spec.paths) + b"/"
+    if request.query:
         location = b"%b?%b" % (location, request.query)
+    if request.authority:
+        location = b"%b://%b%b" % (request.peer.scheme, request.authority, location)
     exchange.reply(Answer(301, location=location))

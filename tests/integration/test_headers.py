@@ -135,6 +135,40 @@ async def test_prefix_without_its_slash_is_redirected(stage: Stage) -> None:
     assert origin.raw == b""
 
 
+@pytest.mark.parametrize(
+    ("octets", "location"),
+    [
+        (b"GET /chat? HTTP/1.1\r\nHost: h.test", b"http://h.test/chat/"),
+        (b"GET /x/../ch%61t HTTP/1.1\r\nHost: h.test", b"http://h.test/chat/"),
+        (b"GET //a%20b HTTP/1.1\r\nHost: h.test", b"http://h.test/a%20b/"),
+        (b"GET /chat?a HTTP/1.0", b"/chat/?a"),  # nobody said which host this is
+    ],
+)
+async def test_redirect_leads_to_the_path_that_was_matched(
+    stage: Stage, octets: bytes, location: bytes
+) -> None:
+    routes = [route("some", "/chat/"), route("spaced", "/a b/")]
+    running = await stage.serve(build_spec(stage.refused(), routes=routes))
+    client = await running.connect()
+    await client.send(octets + b"\r\n\r\n")
+    answer = await client.read_response()
+    assert (answer.status, answer.get(b"location")) == (301, location)
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [(b"/old/a?", b"/new/a"), (b"/old/a?b", b"/new/a?b"), (b"/as/it?", b"/as/it?")],
+)
+async def test_empty_query_is_left_out_where_the_path_is_rewritten(
+    stage: Stage, target: bytes, sent: bytes
+) -> None:
+    routes = [route("old", "/old/", rewrite="/new/"), route("as", "/as/")]
+    origin = stage.origin()
+    running = await stage.serve(build_spec(origin.address, routes=routes))
+    assert (await (await running.connect()).get(target)).status == 200
+    assert origin.requests[0].target == sent
+
+
 # -- hop by hop -----------------------------------------------------------------------------------
 
 HOP_BY_HOP = {

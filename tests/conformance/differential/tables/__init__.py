@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from tests.conformance.differential.row import Row
+from tests.conformance.differential.tables.answers import own_answers
 from tests.conformance.differential.tables.bodies import bodies
 from tests.conformance.differential.tables.headers import headers
 from tests.conformance.differential.tables.hosts import hosts
@@ -14,6 +15,7 @@ from tests.conformance.differential.tables.maps import maps
 from tests.conformance.differential.tables.oddities import oddities
 from tests.conformance.differential.tables.pipelines import pipelines
 from tests.conformance.differential.tables.responses import responses
+from tests.conformance.differential.tables.rewriting import rewriting
 from tests.conformance.differential.tables.seeds import seeds
 from tests.conformance.differential.tables.upgrades import upgrades
 
@@ -28,6 +30,8 @@ TOPICS: Final[tuple[Callable[[], Iterator[Row]], ...]] = (
     upgrades,
     pipelines,
     oddities,
+    rewriting,
+    own_answers,
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from admin.documents.faults import MAX_FAULTS, nearest, one_of, shown
+from admin.documents.header_rules import REWRITES
 from admin.documents.matching import PATH_KINDS, Path
 from admin.documents.route import POOL_KEYS, Route
 from proxy.errors import Fault, pointer
@@ -128,6 +129,20 @@ def _check_choices(routes: Mapping[str, object], faults: list[Fault]) -> None:
             _check_one_of(route, POOL_KEYS, at, faults)
             if isinstance(path := route.get("path"), Mapping):
                 _check_one_of(path, PATH_KINDS, f"{at}/path", faults)
+            if isinstance(rules := route.get("response_headers"), Mapping):
+                _check_substitutions(rules, f"{at}/response_headers", faults)
+
+
+def _check_substitutions(rules: Mapping[str, object], at: str, faults: list[Fault]) -> None:
+    for key, kinds in REWRITES.items():
+        entries = rules.get(key)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if not isinstance(entry, Mapping):
+                continue
+            place = f"{at}/{key}/{index}"
+            _check_one_of(entry, kinds, place, faults)
+            if entry.get("ignore_case") is True and "match" not in entry:
+                faults.append(Fault(f"{place}/ignore_case", "means something only with `match`"))
 
 
 def _check_one_of(

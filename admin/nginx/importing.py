@@ -150,7 +150,7 @@ class Draft:
     def _at_source(self, fault: Fault, file: str) -> Fault:
         parts = fault.path.split("/")
         if len(parts) > 5 and parts[3] in {"request_headers", "response_headers"}:
-            name = parts[5]
+            name = parts[6] if parts[4] == "on_success" and len(parts) > 6 else parts[5]
             if parts[4] == "remove":
                 route = self.document["routes"][parts[2]]
                 name = route[parts[3]]["remove"][int(parts[5])]

@@ -63,8 +63,9 @@ def _locations(
     for directive in block:
         if directive.name != "location":
             continue
-        scope = Scope(draft.report, directive.block or (), outer)
         with draft.report.judging(directive):
+            path = _modifier(directive.args)[1]
+            scope = Scope(draft.report, directive.block or (), outer, path)
             location = _location(directive, scope, around)
             if location is None:
                 draft.report.kept(directive, "nothing leads to a named location")
@@ -221,9 +222,6 @@ def _remark(draft: Draft, location: Location) -> None:
     """Note what nginx does by default, and hotsplice does in another way."""
     scope, proxy_pass = location.scope, location.scope.own("proxy_pass")[0]
     report = draft.report
-    if scope.word("proxy_redirect", "default") != "off" and "$" not in proxy_pass.args[0]:
-        remark = "Location and Refresh go back as the upstream wrote them (proxy_redirect off)"
-        report.approximated(proxy_pass, remark)
     if scope.word("proxy_http_version", "1.0") == "1.0":
         report.approximated(proxy_pass, "a request with a chunked body goes upstream as HTTP/1.1")
     if len(location.path.get("exact", "")) > 1 and location.path["exact"].endswith("/"):

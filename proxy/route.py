@@ -21,7 +21,8 @@ from proxy.headers.forwarded import (
     X_FORWARDED,
 )
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.rules import Rules, compile_rules
+from proxy.headers.rewriting import Rewriting, compile_rewriting
+from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.message import Request
 from proxy.routing.normalise import escape_path
@@ -30,7 +31,7 @@ from proxy.spec import INHERIT, PathsMode, RouteSpec
 from proxy.steps.access import Access, compile_access
 from proxy.steps.answer import AnswerPlan, compile_answer
 from proxy.steps.error_page import ErrorPage, compile_error_pages
-from proxy.steps.step import Step, compile_steps, numbered_captures
+from proxy.steps.step import Step, compile_steps
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.balancing.split import Split
 
@@ -45,11 +46,13 @@ class Route:
 
     __slots__ = (
         "access",
+        "alters_response",
         "answer",
         "appends_request",
         "asks_response",
         "body_bytes",
         "counters",
+        "differs_on_success",
         "direct",
         "error_pages",
         "forwarded",
@@ -61,6 +64,7 @@ class Route:
         "name",
         "only_pool",
         "passes_response",
+        "passes_success",
         "passes_trusted",
         "passes_untrusted",
         "pool_map",
@@ -68,11 +72,13 @@ class Route:
         "request_rules",
         "response_rules",
         "rewrite",
+        "rewriting",
         "sets_request",
         "spec",
         "split",
         "split_key",
         "steps",
+        "success_rules",
         "touches_connection",
         "upgrades",
         "upstream_version",
@@ -99,6 +105,13 @@ class Route:
         self.forwarding_replaced: frozenset[bytes] = frozenset()
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
+        self.success_rules: Rules
+        """The response rules for a status of ``SUCCESSES``."""
+        self.differs_on_success = False
+        self.rewriting: Rewriting | None = None
+        """What is done to the values of response fields."""
+        self.alters_response = False
+        """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
         self.asks_response = False
         """The response rules render something that may differ from response to response."""
@@ -107,6 +120,7 @@ class Route:
         proxy."""
         self.passes_trusted: Memo[bytes]
         self.passes_response: Memo[bytes]
+        self.passes_success: Memo[bytes]
         self.rewrite: Template | None = None
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
@@ -135,6 +149,13 @@ class Route:
         if b"*" in self.upgrades:
             return b"h2c" not in names
         return all(name in self.upgrades for name in names)
+
+    def response_lines(self, request: Request, status: int) -> bytes:
+        """Render what the response rules write into an answer of this status, ours or not."""
+        rules = self.response_rules
+        if self.differs_on_success and status in SUCCESSES:
+            rules = self.success_rules
+        return rules.set.render(request) + rules.appended.render(request)
 
     def choose_pool(self, request: Request) -> str:
         """Return the name of the pool that serves ``request``; empty if its map names none."""
@@ -167,25 +188,20 @@ def compile_route(
 ) -> Route:
     """Compile one route; what is wrong with it is added to ``faults``.
 
-    ``names`` are the maps and variables that there are.
+    ``names`` are the maps, variables and captures of steps that there are.
     """
     at = pointer("routes", spec.name)
     route = Route(spec, counters)
-    captures = _captures(spec, at, faults) | numbered_captures(spec.steps)
+    captures = _captures(spec, at, faults) | names.captures
     scope = replace(names, captures=captures)
     after = replace(scope, response=True)
     route.request_rules = compile_rules(
         spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
     )
-    route.response_rules = compile_rules(
-        spec.response_headers, after, f"{at}/response_headers", faults, counters, response=True
-    )
+    _add_response_rules(route, after, f"{at}/response_headers", faults)
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    written = (route.response_rules.set, route.response_rules.appended)
-    route.writes_response = any(written)
-    route.asks_response = any(block.constant is None for block in written)
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None
@@ -199,10 +215,6 @@ def compile_route(
         route.passes_trusted = passing(dropped | FORWARDING_DROPPED_TRUSTED)
     else:
         route.passes_untrusted = route.passes_trusted = passing(dropped)
-    # A response's Content-Length is dropped where it would not be true: see response_head.
-    route.passes_response = passing(
-        HOP_BY_HOP | {b"transfer-encoding"} | route.response_rules.dropped
-    )
 
     def template(text: str | None, place: str) -> Template | None:
         return None if text is None else _template(text, scope, f"{at}/{place}", faults)
@@ -233,6 +245,24 @@ def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) ->
     if spec.intercept_errors:
         route.intercepted = frozenset(pages)
     route.keeps_body = any(page.route is not None for page in pages.values())
+
+
+def _add_response_rules(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
+    spec, counters = route.spec.response_headers, route.counters
+    rules, on_success = compile_response_rules(spec, scope, at, faults, counters)
+    route.response_rules, route.success_rules = rules, on_success
+    route.differs_on_success = on_success is not rules
+    blocks = (rules.set, rules.appended, on_success.set, on_success.appended)
+    route.writes_response = any(blocks)
+    route.rewriting = compile_rewriting(spec, scope, at, faults, counters)
+    route.alters_response = route.rewriting is not None or route.differs_on_success
+    varies = route.rewriting is not None and route.rewriting.varies
+    route.asks_response = varies or any(block.constant is None for block in blocks)
+    # A response's Content-Length is dropped where it would not be true: see response_head.
+    dropped = HOP_BY_HOP | {b"transfer-encoding"}
+    route.passes_response = route.passes_success = passing(dropped | rules.dropped)
+    if route.differs_on_success:
+        route.passes_success = passing(dropped | on_success.dropped)
 
 
 def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:

@@ -20,7 +20,7 @@ from proxy.route import Route, compile_route
 from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
 from proxy.routing.table import Entry, Found, Table, conflicts
 from proxy.spec import EMPTY, ListenerSpec, RouteSpec, Spec
-from proxy.steps.step import assigned_variables
+from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import Ledger, RouteCounters
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
 
@@ -154,7 +154,7 @@ class Snapshot:
     sites: Mapping[str, Site]
     pools: Mapping[str, Upstream]
     names: Scope
-    """The header maps, and the variables that steps of routes define."""
+    """The header maps, and the variables and captures that steps of routes define."""
     routes: Mapping[str, Route]
     addresses: Mapping[str, tuple[str, ...]]
     """What names in endpoint addresses stood for when this was compiled."""
@@ -181,9 +181,11 @@ def compile_snapshot(
     faults: list[Fault] = []
     names = previous.names
     variables = assigned_variables(spec.routes.values())
-    if spec.header_maps != previous.spec.header_maps or variables != names.variables:
+    captures = numbered_captures(spec.routes.values())
+    same = (names.variables, names.captures) == (variables, captures)
+    if not same or spec.header_maps != previous.spec.header_maps:
         maps = compile_maps(spec.header_maps, faults, variables)
-        names = Scope(maps=maps, variables=variables)
+        names = Scope(maps=maps, variables=variables, captures=captures)
     upstreams = _compile_pools(spec, previous, addresses, pools, names, faults)
     routes = _compile_routes(spec, previous, names, ledger, faults)
     sites = _compile_sites(spec, previous, routes, faults)

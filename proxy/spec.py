@@ -24,6 +24,7 @@ RewriteThen = Literal["next", "route", "stop"]
 HttpVersion = Literal["1.0", "1.1"]
 BalanceKind = Literal["round_robin", "least_connections", "random", "ip_hash", "hash"]
 EndpointState = Literal["active", "drain", "down"]
+SubstitutionKind = Literal["prefix", "exact", "match"]
 OnRemoval = Literal["keep", "drain", "close"]
 
 
@@ -294,6 +295,48 @@ class HeaderRulesSpec:
     remove: tuple[str, ...] = ()
     set: Pairs = ()
     append: Pairs = ()
+    """A name with several values stands here once for each of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubstitutionSpec:
+    """One way to replace a value, or how it begins."""
+
+    kind: SubstitutionKind
+    """``prefix``: the value begins so, and the rest of it stays; ``exact``: it is this, in any
+    case and with or without a leading dot; ``match``: a regular expression finds something in it,
+    and all of it is replaced."""
+    value: str
+    """A template, or the regular expression."""
+    to: str
+    """A template, with the captures of the regular expression."""
+    ignore_case: bool = False
+    """For a regular expression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessRulesSpec:
+    """What is written only into a response that is no failure (nginx ``add_header``)."""
+
+    set: Pairs = ()
+    append: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRulesSpec(HeaderRulesSpec):
+    """What a route does to the fields of a response.
+
+    Of each list of substitutions the first that applies wins.
+    """
+
+    on_success: SuccessRulesSpec = SuccessRulesSpec()
+    rewrite_location: tuple[SubstitutionSpec, ...] = ()
+    """For ``Location``, and what follows ``url=`` in ``Refresh``."""
+    absolute_location: bool = False
+    """A ``Location`` that was rewritten and begins with ``/`` gets scheme, host and port."""
+    rewrite_cookie_domain: tuple[SubstitutionSpec, ...] = ()
+    """For the ``Domain`` of every ``Set-Cookie``."""
+    rewrite_cookie_path: tuple[SubstitutionSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,7 +395,7 @@ class RouteSpec:
     upgrades: tuple[str, ...] = ("websocket",)
     """Lower-case protocols that may be upgraded to; ``*`` is any but h2c."""
     request_headers: HeaderRulesSpec = HeaderRulesSpec()
-    response_headers: HeaderRulesSpec = HeaderRulesSpec()
+    response_headers: ResponseRulesSpec = ResponseRulesSpec()
     forwarded_headers: bool = True
     upstream_http_version: HttpVersion = "1.1"
     """What requests say upstream (nginx ``proxy_http_version``).  A chunked body, which HTTP/1.0

@@ -68,9 +68,9 @@ def read_return(directive: Directive, at: Setting) -> dict[str, Any]:
         if not text:
             raise RefusalError("a redirect without a target", "say where to")
         return {"status": status, "location": location(text, directive, at)}
-    if text is None or status in _BODILESS:
+    if status in _BODILESS or (text is None and status >= 400):
         return {"status": status}
-    answer: dict[str, Any] = {"status": status, "body": at.template(text)}
+    answer: dict[str, Any] = {"status": status, "body": at.template(text or "")}
     media = _media_type(directive, at)
     return answer if media == "text/plain" else answer | {"type": media}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from admin.nginx.access import access_rules
 from admin.nginx.answers import Setting
 from admin.nginx.error_pages import error_pages
-from admin.nginx.headers import response_headers
+from admin.nginx.headers import added_headers
 from admin.nginx.pools import document_name
 from admin.nginx.reading import Directive
 from admin.nginx.rewriting import Steps, ends
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 Sources = dict[str, Directive]
 """The directive behind each place of a route, as a pointer within it."""
+
+
+def here(draft: Draft, server: Server, captures: frozenset[str]) -> dict[str, str]:
+    """Return the variables that have a value in a block of a server, as templates.
+
+    ``captures`` are what its own regular expression captures.  Numbers that nothing captures are
+    empty, as in nginx.
+    """
+    known = captures | draft.variables.numbers
+    empty = {str(number): "" for number in range(1, 10) if str(number) not in known}
+    return {"server_name": constant(server.shown.removeprefix("."))} | empty
 
 
 def course(
@@ -56,7 +67,7 @@ def add_prelude(draft: Draft, server: Server, named: dict[str, str], *, whole: b
 
     ``whole`` if there is a location for every request.
     """
-    local = {"server_name": constant(server.shown.removeprefix("."))}
+    local = here(draft, server, frozenset())
     at = Setting(draft, server, server.scope, local)
     made, sources = course(at, server.directive, named)
     if "steps" not in made and (whole or not made):
@@ -71,10 +82,7 @@ def add_prelude(draft: Draft, server: Server, named: dict[str, str], *, whole: b
             route["listeners"] = [draft.listeners[address] for address in addresses]
         if hosts is not None:
             route["hosts"] = list(hosts)
-        rules = response_headers(draft, server.scope, local, place)
-        rules.pop("remove")
-        draft.document["routes"][name] = (
-            route | made | ({"response_headers": rules} if rules else {})
-        )
+        route |= made | added_headers(draft, server.scope, local, place)
+        draft.document["routes"][name] = route
         draft.sources[place] = server.directive
         draft.sources.update({f"{place}{pointed}": each for pointed, each in sources.items()})

@@ -15,7 +15,7 @@ from admin.nginx.maps import Map, Split, read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
 from admin.nginx.report import Report
-from admin.nginx.rewriting import assignments
+from admin.nginx.rewriting import assignments, captured_numbers
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server, expose, read_server
 from admin.nginx.variables import Variables
@@ -82,6 +82,7 @@ class Draft:
             self.variables.add_unset(name)
         for name in assignments(tree):
             self.variables.add_assigned(name)
+        self.variables.numbers = captured_numbers(tree)
         https = [each for each in tree if each.name == "http"]
         for http in https[:1]:
             self._read_http(http)
@@ -153,7 +154,7 @@ class Draft:
     def _at_source(self, fault: Fault, file: str) -> Fault:
         parts = fault.path.split("/")
         if len(parts) > 5 and parts[3] in {"request_headers", "response_headers"}:
-            name = parts[5]
+            name = parts[6] if parts[4] == "on_success" and len(parts) > 6 else parts[5]
             if parts[4] == "remove":
                 route = self.document["routes"][parts[2]]
                 name = route[parts[3]]["remove"][int(parts[5])]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from admin.nginx.answers import Setting
-from admin.nginx.course import add_prelude, answered, course
+from admin.nginx.course import add_prelude, answered, course, here
 from admin.nginx.destination import destination
 from admin.nginx.error_pages import references
-from admin.nginx.headers import request_headers, response_headers
+from admin.nginx.headers import added_headers, request_headers, response_headers
 from admin.nginx.listeners import body_bytes
 from admin.nginx.pools import MAX_REPLAY_BYTES, RetryRules, document_name
 from admin.nginx.reading import Directive
@@ -20,8 +20,9 @@ from admin.nginx.rewriting import NAMES
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Hosts, Server
 from admin.nginx.values import duration, milliseconds, octets, whole, words
-from admin.nginx.variables import constant, pattern
+from admin.nginx.variables import pattern
 from proxy.errors import FaultError, pointer
+from proxy.patterns import Pattern
 
 if TYPE_CHECKING:
     from admin.nginx.importing import Draft
@@ -99,8 +100,9 @@ def _locations(
     for directive in block:
         if directive.name != "location":
             continue
-        scope = Scope(draft.report, directive.block or (), outer)
         with draft.report.judging(directive):
+            path = _modifier(directive.args)[1]
+            scope = Scope(draft.report, directive.block or (), outer, path)
             location = _location(directive, scope, around)
             if _does_something(scope):
                 scope.one("proxy_pass")
@@ -160,7 +162,8 @@ def _modifier(args: tuple[str, ...]) -> tuple[str, str]:
 
 def _add(draft: Draft, server: Server, location: Location, named: dict[str, str]) -> None:
     """Add a route for each set of hosts under which the server serves."""
-    local = {"server_name": constant(server.shown.removeprefix("."))}
+    regex = location.path.get("regex")
+    local = here(draft, server, frozenset() if regex is None else Pattern(regex).names)
     limit = body_bytes(location.scope, draft.report)
     made: dict[str, Any] = {}
     if location.proxy_pass is not None:
@@ -196,7 +199,7 @@ def _add(draft: Draft, server: Server, location: Location, named: dict[str, str]
             route |= _passed_on(draft, location.scope, local, place)
         else:
             answered(route, at, location.directive)
-            route["response_headers"] = response_headers(draft, location.scope, local, place)
+            route |= added_headers(draft, location.scope, local, place)
         route |= _settings(draft, location.scope, addresses, limit)
         if route.get("upgrades"):
             route["tunnel"] = {"idle_timeout": route.get("timeouts", {}).get("read", "60s")}
@@ -292,9 +295,6 @@ def _octets(text: str) -> int:
 def _remark(draft: Draft, location: Location, proxy_pass: Directive) -> None:
     """Note what nginx does by default, and hotsplice does in another way."""
     scope, report = location.scope, draft.report
-    if scope.word("proxy_redirect", "default") != "off" and "$" not in proxy_pass.args[0]:
-        remark = "Location and Refresh go back as the upstream wrote them (proxy_redirect off)"
-        report.approximated(proxy_pass, remark)
     if scope.word("proxy_http_version", "1.0") == "1.0":
         report.approximated(proxy_pass, "a request with a chunked body goes upstream as HTTP/1.1")
     if len(location.path.get("exact", "")) > 1 and location.path["exact"].endswith("/"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from admin.nginx.answers import Setting, is_absolute, location, read_return
@@ -12,6 +13,7 @@ from admin.nginx.report import RefusalError
 from admin.nginx.values import words
 from admin.nginx.variables import assigned_name, pattern
 from proxy.errors import FaultError
+from proxy.patterns import Pattern
 
 NAMES: Final = words("set if rewrite break return")
 """The directives of nginx's rewrite module that do something to a request."""
@@ -149,3 +151,16 @@ def assignments(tree: tuple[Directive, ...]) -> Iterator[str]:
         if directive.name == "set" and directive.args and assigned_name(directive.args[0]):
             yield directive.args[0][1:]
         yield from assignments(directive.block or ())
+
+
+def captured_numbers(tree: tuple[Directive, ...]) -> frozenset[str]:
+    """Return the numbers that regular expressions of ``rewrite`` and ``if`` capture, wherever."""
+    found: set[str] = set()
+    for directive in tree:
+        texts = directive.args[:1] if directive.name == "rewrite" else ()
+        texts = directive.args if directive.name == "if" else texts
+        for text in texts:
+            with suppress(FaultError):  # told where it is read
+                found.update(filter(str.isdecimal, Pattern(text).names))
+        found |= captured_numbers(directive.block or ())
+    return frozenset(found)

@@ -11,10 +11,18 @@ from admin.nginx.report import Report
 class Scope:
     """The directives of a block, and behind them those of the blocks around it."""
 
-    def __init__(self, report: Report, block: tuple[Directive, ...], outer: Scope | None) -> None:
+    def __init__(
+        self,
+        report: Report,
+        block: tuple[Directive, ...],
+        outer: Scope | None,
+        path: str = "",
+    ) -> None:
         self.report: Final = report
         self.outer: Final = outer
-        self.block: Final = block
+        self.path: Final = path
+        """What a location is for, without its modifier; of other blocks empty."""
+        self._block: Final = block
         self._own: Final[dict[str, list[Directive]]] = {}
         for directive in block:
             self._own.setdefault(directive.name, []).append(directive)
@@ -23,6 +31,10 @@ class Scope:
         """Return the directives of that name in this very block."""
         return self._own.get(name, [])
 
+    def precedes(self, one: Directive, other: Directive) -> bool:
+        """Tell whether a directive of this very block stands before another one."""
+        return self._block.index(one) < self._block.index(other)
+
     def all(self, name: str) -> list[Directive]:
         """Return the directives of that name at the nearest level that has any."""
         found = self.own(name)
@@ -30,7 +42,7 @@ class Scope:
 
     def together(self, *names: str) -> list[Directive]:
         """Return the directives of these names, which are inherited as one, in their order."""
-        found = [directive for directive in self.block if directive.name in names]
+        found = [directive for directive in self._block if directive.name in names]
         return found if found or self.outer is None else self.outer.together(*names)
 
     def one(self, name: str) -> Directive | None:

@@ -81,6 +81,8 @@ class Variables:
         self._splits: Final[set[str]] = set()
         self._assigned: Final[dict[str, str]] = {}
         self._flags = 0
+        self.numbers: frozenset[str] = frozenset()
+        """What regular expressions of ``if`` and ``rewrite`` capture, wherever they stand."""
         self._unset: Final[set[str]] = set()
 
     def add_map(self, name: str) -> str:

@@ -23,6 +23,7 @@ BUILT: Final = words(
     proxy_next_upstream_timeout proxy_next_upstream_tries proxy_request_buffering
     return rewrite set if break internal error_page proxy_intercept_errors allow deny satisfy
     absolute_redirect port_in_redirect server_name_in_redirect default_type types
+    proxy_redirect proxy_cookie_domain proxy_cookie_path proxy_ignore_headers
     """
 )
 """The handlers have read these, and note themselves what differs."""
@@ -82,7 +83,6 @@ ACCEPTED: Final[dict[str, str]] = {
     "user": "hotsplice keeps the user it is started as",
     "load_module": "there are no modules to load",
     "zone": "there is one process, so state is shared anyway",
-    "proxy_ignore_headers": "what an upstream says in X-Accel-* fields is never obeyed",
     "log_format": "the access log is JSON, with fields of its own",
     "log_subrequest": "there are no subrequests",
     "rewrite_log": "rewrites are not logged",
@@ -115,7 +115,6 @@ _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "merge_slashes": ("on", "repeated slashes are always merged before locations are matched"),
     "ignore_invalid_headers": ("on", "a request with an invalid field is answered 400"),
     "chunked_transfer_encoding": ("on", "HTTP/1.1 clients get chunks where no length is known"),
-    "proxy_redirect": ("off", "Location and Refresh are not rewritten yet"),
     "proxy_pass_request_headers": ("on", "there is no switch for all request fields"),
     "proxy_pass_request_body": ("on", "request bodies always go upstream"),
     "proxy_ignore_client_abort": ("off", "a request is cancelled when its client goes away"),
@@ -124,9 +123,7 @@ _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "proxy_bind": ("off", "connections leave from the address that the kernel chooses"),
     "proxy_limit_rate": ("0", "responses are not slowed down"),
     "proxy_force_ranges": ("off", "ranges are the upstream's business"),
-    "proxy_cookie_domain": ("off", "cookies are not rewritten yet"),
-    "proxy_cookie_path": ("off", "cookies are not rewritten yet"),
-    "proxy_cookie_flags": ("off", "cookies are not rewritten yet"),
+    "proxy_cookie_flags": ("off", "a cookie keeps the flags that the upstream gave it"),
     "client_body_in_file_only": ("off", _STREAMED),
     "auth_basic": ("off", "hotsplice does not authenticate"),
     "limit_rate": ("0", "responses are not slowed down"),

@@ -272,7 +272,7 @@ class Exchange:
             return
         if member.endpoint.fails and head.status not in pool.failing:
             pool.plan.succeeded(member, now)
-        if head.status in route.intercepted and intercepted(self, head.status):
+        if head.status in route.intercepted and intercepted(self, head):
             return
         pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now
@@ -295,6 +295,8 @@ class Exchange:
         data = client_head(
             request, head, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
         )
+        if self.detour is not None and self.detour.challenge:
+            data = data[:-2] + self.detour.challenge + b"\r\n"
         self.answering = True
         if last and not self.rechunk:
             self.bytes_out = len(body)

@@ -9,6 +9,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from proxy.exchange import respond
 from proxy.exchange.detour import rules_route
 from proxy.exchange.error_page import to_error_page
+from proxy.headers.rules import SUCCESSES
 from proxy.spec import SILENCE
 from proxy.steps.answer import Answer
 
@@ -37,6 +38,8 @@ def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
     exchange.status = status
     failure = exchange.failure
     lines, dropped = _ruled(exchange, status)
+    if detour is not None:
+        lines += detour.challenge
     exchange.client.transport.write(
         respond.whole(
             status,
@@ -59,4 +62,6 @@ def _ruled(exchange: Exchange, status: int) -> tuple[bytes, frozenset[bytes]]:
     request, rules = exchange.request, route.response_rules
     if route.asks_response:
         request.response = exchange.facts(status, (), _NO_HEADERS, exchange.trail)
-    return rules.set.render(request) + rules.appended.render(request), rules.dropped
+    if route.differs_on_success and status in SUCCESSES:
+        rules = route.success_rules
+    return route.response_lines(request, status), rules.dropped

@@ -6,6 +6,7 @@ from typing import Final
 
 from proxy.exchange.respond import phrase
 from proxy.headers.hop_by_hop import HOP_BY_HOP, named_by_connection
+from proxy.headers.rules import SUCCESSES
 from proxy.message import Request
 from proxy.route import Route
 from proxy.upstream.response_parser import ResponseHead
@@ -40,13 +41,17 @@ def client_head(
     if head.connection and head.connection.lower() not in _PLAIN_CONNECTION:
         named = named_by_connection(fields)
         fields = tuple(field for field in fields if field[0].lower() not in named)
+    if route.alters_response:
+        if status in SUCCESSES:
+            starts = route.passes_success
+        if route.rewriting is not None and head.rewritable:
+            fields = route.rewriting.apply(request, fields)
     passed = b"\r\n".join([starts[name] + value for name, value in fields if starts[name]])
     if passed:
         blocks.append(passed)
         blocks.append(b"\r\n")
     if route.writes_response:
-        rules = route.response_rules
-        blocks += (rules.set.render(request), rules.appended.render(request))
+        blocks.append(route.response_lines(request, status))
     if rechunk:
         blocks.append(b"Transfer-Encoding: chunked\r\n")
     if upgrade:

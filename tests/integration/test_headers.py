@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.spec import HeaderMapSpec, HeaderRulesSpec, KeepaliveSpec, ListenerSpec, RouteSpec
+from proxy.spec import (
+    HeaderMapSpec,
+    HeaderRulesSpec,
+    KeepaliveSpec,
+    ListenerSpec,
+    ResponseRulesSpec,
+    RouteSpec,
+    SubstitutionSpec,
+    SuccessRulesSpec,
+)
 from tests.peers import (
     OK,
     Conn,
@@ -405,7 +414,7 @@ async def test_rule_that_renders_a_line_break_omits_the_field_and_is_counted(
 async def test_rules_of_the_response_remove_set_and_append(stage: Stage) -> None:
     origin = stage.origin(answers(reply(b"ok", b"Server: secret", b"X-A: 1", b"Vary: a")))
     routed = everything(
-        response_headers=HeaderRulesSpec(
+        response_headers=ResponseRulesSpec(
             remove=("Server",),
             set=(
                 ("X-A", "$status"),
@@ -422,6 +431,54 @@ async def test_rules_of_the_response_remove_set_and_append(stage: Stage) -> None
     assert answer.head.all(b"vary") == [b"a", b"b"]
     assert answer.get(b"x-up") == b"a"
     assert answer.get(b"x-where") == origin.address.encode()
+
+
+REWRITING = ResponseRulesSpec(
+    set=(("X-Always", "$status"),),
+    on_success=SuccessRulesSpec(append=(("X-Success", "1"), ("X-Success", "2"))),
+    rewrite_location=(SubstitutionSpec(kind="prefix", value="http://inner/", to="/"),),
+    absolute_location=True,
+    rewrite_cookie_path=(SubstitutionSpec(kind="match", value="^/app(/.*)", to="/$host$1"),),
+)
+
+
+async def test_where_a_client_is_sent_and_whose_a_cookie_is_are_rewritten(stage: Stage) -> None:
+    fields = [b"Location: http://inner/x", b"Set-Cookie: a=b; Path=/app/1", b"Refresh: 1;url=x"]
+    origin = stage.origin(answers(reply(b"", *fields, status=b"302 Found")))
+    routed = everything(response_headers=REWRITING)
+    running = await stage.serve(build_spec(origin.address, routes=[routed]))
+    client = await running.connect()
+    for _ in range(2):  # the second one's head is remembered
+        answer = await client.get()
+        port = running.address().rpartition(":")[2].encode()
+        assert answer.get(b"location") == b"http://example.test:" + port + b"/x"
+        assert answer.get(b"set-cookie") == b"a=b; Path=/example.test/1"
+        assert answer.get(b"refresh") == b"1;url=x"
+        assert answer.get(b"x-always") == b"302"
+        assert answer.head.all(b"x-success") == [b"1", b"2"]
+
+
+async def test_failure_of_the_upstream_has_no_field_of_a_success(stage: Stage) -> None:
+    origin = stage.origin(answers(reply(b"", status=b"500 Error")))
+    routed = everything(response_headers=REWRITING)
+    running = await stage.serve(build_spec(origin.address, routes=[routed]))
+    answer = await (await running.connect()).get()
+    assert answer.get(b"x-always") == b"500"
+    assert answer.head.all(b"x-success") == []
+
+
+async def test_rewritten_value_that_would_break_the_line_is_left_out_and_counted(
+    stage: Stage,
+) -> None:
+    origin = stage.origin(answers(reply(b"", b"Location: /x", status=b"302 Found")))
+    rewrite = SubstitutionSpec(kind="prefix", value="/", to="$uri")
+    routed = everything(response_headers=ResponseRulesSpec(rewrite_location=(rewrite,)))
+    running = await stage.serve(build_spec(origin.address, routes=[routed]))
+    client = await running.connect()
+    answer = await client.get(b"/a%0d%0aX-Evil:%20yes")
+    assert (answer.get(b"location"), answer.get(b"x-evil")) == (None, None)
+    assert running.route().counters.header_rule_failures == 1
+    assert (await client.get(b"/a/")).get(b"location") == b"/a/x"
 
 
 async def test_response_fields_pass_in_order_case_and_repetition(stage: Stage) -> None:

@@ -72,7 +72,8 @@ def _own_pages(row: Row, ours: Side, theirs: Side) -> bool:
     occurred = False
     for mine, yours in responses(ours, theirs):
         paged = b"<center>nginx" in yours.body
-        headed = row.methods == (b"HEAD",) and mine.get(b"x-request-id") is not None
+        paged |= not yours.body and mine.get(b"x-request-id") is not None
+        headed = row.methods == (b"HEAD",) and yours.get(b"content-type") == b"text/html"
         if mine.status == yours.status and (paged or headed):
             for each in (mine, yours):
                 each.drop(b"content-type", b"content-length", b"x-request-id")
@@ -101,6 +102,17 @@ def _places(row: Row, ours: Side, theirs: Side) -> bool:
             in_front(mine, *_PLACED)
             in_front(yours, *_PLACED)
             occurred |= before != mine.fields
+    return occurred
+
+
+@differs("added fields", "those for every status come first; order among names means nothing")
+def _added_fields(row: Row, ours: Side, theirs: Side) -> bool:
+    occurred = False
+    for mine, yours in responses(ours, theirs):
+        added = "add_header" in row.conf and " always;" in row.conf
+        if added and mine.fields != yours.fields and sorted(mine.fields) == sorted(yours.fields):
+            mine.fields = list(yours.fields)
+            occurred = True
     return occurred
 
 
@@ -134,6 +146,32 @@ def _continue_unsaid(row: Row, ours: Side, theirs: Side) -> bool:
     del theirs.replies[0]
     # What the classes before this one looked at stood one place further on.
     return bool(_server_and_date(row, ours, theirs) | _keep_alive(row, ours, theirs) | True)
+
+
+_OLD_REASONS: Final = (b"", b"Service Temporarily Unavailable")
+
+
+@differs("reasons", "the registered ones; nginx has some of its own, and none for some statuses")
+def _reasons(row: Row, ours: Side, theirs: Side) -> bool:
+    occurred = False
+    for mine, yours in responses(ours, theirs):
+        old = [b"HTTP/1.1 %d %b" % (mine.status, reason) for reason in _OLD_REASONS]
+        if yours.start in old and mine.start not in old:
+            mine.start = yours.start
+            occurred = True
+    return occurred
+
+
+@differs("open after errors", "an answer with 400 or 500 that is told us ends no sound connection")
+def _open_after_errors(row: Row, ours: Side, theirs: Side) -> bool:
+    told = row.name.startswith(("return-", "rewrite-", "error-", "intercept-"))
+    if not told or (ours.after, theirs.after) != (b"open", b"closed"):
+        return False
+    if ours.statuses not in ([400], [500]) and not row.name.endswith("-500"):
+        return False
+    theirs.after = b"open"
+    theirs.replies[-1].drop(b"connection")
+    return True
 
 
 @differs("still open", "a request that is too large and all there does not end the connection")

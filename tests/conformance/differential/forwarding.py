@@ -127,3 +127,14 @@ def _end_of_line(row: Row, ours: Side, theirs: Side) -> bool:
         forget(ours, theirs)
         return True
     return False
+
+
+@differs("pages without a body", "a page is asked for by GET, which has none (RFC 9110, 9.3.1)")
+def _page_bodies(row: Row, ours: Side, theirs: Side) -> bool:
+    occurred = False
+    for mine, yours in requests(ours, theirs):
+        page = row.name.startswith("error-") and mine.start == yours.start
+        if page and yours.body and not mine.body and yours.drop(b"content-length"):
+            yours.body, yours.framing = b"", mine.framing
+            occurred = True
+    return occurred

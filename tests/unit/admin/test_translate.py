@@ -172,7 +172,7 @@ def test_every_choice_of_a_route_is_translated() -> None:
         timeouts=spec.RouteTimeouts(connect_s=0.5),
         body_bytes=None,
         tunnel=spec.TunnelSpec(idle_timeout_s=None),
-        response_headers=spec.HeaderRulesSpec(set=(("X-Served-By", "$upstream_addr"),)),
+        response_headers=spec.ResponseRulesSpec(set=(("X-Served-By", "$upstream_addr"),)),
     )
     assert routes["health"].path == spec.PathSpec(kind="exact", value="/healthz")
     assert routes["health"].listeners == ("local",)
@@ -186,7 +186,18 @@ def test_the_rest_of_a_route_is_translated() -> None:
         "limits": {"body_bytes": "1KB"},
         "timeouts": {"send": "1s", "read": "2s"},
         "hosts": ["A.Example", "~^A\\S"],
-        "request_headers": {"remove": ["A"], "set": {"B": "b"}, "append": {"C": "c"}},
+        "request_headers": {"remove": ["A"], "set": {"B": "b"}, "append": {"C": ["c", "d"]}},
+        "response_headers": {
+            "append": {"A": "a"},
+            "on_success": {"set": {"B": "b"}, "append": {"C": ["c"], "D": ["d", "e"]}},
+            "rewrite_location": [
+                {"prefix": "http://a/", "to": "/"},
+                {"match": "(.)", "to": "$1", "ignore_case": True},
+            ],
+            "absolute_location": True,
+            "rewrite_cookie_domain": [{"exact": "a", "to": "b"}],
+            "rewrite_cookie_path": [{"match": "a", "to": "b"}],
+        },
     }
 
     assert to_spec(validate(raw)).routes["all"] == spec.RouteSpec(
@@ -200,7 +211,20 @@ def test_the_rest_of_a_route_is_translated() -> None:
         body_bytes=1000,
         timeouts=spec.RouteTimeouts(send_s=1.0, read_s=2.0),
         request_headers=spec.HeaderRulesSpec(
-            remove=("A",), set=(("B", "b"),), append=(("C", "c"),)
+            remove=("A",), set=(("B", "b"),), append=(("C", "c"), ("C", "d"))
+        ),
+        response_headers=spec.ResponseRulesSpec(
+            append=(("A", "a"),),
+            on_success=spec.SuccessRulesSpec(
+                set=(("B", "b"),), append=(("C", "c"), ("D", "d"), ("D", "e"))
+            ),
+            rewrite_location=(
+                spec.SubstitutionSpec(kind="prefix", value="http://a/", to="/"),
+                spec.SubstitutionSpec(kind="match", value="(.)", to="$1", ignore_case=True),
+            ),
+            absolute_location=True,
+            rewrite_cookie_domain=(spec.SubstitutionSpec(kind="exact", value="a", to="b"),),
+            rewrite_cookie_path=(spec.SubstitutionSpec(kind="match", value="a", to="b"),),
         ),
     )
 

@@ -62,7 +62,15 @@ routes:
       set: {Upgrade: "$http_upgrade", Connection: "$connection_upgrade"}
       append: {}
       remove: []
-    response_headers: {set: {}, append: {}, remove: []}
+    response_headers:
+      set: {}
+      append: {Link: ["</a.css>", "</b.js>"]}
+      remove: []
+      on_success: {set: {}, append: {Cache-Control: max-age=3600}}
+      rewrite_location: [{prefix: "http://backend/", to: /}, {match: "^http://([^/]+)", to: "//$1"}]
+      absolute_location: false
+      rewrite_cookie_domain: [{exact: backend.internal, to: "$host"}]
+      rewrite_cookie_path: [{match: "^/app(/.*)", ignore_case: true, to: "$1"}]
     forwarded_headers: true          # X-Forwarded-For/Proto/Host, X-Request-Id
     http_version: "1.1"              # or "1.0", of what goes upstream
     timeouts: {read: 60s}            # over the pool's

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.admin.nginx.conf import document, faults, http, location, route, server
+from tests.unit.admin.nginx.conf import document, faults, http, imported, location, route, server
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,11 @@ def test_route_has_the_defaults_of_nginx() -> None:
         "request_headers": {"set": {"Host": "backend", "Connection": "close"}},
         "response_headers": {
             "remove": [
-                "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
+                "Server", "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
                 "X-Accel-Buffering", "X-Accel-Charset",
-            ]
+            ],
+            "rewrite_location": [{"prefix": "http://backend/", "to": "/"}],
+            "absolute_location": True,
         },
         "forwarded_headers": False,
         "http_version": "1.0",
@@ -80,10 +82,11 @@ def test_nested_prefix_is_final_if_the_outermost_location_is() -> None:
         (location("proxy_http_version 2;"), "'2' is not"),
         (location("proxy_read_timeout 0;"), "'0s' is not a duration above zero"),
         (location("proxy_set_header Bad:Name a;"), "not a field name"),
-        (location("add_header Transfer-Encoding a;"), "no rule can change it"),
+        (location("add_header B@d a;"), "not a field name"),
+        (location("add_header X-A a sometimes;"), 'invalid parameter "sometimes"'),
+        (location("proxy_ignore_headers Date;"), 'invalid value "Date"'),
         (location("proxy_hide_header B@d;"), "not a field name"),
         (location("proxy_set_header X-A $;"), "invalid variable name"),
-        (location("proxy_set_header X-A $1;"), "there is no capture $1"),
         (location(to="https://backend"), "TLS to the upstream"),
         (location(to="$url"), "a whole URL in a variable"),
         (location(to="http://$host"), "the upstream is in $host"),
@@ -170,7 +173,7 @@ def test_field_that_is_set_twice_is_appended() -> None:
     rules = set_by(*(f"proxy_set_header X-A {value};" for value in "abc"))
     assert rules == {
         "set": {"X-A": "a", "Host": "backend", "Connection": "close"},
-        "append": {"X-A": "b, c"},
+        "append": {"X-A": ["b", "c"]},
     }
 
 
@@ -197,14 +200,76 @@ def test_variables_are_those_of_a_document(written: str, expected: str) -> None:
     assert rules["set"]["X-A"] == expected
 
 
-def test_response_headers_are_removed_and_added() -> None:
-    made = route(
-        "proxy_hide_header X-Powered-By;", "proxy_hide_header x-pad;",
-        "proxy_pass_header X-Accel-Charset;", "add_header X-A $status;", "add_header x-a b always;",
-        "add_header Last-Modified '';",
-    )["response_headers"]  # fmt: skip
-    assert made["remove"][-2:] == ["X-Accel-Buffering", "X-Powered-By"]
-    assert (made["append"], made["set"]) == ({"X-A": "$status, b"}, {"Last-Modified": ""})
+def response_rules(*directives: str, outer: str = "") -> dict[str, Any]:
+    (made,) = document(server(outer, location(*directives)))["routes"].values()
+    rules = made["response_headers"]
+    assert isinstance(rules, dict)
+    return rules
+
+
+def test_response_headers_are_hidden_unless_they_are_passed() -> None:
+    made = response_rules(
+        "proxy_hide_header X-Powered-By;", "proxy_hide_header x-pad;", "proxy_hide_header Date;",
+        "proxy_hide_header Transfer-Encoding;", "proxy_hide_header X-Both;",
+        "proxy_pass_header X-Accel-Charset;", "proxy_pass_header server;",
+        "proxy_pass_header x-both;", "proxy_pass_header X-Other;",
+    )  # fmt: skip
+    assert made["remove"] == [
+        "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
+        "X-Accel-Buffering", "X-Powered-By",
+    ]  # fmt: skip
+
+
+def test_hidden_and_passed_headers_are_inherited_one_without_the_other() -> None:
+    made = response_rules(
+        "proxy_pass_header X-Pad;", outer="proxy_hide_header X-A; proxy_pass_header Server;"
+    )
+    assert {"Server", "X-A"} <= set(made["remove"])
+    assert "X-Pad" not in made["remove"]
+
+
+def test_headers_are_added_for_successes_or_always() -> None:
+    made = response_rules(
+        "add_header X-A $status;", "add_header X-A two;", "add_header x-a other;",
+        "add_header X-B b always;", "add_header X-B c always;", "add_header X-None '';",
+        "add_header Set-Cookie a=b;", "add_header Set-Cookie c=d;",
+    )  # fmt: skip
+    assert made["append"] == {"X-B": ["b", "c"]}
+    assert made["on_success"] == {
+        "append": {"X-A": ["$status", "two"], "x-a": "other", "Set-Cookie": ["a=b", "c=d"]}
+    }
+
+
+@pytest.mark.parametrize(
+    ("directives", "always", "on_success"),
+    [
+        ("add_header ETag a;", None, {"ETag": "a"}),
+        ("add_header ETag '' always;", {"ETag": ""}, None),
+        ("add_header ETag a always; add_header etag b;", {"ETag": "a"}, {"etag": "b"}),
+        ("add_header ETag a; add_header etag b always;", {"etag": "b"}, None),
+        ("add_header ETag a; add_header etag b;", None, {"etag": "b"}),
+    ],
+)
+def test_etag_and_last_modified_are_replaced_by_the_last_in_force(
+    directives: str, always: dict[str, str] | None, on_success: dict[str, str] | None
+) -> None:
+    made = response_rules(directives)
+    assert made.get("set") == always
+    assert made.get("on_success", {}).get("set") == on_success
+
+
+def test_added_headers_are_inherited_all_or_none() -> None:
+    outer = "add_header X-A a; add_header X-B b always;"
+    assert response_rules(outer=outer)["append"] == {"X-B": "b"}
+    made = response_rules("add_header X-C c;", outer=outer)
+    assert "append" not in made
+    assert made["on_success"] == {"append": {"X-C": "c"}}
+
+
+def test_field_for_every_status_behind_one_for_some_is_told() -> None:
+    text = server(location("add_header X-A a;", "add_header x-a b always;"))
+    (line,) = [line for line in imported(text).report.lines() if "always" in line]
+    assert "it stands before the x-a that is for some statuses only" in line
 
 
 TIER = "map $http_x_tier $tier { default backend; beta other; }\nupstream other { server a:1; }"

@@ -247,9 +247,10 @@ class Exchange:
         request, route, pool, member = self.request, self.route, self.pool, self.member
         if route is None or member is None:
             raise AssertionError
-        if head.status in pool.retried and failover.status_failed(self, head.status, now):
-            return
-        if member.endpoint.fails and head.status not in pool.failing:
+        if head.status in pool.retried:
+            if failover.status_failed(self, head.status, now):
+                return
+        elif member.endpoint.fails:
             pool.plan.succeeded(member, now)
         pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now

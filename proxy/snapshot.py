@@ -126,7 +126,7 @@ def is_prelude(route: RouteSpec) -> bool:
 class Upstream:
     """A pool's part of a snapshot: its plan, and what an exchange asks of its settings."""
 
-    __slots__ = ("counters", "failing", "key", "label", "name", "plan", "retried")
+    __slots__ = ("counters", "key", "label", "name", "plan", "retried")
 
     def __init__(self, plan: PoolPlan, key: Template | None) -> None:
         self.plan: Final = plan
@@ -137,8 +137,6 @@ class Upstream:
         self.label: Final = plan.spec.name.encode()
         self.retried: Final = statuses(plan.spec.retry.when)
         """Statuses for which another endpoint may be tried."""
-        self.failing: Final = self.retried - {403, 404}
-        """Those of them that count against an endpoint's health (nginx)."""
 
 
 def statuses(when: frozenset[str]) -> frozenset[int]:

@@ -268,9 +268,10 @@ class Exchange:
         request, route, pool, member = self.request, self.route, self.pool, self.member
         if route is None or member is None:
             raise AssertionError
-        if head.status in pool.retried and failover.status_failed(self, head.status, now):
-            return
-        if member.endpoint.fails and head.status not in pool.failing:
+        if head.status in pool.retried:
+            if failover.status_failed(self, head.status, now):
+                return
+        elif member.endpoint.fails:
             pool.plan.succeeded(member, now)
         if head.status in route.intercepted and intercepted(self, head):
             return

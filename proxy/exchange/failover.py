@@ -41,11 +41,18 @@ def attempt_failed(exchange: Exchange, failure: Failure) -> None:
 
 
 def status_failed(exchange: Exchange, status: int, now: float) -> bool:
-    """Handle a status that ``retry.when`` names; return whether another endpoint is tried."""
+    """Handle a status that ``retry.when`` names; return whether another endpoint is tried.
+
+    It counts as a failure where it leads to another attempt; what the client is to get as it is, is
+    an answer like any other (``ngx_http_upstream_test_next``).
+    """
     plan, member = exchange.pool.plan, exchange.taken_member
-    if status not in retry.NEVER_FAILURES and plan.failed(member, now):
+    again = _decide(exchange, None, status, now) is Verdict.NEXT
+    if not again or status in retry.NEVER_FAILURES:
+        plan.succeeded(member, now)
+    elif plan.failed(member, now):
         plan.pool.counters.ejections += 1
-    if _decide(exchange, None, status, now) is not Verdict.NEXT:
+    if not again:
         return False
     tried = exchange.tried
     exchange.tried = (*tried, member.endpoint)
@@ -69,6 +76,7 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
             reused=exchange.reused,
             answered=exchange.heard,
             started=exchange.answering or exchange.informed,
+            endpoints=exchange.pool.plan.in_service,
             attempts=exchange.attempts,
             elapsed_s=now - exchange.began,
             replayable=exchange.body.intact,

@@ -17,6 +17,9 @@ _OPTIONS: Final = re.compile(rb"\r\nConnection: ([^\r\n]*)", re.IGNORECASE)
 def _line_breaks(row: Row, ours: Side, theirs: Side) -> bool:
     statuses = (ours.statuses, theirs.statuses)
     if re.search(rb"%0[AD]", row.writes[0]) and statuses == ([200], [502]):
+        sent = [message for connection in ours.seen for message in connection]
+        if not sent or any(message.get(b"x-evil") is not None for message in sent):
+            return False
         forget(ours, theirs)
         return True
     return False

@@ -50,7 +50,8 @@ _PLAIN: Final = [
     b"/plain/a/.", b"/plain/a/..", b"/plain/.a", b"/plain/..a", b"/plain/a.", b"/plain/a..",
     b"/plain/a/./../b/", b"/plain/%2E%2E/exact", b"/plain/a%2f..%2fb", b"/plain/a%25b",
     b"/plain/'\"<>[]{}|^`", b"/plain/!$&'()*+,;=:@-._~", b"/plain/a%0Db", b"/plain/a%09b",
-    b"//plain/a", b"///plain//a", b"/./plain/a", b"/plain/a#b", b"/plain/a?b#c",
+    b"/plain/a%0AX-Evil:%201", b"//plain/a", b"///plain//a", b"/./plain/a", b"/plain/a#b",
+    b"/plain/a?b#c",
 ]  # fmt: skip
 _OTHERS: Final = [
     b"/exact", b"/exact?x", b"/exact/", b"/exac%74", b"/x/../exact", b"/EXACT", b"/exact%20",

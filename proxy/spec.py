@@ -178,7 +178,7 @@ class RegexEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderMapSpec:
-    """A header map: a variable computed from others (nginx ``map``)."""
+    """A header map: a variable computed from others (nginx ``map`` and ``split_clients``)."""
 
     name: str
     source: str
@@ -186,6 +186,11 @@ class HeaderMapSpec:
     exact: Pairs = ()
     hostnames: Pairs = ()
     regex: tuple[RegexEntry, ...] = ()
+    shares: tuple[tuple[str, int], ...] = ()
+    """Values with their shares in hundredths of a per cent: a hash of the source chooses, and what
+    is left over gets the default.  Excludes ``exact``, ``hostnames`` and ``regex``."""
+    volatile: bool = False
+    """Computed each time it is asked for, not once per request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
 from admin.nginx.listeners import listener, listener_names
 from admin.nginx.locations import add_routes
-from admin.nginx.maps import Map, Split, read_map, read_split, variable
+from admin.nginx.maps import read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
 from admin.nginx.report import Report
@@ -60,7 +60,6 @@ class Draft:
         self.report: Final = Report()
         self.variables: Final = Variables()
         self.pools: Final = Pools(self.variables, self.report)
-        self.splits: Final[dict[str, Split]] = {}
         self.listeners: dict[str, str] = {}
         """Names of the listeners, by address."""
         self.document: Final[dict[str, Any]] = {
@@ -109,18 +108,12 @@ class Draft:
     def _read_maps(self, scope: Scope) -> None:
         """Read what defines variables; all names first, for maps may use each other."""
         named: list[tuple[Directive, str]] = []
-        for directive in scope.own("map"):
+        for directive in (*scope.own("map"), *scope.own("split_clients")):
             with self.report.judging(directive):
                 named.append((directive, self.variables.add_map(variable(directive.args[1]))))
-        for directive in scope.own("split_clients"):
-            with self.report.judging(directive):
-                name = variable(directive.args[1])
-                self.variables.add_split(name)
-                split = read_split(directive, self.variables, self.report)
-                if split is not None:
-                    self.splits[name.lower()] = split
         for directive, name in named:
-            made: Map = read_map(directive, name, self.variables, self.report)
+            read = read_map if directive.name == "map" else read_split
+            made = read(directive, name, self.variables, self.report)
             self.document["header_maps"][name] = made.document
             self.sources.update(made.sources)
 

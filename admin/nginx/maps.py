@@ -1,42 +1,30 @@
-"""``map`` becomes a header map; ``split_clients`` becomes the shares of a route's pools."""
+"""``map`` and ``split_clients`` become header maps."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
-from admin.nginx.variables import Variables, pattern
+from admin.nginx.variables import Variables, constant, pattern
 from proxy.errors import FaultError, pointer
-
-SHARES: Final = 10_000
-"""What ``split_clients`` divides the requests into; nginx takes two decimals of per cent."""
+from proxy.headers.shares import WHOLE
 
 _FLAGS: Final = frozenset({"hostnames", "volatile"})
-_PERCENT: Final = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%", re.ASCII)
+_PERCENT: Final = re.compile(r"(?=\.?\d)(\d{0,15})(?:\.(\d{0,2}))?%", re.ASCII)
 
 
 @dataclass(slots=True)
 class Map:
-    """A ``map`` as the document has it."""
+    """A ``map`` or ``split_clients`` as the document has it."""
 
     directive: Directive
     document: dict[str, Any]
     sources: dict[str, Directive] = field(default_factory=dict)
     """The directive behind each place of the document."""
     has_default: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A ``split_clients``: a key, and shares by value."""
-
-    directive: Directive
-    key: str
-    shares: Mapping[str, int]
 
 
 def variable(text: str) -> str:
@@ -52,7 +40,9 @@ def read_map(directive: Directive, name: str, variables: Variables, report: Repo
     at = pointer("header_maps", name)
     made.sources[at] = directive
     entries = directive.block or ()
-    hostnames = any(entry.name == "hostnames" and not entry.args for entry in entries)
+    flags = {entry.name for entry in entries if entry.name in _FLAGS and not entry.args}
+    if "volatile" in flags:
+        made.document["volatile"] = True
     with report.judging(directive):
         made.document["source"] = variables.template(directive.args[0])
     for entry in entries:
@@ -64,7 +54,9 @@ def read_map(directive: Directive, name: str, variables: Variables, report: Repo
             report.kept(entry)
             with report.judging(entry):
                 value = variables.template(entry.args[0])
-                made.sources[at + _add(made, entry.name, value, hostnames=hostnames)] = entry
+                made.sources[at + _add(made, entry.name, value, hostnames="hostnames" in flags)] = (
+                    entry
+                )
     return made
 
 
@@ -93,32 +85,49 @@ def _add(made: Map, key: str, value: str, *, hostnames: bool) -> str:
     return pointer(kind, key)
 
 
-def read_split(directive: Directive, variables: Variables, report: Report) -> Split | None:
-    """Translate a ``split_clients``; ``None`` if it is wrong or refused."""
+def read_split(directive: Directive, name: str, variables: Variables, report: Report) -> Map:
+    """Translate a ``split_clients``."""
+    made = Map(directive, {"source": ""})
+    at = pointer("header_maps", name)
+    made.sources[at] = directive
     with report.judging(directive):
-        shares: dict[str, int] = {}
-        left = SHARES
-        for entry in directive.block or ():
+        made.document["source"] = variables.template(directive.args[0])
+    total = 0
+    for entry in directive.block or ():
+        report.kept(entry)
+        with report.judging(entry):
             if len(entry.args) != 1 or entry.block is not None:
                 raise FaultError("invalid number of the split_clients parameters")
-            report.kept(entry)
-            share = left if entry.name == "*" else _share(entry.name)
-            left -= share
-            if left < 0:
+            value = constant(entry.args[0])
+            total = WHOLE if entry.name == "*" else total + hundredths(entry.name)
+            if total > WHOLE:
                 raise FaultError("percent total is greater than 100%")
-            shares[entry.args[0]] = shares.get(entry.args[0], 0) + share
-        if left:
-            raise RefusalError(
-                "what is left over gets the empty value", "give it to an upstream: *"
-            )
-        report.approximated(directive, "the hash is another one, so other clients meet each share")
-        return Split(directive, variables.template(directive.args[0]), shares)
-    return None
+            if entry.name == "*":
+                made.document.setdefault("default", value)
+            else:
+                made.sources[at + _add_share(made, entry, value, report)] = entry
+    return made
 
 
-def _share(percent: str) -> int:
+def _add_share(made: Map, entry: Directive, value: str, report: Report) -> str:
+    """Add a share; return its place within the map."""
+    shares: dict[str, str] = made.document.setdefault("shares", {})
+    share = hundredths(entry.name)
+    if value in shares:
+        if value != list(shares)[-1]:
+            hint = "put the shares of a value one behind the other"
+            raise RefusalError(f'"{entry.args[0][:60]}" has a share already', hint)
+        report.approximated(entry, "added to the share before; one key in 4 billion may differ")
+        share += hundredths(shares[value])
+    whole, part = divmod(share, 100)
+    shares[value] = (f"{whole}.{part:02}".rstrip("0").rstrip(".") if part else str(whole)) + "%"
+    return pointer("shares", value)
+
+
+def hundredths(percent: str) -> int:
+    """Return a share in hundredths of a per cent (``ngx_atofp``); ``FaultError`` if it is none."""
     found = _PERCENT.fullmatch(percent)
-    share = int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
+    share = int(found[1] or 0) * 100 + int((found[2] or "").ljust(2, "0")) if found else 0
     if not share:
         raise FaultError(f'invalid percent value "{percent[:60]}"')
     return share

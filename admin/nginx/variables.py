@@ -72,27 +72,20 @@ class Variables:
 
     def __init__(self) -> None:
         self._maps: Final[dict[str, str]] = {}
-        self._splits: Final[set[str]] = set()
         self._unset: Final[set[str]] = set()
 
     def add_map(self, name: str) -> str:
-        """Return what the header map of an nginx ``map`` is called."""
+        """Return what the header map of a ``map`` or ``split_clients`` is called."""
         lower = name.lower()
         renamed = lower
         if not _NAME.fullmatch(lower) or lower == "client_ip" or lower in SAME:
             renamed = "nginx_" + lower[:57]
         elif is_reserved(lower) or lower in UNKNOWN_HERE:
             raise RefusalError(f"${name} is a built-in variable", "choose another name")
-        if renamed in self._maps.values() or lower in self._splits:
+        if renamed in self._maps.values():
             raise FaultError(f"${name} is defined twice")
         self._maps[lower] = renamed
         return renamed
-
-    def add_split(self, name: str) -> None:
-        """Note a variable of ``split_clients``."""
-        if name.lower() in self._maps or name.lower() in self._splits:
-            raise FaultError(f"${name} is defined twice")
-        self._splits.add(name.lower())
 
     def add_unset(self, name: str) -> None:
         """Note a variable that nothing computes, because what would is refused."""
@@ -120,9 +113,6 @@ class Variables:
                 return f"${{{known[1:]}}}" if found[1] and lone(known) else known
             if lower in self._maps:
                 return f"${{{self._maps[lower]}}}" if found[1] else f"${self._maps[lower]}"
-            if lower in self._splits:
-                hint = "use it as the upstream: proxy_pass http://$" + name
-                raise RefusalError(f"${name} of split_clients chooses upstreams only", hint)
             if lower in UNKNOWN_HERE or lower.startswith(_UNKNOWN_PREFIXES):
                 raise RefusalError(f"there is no variable ${name}", "leave it out of the value")
             if lower in self._unset:

@@ -32,6 +32,12 @@ class Computed(Protocol):
     @property
     def evaluate(self) -> Getter: ...  # noqa: D102
 
+    @property
+    def volatile(self) -> bool: ...  # noqa: D102
+
+    @property
+    def response(self) -> bool: ...  # noqa: D102
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -123,7 +129,7 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     lower = name.lower()
     getter = _built_in(lower, BUILT_IN, FAMILIES)
     if lower in scope.maps:
-        getter = _remembered(lower, scope.maps[lower])
+        getter = _computed(lower, scope.maps[lower], scope)
     if name in scope.captures:
         if getter is not None:
             raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
@@ -168,11 +174,15 @@ def _capture(name: str) -> Getter:
     return get
 
 
-def _remembered(name: str, header_map: Computed) -> Getter:
+def _computed(name: str, header_map: Computed, scope: Scope) -> Getter:
     """Evaluate a header map once per request, and only if something asks for it.
 
     The function is looked up late, since maps that name each other are compiled in any order.
     """
+    if header_map.response and not scope.response:
+        raise FaultError(f"${name} is only known in response rules", "its map asks for a response")
+    if header_map.volatile:
+        return lambda request: header_map.evaluate(request)
 
     def get(request: Request) -> bytes:
         values = request.maps

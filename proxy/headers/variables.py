@@ -194,6 +194,11 @@ RESPONSE_FAMILIES: Final[dict[str, Callable[[str], Getter]]] = {
 _RESERVED_PREFIXES: Final = (*FAMILIES, *RESPONSE_FAMILIES, "secret_")
 
 
+def is_of_response(name: str) -> bool:
+    """Tell whether a built-in variable is known only once there is a response."""
+    return name in RESPONSE or name.startswith(tuple(RESPONSE_FAMILIES))
+
+
 def is_reserved(name: str) -> bool:
     """Tell whether a header map of this name would shadow a built-in, of now or of later."""
     return name in BUILT_IN or name in RESPONSE or name.startswith(_RESERVED_PREFIXES)

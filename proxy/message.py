@@ -48,11 +48,14 @@ class Request:
     """An admitted request."""
 
     __slots__ = (
-        "authority", "captures", "chunked", "client_ip", "connection", "content_length",
-        "expects_continue", "fields", "headers", "host", "keep_alive", "maps", "method", "ordinal",
-        "path", "peer", "pool", "query", "request_id", "response", "started", "target",
-        "upgrade", "uri", "version_minor",
+        "authority", "captures", "chunked", "client_ip", "client_port", "connection",
+        "content_length", "expects_continue", "fields", "headers", "host", "keep_alive", "maps",
+        "method", "ordinal", "path", "peer", "pool", "query", "request_id", "response", "started",
+        "target", "upgrade", "uri", "version_minor",
     )  # fmt: skip
+
+    client_port: int
+    """Of ``client_ip``, 0 if unknown; set only where a trusted proxy said who the client is."""
 
     def __init__(
         self,

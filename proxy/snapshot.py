@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from multidict import istr
+
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.map import HeaderMap, compile_maps
@@ -58,13 +60,16 @@ class Resolution:
 class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
-    __slots__ = ("_memo", "_table", "routes", "spec", "trusted", "trusts_nobody")
+    __slots__ = (
+        "_memo", "_table", "client_field", "routes", "spec", "trusted", "trusts_nobody",
+    )  # fmt: skip
 
     def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
         self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
+        self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}
 

@@ -52,6 +52,16 @@ class ListenerLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAddressSpec:
+    """Where a trusted proxy says who the client is (nginx ``real_ip_header``)."""
+
+    header: str = "X-Forwarded-For"
+    """Of several ``X-Forwarded-For`` all count, of another field the first."""
+    recursive: bool = True
+    """The rightmost address that is not trusted is the client; otherwise the rightmost of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSpec:
     """One address that clients connect to."""
 
@@ -60,6 +70,7 @@ class ListenerSpec:
     """``host:port``, ``[v6]:port`` or ``unix:/path``; port 0 lets the kernel choose."""
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of peers whose ``X-Forwarded-*`` are believed; ``unix:`` trusts Unix-socket peers."""
+    client_address: ClientAddressSpec = ClientAddressSpec()
     paths: PathsMode = "strict"
     timeouts: ListenerTimeouts = ListenerTimeouts()
     limits: ListenerLimits = ListenerLimits()

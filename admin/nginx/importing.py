@@ -24,6 +24,12 @@ from proxy.errors import Fault, SpecError, pointer
 from proxy.snapshot import NOTHING, compile_snapshot
 from proxy.telemetry.counters import Ledger
 
+_OF_THE_DEFAULT_SERVER: Final = (
+    (("trusted_proxies", "client_address"), "set_real_ip_from and real_ip_header are"),
+    (("timeouts", "limits", "underscores_in_headers"), "timeouts and limits of clients are"),
+)
+"""Of what a listener says: keys, and what a report calls them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -127,9 +133,10 @@ class Draft:
                 mine = listener(each.address, server, self.report)
                 theirs = listener(each.address, default, self.report)
                 mine["limits"]["body_bytes"] = theirs["limits"]["body_bytes"]  # routes say it
-                if mine != theirs:
-                    remark = "timeouts and limits of clients are as its default server has them"
-                    self.report.approximated(each.directive, remark)
+                for keys, what in _OF_THE_DEFAULT_SERVER:
+                    if any(mine.get(key) != theirs.get(key) for key in keys):
+                        remark = f"{what} as its default server has them"
+                        self.report.approximated(each.directive, remark)
 
     def check(self, file: str) -> list[Fault]:
         """Return what is wrong with the document, each fault at the directive behind it."""

@@ -27,7 +27,7 @@ UNKNOWN_HERE: Final = words(
     connections_reading connections_waiting connections_writing date_gmt date_local document_root
     gzip_ratio limit_conn_status limit_rate limit_req_status nginx_version pid pipe
     proxy_internal_body_length proxy_internal_chunked proxy_protocol_addr proxy_protocol_port
-    proxy_protocol_server_addr proxy_protocol_server_port realip_remote_port realpath_root
+    proxy_protocol_server_addr proxy_protocol_server_port realpath_root
     remote_user request_body request_body_file request_completion request_filename request_length
     request_time secure_link secure_link_expires slice_range time_local upstream_bytes_received
     upstream_bytes_sent upstream_cache_status upstream_connect_time upstream_header_time

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from proxy import errors
 from proxy.exchange import respond
 from proxy.exchange.request_head import upstream_head
-from proxy.headers.forwarded import client_ip
+from proxy.headers.forwarded import claimed_client
 from proxy.snapshot import BadTarget, Resolution
 
 if TYPE_CHECKING:
@@ -66,12 +66,16 @@ def route_request(exchange: Exchange) -> bool:
 
 def _identify(exchange: Exchange) -> bool:
     """Find out who asks through a trusted proxy; return whether the peer is one."""
-    request = exchange.request
-    trusted = exchange.site.trusted
+    request, site = exchange.request, exchange.site
+    trusted = site.trusted
     request.request_id = exchange.client.runtime.new_request_id()
     if not trusted.contains(request.peer.address):
         return False
-    request.client_ip = client_ip(request, trusted)
+    client = claimed_client(
+        request, trusted, site.client_field, recursive=site.spec.client_address.recursive
+    )
+    if client is not None:
+        request.client_ip, request.client_port = client
     given = request.headers.get("X-Request-Id")
     if given is not None and _REQUEST_ID.fullmatch(given):
         request.request_id = given.encode()

@@ -32,6 +32,10 @@ def _port(number: int) -> bytes:
     return b"%d" % number if number else b""  # a Unix socket has none
 
 
+def _remote_port(request: Request) -> bytes:
+    return _port(getattr(request, "client_port", request.peer.port))
+
+
 def _is_args(request: Request) -> bytes:
     return b"?" if request.query else b""
 
@@ -157,8 +161,9 @@ BUILT_IN: Final[dict[str, Getter]] = {
     "proxy_port": lambda request: b"80",
     "query_string": lambda request: request.query or b"",
     "realip_remote_addr": attrgetter("peer.address"),
+    "realip_remote_port": lambda request: _port(request.peer.port),
     "remote_addr": attrgetter("client_ip"),
-    "remote_port": lambda request: _port(request.peer.port),
+    "remote_port": _remote_port,
     "request_id": attrgetter("request_id"),
     "request_method": attrgetter("method"),
     "request_uri": attrgetter("target"),

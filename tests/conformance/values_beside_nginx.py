@@ -57,12 +57,10 @@ class Beside:
         self._theirs: Final = theirs
         self._origins: Final = our_origin, their_origin
 
-    async def ask(
-        self, raw: bytes, method: bytes = b"GET", *, again: int = 0
-    ) -> tuple[Rendered, Rendered]:
-        """Send octets to both, on new connections; return ours, and nginx's.
+    async def ask(self, *raw: bytes, method: bytes = b"GET") -> tuple[Rendered, Rendered]:
+        """Send requests to both, on new connections; return what becomes of the last, ours first.
 
-        With ``again`` they are sent so many times more on the connection, and the last one counts.
+        ``method`` is theirs.
         """
         clients = await RawClient.connect(f"unix:{self._own}"), await connect(self._theirs)
         try:
@@ -70,8 +68,8 @@ class Beside:
                 _Side(client, origin, len(origin.requests))
                 for client, origin in zip(clients, self._origins, strict=True)
             ]
-            for _ in range(again + 1):
-                mine, yours = [await side.ask(raw, method) for side in sides]
+            for each in raw:
+                mine, yours = [await side.ask(each, method) for side in sides]
             return mine, yours
         finally:
             for client in clients:

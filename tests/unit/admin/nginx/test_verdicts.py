@@ -94,7 +94,7 @@ def test_what_cannot_be_said_is_refused_and_left_out_if_lenient(directive: str) 
         "listen 127.0.0.1:8443 proxy_protocol;",
         "server_name $hostname;",
         "server_name ~(?=a)b;",
-        "set_real_ip_from 10.0.0.0/8;",
+        "set_real_ip_from proxy.test;",
         "location /files/ { root /srv; }",
     ],
 )

@@ -89,7 +89,7 @@ class Route:
         self.response_rules: Rules
         self.writes_response = False
         self.asks_response = False
-        """The response rules render something that may differ from response to response."""
+        """The response rules ask for facts of the response."""
         self.passes_untrusted: Memo[bytes]
         """How the line of a request field begins that goes on; from a peer that is no trusted
         proxy."""
@@ -162,7 +162,7 @@ def compile_route(
     route.appends_request = bool(rules.appended)
     written = (route.response_rules.set, route.response_rules.appended)
     route.writes_response = any(written)
-    route.asks_response = any(block.constant is None for block in written)
+    route.asks_response = route.response_rules.asks_response
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None

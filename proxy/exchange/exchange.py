@@ -22,7 +22,7 @@ from typing import Final, Protocol
 
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange import accounting, failover, respond, tunnel
+from proxy.exchange import accounting, facts, failover, respond, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.dispatch import dispatch
 from proxy.exchange.request_head import UpstreamHead
@@ -30,7 +30,7 @@ from proxy.exchange.response_head import client_head, informational_head
 from proxy.exchange.routing import body_limit, route_request
 from proxy.exchange.runtime import NEVER, Runtime
 from proxy.framing import LAST_CHUNK, chunk
-from proxy.message import Request, Response
+from proxy.message import Attempt, Request
 from proxy.route import Route
 from proxy.snapshot import Site, Snapshot, Upstream
 from proxy.telemetry.counters import ListenerCounters
@@ -115,8 +115,8 @@ class Exchange:
         self.body = NOTHING
         self.tried: tuple[Endpoint, ...] = ()
         """Endpoints that failed this request, in order."""
-        self.trail: tuple[tuple[str, str, float], ...] = ()
-        """Of failed attempts: address, status or ``-``, seconds."""
+        self.trail: tuple[Attempt, ...] = ()
+        """The failed attempts."""
         self.attempts = 0
         self.attempt_started = 0.0
         self.free_try_used = False
@@ -265,8 +265,9 @@ class Exchange:
             keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
         if route.asks_response:
-            request.response = self._facts(head, now)
-        data = client_head(request, head, route, keep_alive=keep_alive, rechunk=self.rechunk)
+            data = self._asked_head(head, now, keep_alive=keep_alive)
+        else:
+            data = client_head(request, head, route, keep_alive=keep_alive, rechunk=self.rechunk)
         self.answering = True
         if last and not self.rechunk:
             self.bytes_out = len(body)
@@ -322,27 +323,24 @@ class Exchange:
         self.status = 101
         self.answering = True
         if route.asks_response:
-            self.request.response = self._facts(head, now)
-        self.client.transport.write(
-            client_head(self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol)
-        )
+            data = self._asked_head(head, now, keep_alive=True, upgrade=protocol)
+        else:
+            data = client_head(
+                self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol
+            )
+        self.client.transport.write(data)
         tunnel.join(self, upstream, rest, protocol, now)
 
-    def _facts(self, head: ResponseHead, now: float) -> Response:
-        """Gather what response rules may ask about."""
-        trail = (*self.trail, self.trace(str(head.status), now))
-        return Response(
-            head.status,
-            head.fields,
-            head.headers,
-            upstream_addr=", ".join(address for address, _, _ in trail).encode(),
-            upstream_status=", ".join(status for _, status, _ in trail).encode(),
-            upstream_time=", ".join(f"{seconds:.3f}" for _, _, seconds in trail).encode(),
+    def _asked_head(
+        self, head: ResponseHead, now: float, *, keep_alive: bool, upgrade: bytes = b""
+    ) -> bytes:
+        """Build the client's head where somebody asks what is in it."""
+        request, route = self.request, self.taken_route
+        response = request.response = facts.begun(self, head, now)
+        response.sent = client_head(
+            request, head, route, keep_alive=keep_alive, rechunk=self.rechunk, upgrade=upgrade
         )
-
-    def trace(self, status: str, now: float) -> tuple[str, str, float]:
-        """Say how the present attempt ended."""
-        return self.taken_member.endpoint.address, status, now - self.attempt_started
+        return response.sent
 
     # Failures
 

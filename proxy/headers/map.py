@@ -15,9 +15,10 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
 from proxy.errors import Fault, FaultError, pointer
+from proxy.headers.response_variables import is_of_response
 from proxy.headers.shares import WHOLE, Shares
-from proxy.headers.template import Scope, Template, compile_at, constant_template
-from proxy.headers.variables import Getter, is_of_response, is_reserved
+from proxy.headers.template import Scope, Template, compile_at, constant_template, is_reserved
+from proxy.headers.variables import Getter
 from proxy.message import Request
 from proxy.patterns import HostNames, Pattern, PatternList, host_keys, octets
 from proxy.spec import HeaderMapSpec, Pairs, RegexEntry

@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.errors import Fault, pointer
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.template import Scope, Template, compile_at
+from proxy.headers.template import Scope, Template, asks_response, compile_at
 from proxy.headers.variables import Getter
 from proxy.message import Request
 from proxy.spec import HeaderRulesSpec
@@ -49,8 +49,8 @@ class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "appended", "connection", "dropped", "removes_connection", "removes_upgrade", "set",
-        "upgrade",
+        "appended", "asks_response", "connection", "dropped", "removes_connection",
+        "removes_upgrade", "set", "upgrade",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +63,7 @@ class Rules:
         *,
         removes_connection: bool = False,
         removes_upgrade: bool = False,
+        asks_response: bool = False,
     ) -> None:
         self.dropped: Final = dropped
         """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
@@ -73,6 +74,8 @@ class Rules:
         self.upgrade: Final = upgrade
         self.removes_connection: Final = removes_connection
         self.removes_upgrade: Final = removes_upgrade
+        self.asks_response: Final = asks_response
+        """A value has to do with the response."""
 
 
 def compile_rules(
@@ -113,6 +116,7 @@ def compile_rules(
         _guarded(special.get("upgrade"), counters),
         removes_connection="connection" in gone,
         removes_upgrade="upgrade" in gone,
+        asks_response=any(asks_response(value, scope) for _, value in templates),
     )
 
 

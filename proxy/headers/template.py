@@ -14,13 +14,18 @@ from difflib import get_close_matches
 from typing import Final, Protocol
 
 from proxy.errors import Fault, FaultError
-from proxy.headers.variables import BUILT_IN, FAMILIES, RESPONSE, RESPONSE_FAMILIES, Getter
+from proxy.headers.response_variables import RESPONSE, RESPONSE_FAMILIES, is_of_response
+from proxy.headers.variables import BUILT_IN, FAMILIES, Getter
 from proxy.message import Request
 from proxy.patterns import octets
 
 _VARIABLE: Final = re.compile(
     r"\$(?:(?P<dollar>\$)|\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<name>[1-9]|[A-Za-z_][A-Za-z0-9_]*)|)"
 )
+
+_RESERVED: Final = (
+    *FAMILIES, *RESPONSE_FAMILIES, "secret_", "sent_trailer_", "upstream_trailer_",
+)  # fmt: skip
 
 Families = Mapping[str, Callable[[str], Getter]]
 """Getters by prefix; each is made of what follows the prefix."""
@@ -97,6 +102,14 @@ def compile_template(text: str, scope: Scope) -> Template:
     return Template(text, _renderer(constants, getters), frozenset(names))
 
 
+def asks_response(template: Template, scope: Scope) -> bool:
+    """Tell whether a value has to do with the response, itself or by a header map."""
+    return any(
+        is_of_response(name) or (name in scope.maps and scope.maps[name].response)
+        for name in template.variables
+    )
+
+
 def compile_at(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template:
     """Compile ``text``; what is wrong with it is added to ``faults``, as found at ``path``."""
     try:
@@ -142,6 +155,11 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if not scope.response:
         raise FaultError(f"${name} is only known in response rules")
     return lower, getter
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a header map of this name would shadow a built-in, of now or of later."""
+    return name in BUILT_IN or name in RESPONSE or name.startswith(_RESERVED)
 
 
 def _built_in(name: str, singles: Mapping[str, Getter], families: Families) -> Getter | None:

@@ -1,7 +1,8 @@
 """Values as nginx and the proxy give them: one file in both, each value a field of its own.
 
 A value stands in brackets, so that an empty one makes a field too.  What a request may know goes
-upstream, and the origin tells; what a response may know goes to the client.
+upstream, and the origin tells; what a response may know goes to the client.  The addresses of the
+origin and of the listener, which differ, are ORIGIN and LISTEN.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from admin.nginx import import_nginx
 from admin.translate import to_spec
 from tests.peers import Origin, RawClient, Reply, Script, Stage
 from tests.peers.nginx import connect, nginx
+from tests.peers.wire import Head
 from tests.unit.admin.nginx.conf import write
 
 Values = dict[str, bytes]
@@ -36,44 +38,48 @@ class Rendered:
 @dataclass
 class _Side:
     client: RawClient
+    listen: Path
     origin: Origin
-    requests: int = 0
 
     async def ask(self, raw: bytes, method: bytes) -> Rendered:
+        before = len(self.origin.requests)
         await self.client.send(raw)
         answer = await self.client.read_response(method)
         seen: Values = {}
-        if len(self.origin.requests) > self.requests:
-            self.requests = len(self.origin.requests)
-            seen = _values(self.origin.requests[-1].head.fields)
-        return Rendered(seen, _values(answer.head.fields), answer)
+        if len(self.origin.requests) > before:
+            seen = self._values(self.origin.requests[-1].head)
+        return Rendered(seen, self._values(answer.head), answer)
+
+    def _values(self, head: Head) -> Values:
+        origin, listen = self.origin.address.encode(), str(self.listen).encode()
+        return {
+            name[2:].decode().lower(): value.replace(origin, b"ORIGIN").replace(listen, b"LISTEN")
+            for name, value in head.fields
+            if name.lower().startswith(b"v-") and value.startswith(b"[")
+        }
 
 
 class Beside:
     """nginx and the proxy with one file, and an origin of its own behind each."""
 
     def __init__(self, own: Path, theirs: Path, our_origin: Origin, their_origin: Origin) -> None:
-        self._own: Final = own
-        self._theirs: Final = theirs
-        self._origins: Final = our_origin, their_origin
+        self._own: Final = own, our_origin
+        self._theirs: Final = theirs, their_origin
 
     async def ask(self, *raw: bytes, method: bytes = b"GET") -> tuple[Rendered, Rendered]:
         """Send requests to both, on new connections; return what becomes of the last, ours first.
 
         ``method`` is theirs.
         """
-        clients = await RawClient.connect(f"unix:{self._own}"), await connect(self._theirs)
+        own = _Side(await RawClient.connect(f"unix:{self._own[0]}"), *self._own)
+        theirs = _Side(await connect(self._theirs[0]), *self._theirs)
         try:
-            sides = [
-                _Side(client, origin, len(origin.requests))
-                for client, origin in zip(clients, self._origins, strict=True)
-            ]
             for each in raw:
-                mine, yours = [await side.ask(each, method) for side in sides]
+                mine, yours = await own.ask(each, method), await theirs.ask(each, method)
             return mine, yours
         finally:
-            for client in clients:
-                client.close()
+            own.client.close()
+            theirs.client.close()
 
 
 @asynccontextmanager
@@ -107,11 +113,3 @@ async def beside_nginx_with(
     await stage.serve(to_spec(validate(imported.document)))
     async with nginx(socket.parent, text(socket, theirs)):
         yield Beside(own, socket, ours, theirs)
-
-
-def _values(fields: tuple[tuple[bytes, bytes], ...]) -> Values:
-    return {
-        name[2:].decode().lower(): value
-        for name, value in fields
-        if name.lower().startswith(b"v-") and value.startswith(b"[")
-    }

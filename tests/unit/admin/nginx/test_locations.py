@@ -185,11 +185,10 @@ def test_empty_value_of_what_never_passes_is_no_rule() -> None:
     [
         ("$proxy_host:$proxy_port", "backend:80"),
         ("${proxy_host}x", "backendx"),
-        ("$document_uri", "$uri"),
-        ("${document_uri}x", "${uri}x"),
+        ("${document_uri}x", "${document_uri}x"),
+        ("a$ssl_protocol-${http2}b", "a-b"),
         ("$Http_Host", "$Http_Host"),
         ("$server_name", "www.test"),
-        ("$request", "$request_method $request_uri $server_protocol"),
     ],
 )
 def test_variables_are_those_of_a_document(written: str, expected: str) -> None:

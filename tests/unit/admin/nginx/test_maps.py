@@ -73,7 +73,7 @@ def test_name_that_means_something_here_is_another_one_here() -> None:
         ("map $host $uri { a b; }", "$uri is a built-in variable"),
         ("map $host $m { a b; }\nmap $host $M { a b; }", "$M is defined twice"),
         ("map $host $m { ~(?=a) b; }", "not an RE2 regular expression"),
-        ("map $request_time $m { a b; }", "there is no variable $request_time"),
+        ("map $request_body $m { a b; }", "there is no $request_body: bodies are streamed"),
     ],
 )
 def test_map_that_cannot_be_is_told_at_its_line(written: str, expected: str) -> None:

@@ -70,7 +70,7 @@ def test_every_directive_of_the_tables_exists_in_nginx() -> None:
         "keepalive_timeout 5s;",
         "more_set_headers 'X-A: b';",
         "proxy_set_header Content-Length '';",
-        "proxy_set_header X-A $request_time;",
+        "proxy_set_header X-A $request_body;",
         "add_header Set-Cookie a=b; add_header Set-Cookie c=d;",
         "location ~ [.]png$ { proxy_pass http://backend; }",
     ],

@@ -11,6 +11,7 @@ from admin.nginx.report import RefusalError, Report
 from admin.nginx.variables import Variables, constant, pattern
 from proxy.errors import FaultError, pointer
 from proxy.headers.shares import WHOLE
+from proxy.patterns import Pattern, host_keys
 
 _FLAGS: Final = frozenset({"hostnames", "volatile"})
 _PERCENT: Final = re.compile(r"(?=\.?\d)(\d{0,15})(?:\.(\d{0,2}))?%", re.ASCII)
@@ -39,50 +40,86 @@ def read_map(directive: Directive, name: str, variables: Variables, report: Repo
     made = Map(directive, {"source": ""})
     at = pointer("header_maps", name)
     made.sources[at] = directive
-    entries = directive.block or ()
-    flags = {entry.name for entry in entries if entry.name in _FLAGS and not entry.args}
-    if "volatile" in flags:
-        made.document["volatile"] = True
     with report.judging(directive):
         made.document["source"] = variables.template(directive.args[0])
-    for entry in entries:
-        if entry.name in _FLAGS and not entry.args:
-            report.kept(entry)
-        elif len(entry.args) != 1 or entry.block is not None:
-            report.fault(entry, "invalid number of the map parameters")
-        else:
-            report.kept(entry)
-            with report.judging(entry):
-                value = variables.template(entry.args[0])
-                made.sources[at + _add(made, entry.name, value, hostnames="hostnames" in flags)] = (
-                    entry
-                )
+    hosts = False
+    for entry in directive.block or ():
+        report.kept(entry)
+        with report.judging(entry):
+            if entry.name in _FLAGS and not entry.args:
+                hosts |= entry.name == "hostnames"
+                made.document |= {"volatile": True} if entry.name == "volatile" else {}
+            elif len(entry.args) != 1 or entry.block is not None:
+                raise FaultError("invalid number of the map parameters")
+            else:
+                made.sources[at + _add(made, entry, variables, hosts=hosts)] = entry
+    if hosts:
+        _ignore_dots(made, at)
     return made
 
 
-def _add(made: Map, key: str, value: str, *, hostnames: bool) -> str:
-    """Add an entry; return its place within the map."""
-    document = made.document
+def _add(made: Map, entry: Directive, variables: Variables, *, hosts: bool) -> str:
+    """Add an entry; return its place within the map.  With ``hosts`` it may be a wildcard."""
+    document, key, value = made.document, entry.name, entry.args[0]
     if key == "default":
         if made.has_default:
             raise FaultError("duplicate default map parameter")
         made.has_default = True
-        document["default"] = value
+        document["default"] = variables.template(value)
         return "/default"
     if key.startswith("~"):
-        ignore_case = key.startswith("~*")
-        match = pattern(key[1 + ignore_case :])
-        entry: dict[str, Any] = {"match": match, "value": value}
-        entries: list[dict[str, Any]] = document.setdefault("regex", [])
-        entries.append(entry | ({"ignore_case": True} if ignore_case else {}))
-        return f"/regex/{len(entries) - 1}"
+        return _add_regex(document, key[1:], value, variables)
     key = key.removeprefix("\\")
-    wild = hostnames and (key.startswith(("*.", ".")) or key.endswith(".*"))
-    kind = "hostnames" if wild else "exact"
+    kind = "hostnames" if hosts and _is_wildcard(key) else "exact"
     if key in document.setdefault(kind, {}):
         raise FaultError(f'conflicting parameter "{key[:60]}"')
-    document[kind][key] = value
+    document[kind][key] = variables.template(value)
     return pointer(kind, key)
+
+
+def _add_regex(document: dict[str, Any], text: str, value: str, variables: Variables) -> str:
+    ignore_case = text.startswith("*")
+    match = pattern(text.removeprefix("*"))
+    # To nginx names of captures have no case either.
+    captured = {name.lower(): f"${name}" for name in Pattern(match).names}
+    entry: dict[str, Any] = {"match": match, "value": variables.template(value, captured)}
+    entries: list[dict[str, Any]] = document.setdefault("regex", [])
+    entries.append(entry | ({"ignore_case": True} if ignore_case else {}))
+    return f"/regex/{len(entries) - 1}"
+
+
+def _is_wildcard(key: str) -> bool:
+    """Tell a wildcard from plain text as ``ngx_hash_add_key`` does."""
+    wild = (key.startswith(".") and len(key) > 1) or (
+        len(key) > 2 and (key.startswith("*.") or key.endswith(".*"))
+    )
+    if key.count("*") > 1 or ".." in key or ("*" in key and not wild):
+        raise FaultError(f'invalid hostname or wildcard "{key[:60]}"')
+    return wild
+
+
+def _ignore_dots(made: Map, at: str) -> None:
+    """Let host names in the place of exact texts, because a dot behind the source is ignored.
+
+    Beside wildcards it is anyway.
+    """
+    exact = made.document.get("exact", {})
+    names = [key for key in exact if re.fullmatch(r"[^.*][^*]*", key) and _is_host(key)]
+    if "hostnames" in made.document or not names:
+        return
+    made.document["hostnames"] = {key: exact.pop(key) for key in names}
+    if not exact:
+        del made.document["exact"]
+    for key in names:
+        made.sources[at + pointer("hostnames", key)] = made.sources.pop(at + pointer("exact", key))
+
+
+def _is_host(key: str) -> bool:
+    try:
+        host_keys(key)
+    except FaultError:
+        return False
+    return True
 
 
 def read_split(directive: Directive, name: str, variables: Variables, report: Report) -> Map:

@@ -222,7 +222,7 @@ def test_map_may_name_the_upstream() -> None:
 
 
 def test_map_may_name_addresses_which_get_pools() -> None:
-    where = "map $host $where { default 10.0.0.1:80; ~^a 10.0.0.2:80; *.b 10.0.0.2:80; hostnames; }"
+    where = "map $host $where { hostnames; default 10.0.0.1:80; ~^a 10.0.0.2:80; *.b 10.0.0.2:80; }"
     made, maps = routed(where, "http://${where}$request_uri")
     assert (made["pool"], made["request_headers"]["set"]["Host"]) == ("$where_pool", "$where")
     assert maps["where_pool"] == {

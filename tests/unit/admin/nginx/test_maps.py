@@ -143,3 +143,38 @@ def test_split_clients_is_a_variable_like_any() -> None:
     assert made["header_maps"]["w"]["source"] == "$v"
     (fault,) = faults(http("split_clients $uri $v { * a; }", "map $uri $V { a b; }"))
     assert "$v is defined twice" in fault
+
+
+# -- host names -----------------------------------------------------------------------------------
+
+
+def test_names_are_hosts_where_a_dot_behind_the_source_is_ignored() -> None:
+    made = header_map("hostnames; a.test 1; '' 2; 'x y' 3;")[1]
+    assert made["hostnames"] == {"a.test": "1"}
+    assert made["exact"] == {"": "2", "x y": "3"}
+    assert header_map("hostnames; a.test 1;")[1] == {
+        "source": "$http_a",
+        "hostnames": {"a.test": "1"},
+    }
+
+
+def test_wildcards_before_the_flag_are_plain_text() -> None:
+    made = header_map("*.a.test 1; hostnames; *.b.test 2;")[1]
+    assert (made["exact"], made["hostnames"]) == ({"*.a.test": "1"}, {"*.b.test": "2"})
+    assert header_map("*.a.test 1; b.* 2; hostnames;")[1]["exact"] == {"*.a.test": "1", "b.*": "2"}
+
+
+def test_names_of_captures_have_no_case() -> None:
+    made = header_map(r"~^(?<Name>.)(?<other>.) ${NAME}x$name$Other;")[1]
+    assert made["regex"][0]["value"] == "${Name}x$Name$other"
+
+
+@pytest.mark.parametrize("key", ["*", "*.", "a.*.b", "*a.test", "a.test*", "*.a.*", "..", "a..b"])
+def test_wildcard_that_nginx_does_not_know_is_told(key: str) -> None:
+    (fault,) = faults(http(f"map $host $m {{ hostnames; {key} b; }}"))
+    assert fault.endswith(f'invalid hostname or wildcard "{key}"')
+
+
+def test_fault_of_a_name_is_told_at_its_line() -> None:
+    (fault,) = faults(http("map $host $m {", "hostnames; b.test c;", "a.test $nope; }"))
+    assert fault.startswith("6:")

@@ -114,7 +114,7 @@ class Route:
         """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
         self.asks_response = False
-        """The response rules render something that may differ from response to response."""
+        """The response rules ask for facts of the response."""
         self.passes_untrusted: Memo[bytes]
         """How the line of a request field begins that goes on; from a peer that is no trusted
         proxy."""
@@ -150,12 +150,11 @@ class Route:
             return b"h2c" not in names
         return all(name in self.upgrades for name in names)
 
-    def response_lines(self, request: Request, status: int) -> bytes:
-        """Render what the response rules write into an answer of this status, ours or not."""
-        rules = self.response_rules
+    def rules_for(self, status: int) -> Rules:
+        """Return the response rules for an answer of this status, ours or not."""
         if self.differs_on_success and status in SUCCESSES:
-            rules = self.success_rules
-        return rules.set.render(request) + rules.appended.render(request)
+            return self.success_rules
+        return self.response_rules
 
     def choose_pool(self, request: Request) -> str:
         """Return the name of the pool that serves ``request``; empty if its map names none."""
@@ -256,8 +255,8 @@ def _add_response_rules(route: Route, scope: Scope, at: str, faults: list[Fault]
     route.writes_response = any(blocks)
     route.rewriting = compile_rewriting(spec, scope, at, faults, counters)
     route.alters_response = route.rewriting is not None or route.differs_on_success
-    varies = route.rewriting is not None and route.rewriting.varies
-    route.asks_response = varies or any(block.constant is None for block in blocks)
+    asks = route.rewriting is not None and route.rewriting.asks_response
+    route.asks_response = asks or rules.asks_response or on_success.asks_response
     # A response's Content-Length is dropped where it would not be true: see response_head.
     dropped = HOP_BY_HOP | {b"transfer-encoding"}
     route.passes_response = route.passes_success = passing(dropped | rules.dropped)

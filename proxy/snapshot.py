@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from multidict import istr
+
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.map import compile_maps
@@ -61,7 +63,8 @@ class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
     __slots__ = (
-        "_memo", "_table", "has_preludes", "routes", "spec", "trusted", "trusts_nobody"
+        "_memo", "_table", "client_field", "has_preludes", "routes", "spec", "trusted",
+        "trusts_nobody",
     )  # fmt: skip
 
     def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
@@ -69,6 +72,7 @@ class Site:
         self.routes: Final = routes
         self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
+        self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
         self.has_preludes: Final = any(is_prelude(route.spec) for route in routes)
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}

@@ -55,6 +55,16 @@ class ListenerLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAddressSpec:
+    """Where a trusted proxy says who the client is (nginx ``real_ip_header``)."""
+
+    header: str = "X-Forwarded-For"
+    """Of several ``X-Forwarded-For`` all count, of another field the first."""
+    recursive: bool = True
+    """The rightmost address that is not trusted is the client; otherwise the rightmost of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSpec:
     """One address that clients connect to."""
 
@@ -63,6 +73,7 @@ class ListenerSpec:
     """``host:port``, ``[v6]:port`` or ``unix:/path``; port 0 lets the kernel choose."""
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of peers whose ``X-Forwarded-*`` are believed; ``unix:`` trusts Unix-socket peers."""
+    client_address: ClientAddressSpec = ClientAddressSpec()
     paths: PathsMode = "strict"
     timeouts: ListenerTimeouts = ListenerTimeouts()
     limits: ListenerLimits = ListenerLimits()
@@ -181,7 +192,7 @@ class RegexEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderMapSpec:
-    """A header map: a variable computed from others (nginx ``map``)."""
+    """A header map: a variable computed from others (nginx ``map`` and ``split_clients``)."""
 
     name: str
     source: str
@@ -189,6 +200,11 @@ class HeaderMapSpec:
     exact: Pairs = ()
     hostnames: Pairs = ()
     regex: tuple[RegexEntry, ...] = ()
+    shares: tuple[tuple[str, int], ...] = ()
+    """Values with their shares in hundredths of a per cent: a hash of the source chooses, and what
+    is left over gets the default.  Excludes ``exact``, ``hostnames`` and ``regex``."""
+    volatile: bool = False
+    """Computed each time it is asked for, not once per request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

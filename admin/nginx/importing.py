@@ -11,7 +11,7 @@ from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
 from admin.nginx.listeners import listener, listener_names
 from admin.nginx.locations import add_routes
-from admin.nginx.maps import Map, Split, read_map, read_split, variable
+from admin.nginx.maps import read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
 from admin.nginx.report import Report
@@ -24,6 +24,12 @@ from admin.translate import to_spec
 from proxy.errors import Fault, SpecError, pointer
 from proxy.snapshot import NOTHING, compile_snapshot
 from proxy.telemetry.counters import Ledger
+
+_OF_THE_DEFAULT_SERVER: Final = (
+    (("trusted_proxies", "client_address"), "set_real_ip_from and real_ip_header are"),
+    (("timeouts", "limits", "underscores_in_headers"), "timeouts and limits of clients are"),
+)
+"""Of what a listener says: keys, and what a report calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,6 @@ class Draft:
         self.report: Final = Report()
         self.variables: Final = Variables()
         self.pools: Final = Pools(self.variables, self.report)
-        self.splits: Final[dict[str, Split]] = {}
         self.listeners: dict[str, str] = {}
         """Names of the listeners, by address."""
         self.document: Final[dict[str, Any]] = {
@@ -113,18 +118,12 @@ class Draft:
     def _read_maps(self, scope: Scope) -> None:
         """Read what defines variables; all names first, for maps may use each other."""
         named: list[tuple[Directive, str]] = []
-        for directive in scope.own("map"):
+        for directive in (*scope.own("map"), *scope.own("split_clients")):
             with self.report.judging(directive):
                 named.append((directive, self.variables.add_map(variable(directive.args[1]))))
-        for directive in scope.own("split_clients"):
-            with self.report.judging(directive):
-                name = variable(directive.args[1])
-                self.variables.add_split(name)
-                split = read_split(directive, self.variables, self.report)
-                if split is not None:
-                    self.splits[name.lower()] = split
         for directive, name in named:
-            made: Map = read_map(directive, name, self.variables, self.report)
+            read = read_map if directive.name == "map" else read_split
+            made = read(directive, name, self.variables, self.report)
             self.document["header_maps"][name] = made.document
             self.sources.update(made.sources)
 
@@ -138,9 +137,10 @@ class Draft:
                 mine = listener(each.address, server, self.report)
                 theirs = listener(each.address, default, self.report)
                 mine["limits"]["body_bytes"] = theirs["limits"]["body_bytes"]  # routes say it
-                if mine != theirs:
-                    remark = "timeouts and limits of clients are as its default server has them"
-                    self.report.approximated(each.directive, remark)
+                for keys, what in _OF_THE_DEFAULT_SERVER:
+                    if any(mine.get(key) != theirs.get(key) for key in keys):
+                        remark = f"{what} as its default server has them"
+                        self.report.approximated(each.directive, remark)
 
     def check(self, file: str) -> list[Fault]:
         """Return what is wrong with the document, each fault at the directive behind it."""

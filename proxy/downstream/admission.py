@@ -165,10 +165,14 @@ def normal_host(value: bytes) -> bytes:
     return name
 
 
-def drop_underscores(fields: Fields) -> tuple[Fields, int]:
-    """Return the fields without those whose name has an underscore, and how many those were."""
-    kept = tuple(field for field in fields if b"_" not in field[0])
-    return kept, len(fields) - len(kept)
+def drop_underscores(request: Request) -> int:
+    """Drop the fields whose name has an underscore; return how many those were."""
+    before = len(request.fields)
+    request.fields = tuple(field for field in request.fields if b"_" not in field[0])
+    dropped = before - len(request.fields)
+    if dropped:
+        request.headers = _decoded(request.fields)  # so that no variable finds them either
+    return dropped
 
 
 def without_empty_lines(data: bytes) -> bytes:

@@ -202,7 +202,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(error.failure, None)
             return b""
         if b"_" in head and not site.spec.underscores_in_headers:
-            request.fields, dropped = drop_underscores(request.fields)
+            dropped = drop_underscores(request)
             if dropped:
                 count_rejected(self.counters.rejected, "underscore_field", dropped)
         if (

@@ -36,7 +36,7 @@ def to_error_page(exchange: Exchange, status: int, failure: Failure | None) -> b
     detour.failure = exchange.failure = failure
     detour.began = monotonic()
     if exchange.member is not None:
-        failover.drop(exchange, str(status), detour.began)
+        failover.drop(exchange, status, detour.began, answered=failure is None)
     exchange.tried, exchange.attempts, exchange.free_try_used = (), 0, False
     exchange.sent = False
     if page.location is not None:
@@ -60,7 +60,7 @@ def intercepted(exchange: Exchange, head: ResponseHead) -> bool:
         detour_of(exchange).challenge = b"".join(b"%b: %b\r\n" % field for field in challenges)
     if exchange.detour is not None and exchange.detour.paged:
         # The page of an error fails itself.
-        failover.drop(exchange, str(status), monotonic())
+        failover.drop(exchange, status, monotonic(), answered=True)
         exchange.reply(Answer(status))
         return True
     return to_error_page(exchange, status, None)

@@ -20,11 +20,9 @@ import asyncio
 from time import monotonic
 from typing import Final, Protocol
 
-from multidict import CIMultiDictProxy
-
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange import accounting, failover, own_answer, tunnel
+from proxy.exchange import accounting, facts, failover, own_answer, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.detour import Detour
 from proxy.exchange.dispatch import dispatch
@@ -34,7 +32,7 @@ from proxy.exchange.response_head import client_head, informational_head
 from proxy.exchange.routing import body_limit, route_request
 from proxy.exchange.runtime import NEVER, Runtime
 from proxy.framing import LAST_CHUNK, chunk
-from proxy.message import Fields, Request, Response
+from proxy.message import Attempt, Request
 from proxy.route import Route
 from proxy.snapshot import Site, Snapshot, Upstream
 from proxy.steps.answer import Answer
@@ -126,8 +124,8 @@ class Exchange:
         self.body = NOTHING
         self.tried: tuple[Endpoint, ...] = ()
         """Endpoints that failed this request, in order."""
-        self.trail: tuple[tuple[str, str, float], ...] = ()
-        """Of failed attempts: address, status or ``-``, seconds."""
+        self.trail: tuple[Attempt, ...] = ()
+        """The failed attempts."""
         self.attempts = 0
         self.attempt_started = 0.0
         self.free_try_used = False
@@ -292,10 +290,11 @@ class Exchange:
             keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
         if route.asks_response:
-            request.response = self._response_facts(head, now)
-        data = client_head(
-            request, head, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
-        )
+            data = self._asked_head(head, now, keep_alive=keep_alive)
+        else:
+            data = client_head(
+                request, head, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
+            )
         if self.detour is not None and self.detour.challenge:
             data = data[:-2] + self.detour.challenge + b"\r\n"
         self.answering = True
@@ -353,39 +352,30 @@ class Exchange:
         self.status = 101
         self.answering = True
         if route.asks_response:
-            self.request.response = self._response_facts(head, now)
-        self.client.transport.write(
-            client_head(
+            data = self._asked_head(head, now, keep_alive=True, upgrade=protocol)
+        else:
+            data = client_head(
                 self.request, head, route, 101, keep_alive=True, rechunk=False, upgrade=protocol
             )
-        )
+        self.client.transport.write(data)
         tunnel.join(self, upstream, rest, protocol, now)
 
-    def _response_facts(self, head: ResponseHead, now: float) -> Response:
-        """Gather what response rules may ask about a response of an upstream."""
-        trail = (*self.trail, self.trace(str(head.status), now))
-        return self.facts(self.status, head.fields, head.headers, trail)
-
-    def facts(
-        self,
-        status: int,
-        fields: Fields,
-        headers: CIMultiDictProxy[str],
-        trail: tuple[tuple[str, str, float], ...],
-    ) -> Response:
-        """Gather what response rules may ask about."""
-        return Response(
+    def _asked_head(
+        self, head: ResponseHead, now: float, *, keep_alive: bool, upgrade: bytes = b""
+    ) -> bytes:
+        """Build the client's head where somebody asks what is in it."""
+        request, route, status = self.request, self.taken_route, self.status
+        response = request.response = facts.begun(self, head, now)
+        response.sent = client_head(
+            request,
+            head,
+            route,
             status,
-            fields,
-            headers,
-            upstream_addr=", ".join(address for address, _, _ in trail).encode(),
-            upstream_status=", ".join(status for _, status, _ in trail).encode(),
-            upstream_time=", ".join(f"{seconds:.3f}" for _, _, seconds in trail).encode(),
+            keep_alive=keep_alive,
+            rechunk=self.rechunk,
+            upgrade=upgrade,
         )
-
-    def trace(self, status: str, now: float) -> tuple[str, str, float]:
-        """Say how the present attempt ended."""
-        return self.taken_member.endpoint.address, status, now - self.attempt_started
+        return response.sent
 
     # Failures
 

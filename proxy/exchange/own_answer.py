@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from multidict import CIMultiDict, CIMultiDictProxy
-
-from proxy.exchange import respond
+from proxy.exchange import facts, respond
 from proxy.exchange.detour import rules_route
 from proxy.exchange.error_page import to_error_page
-from proxy.headers.rules import SUCCESSES
 from proxy.spec import SILENCE
 from proxy.steps.answer import Answer
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
-
-_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def reply(exchange: Exchange, answer: Answer) -> None:
@@ -59,9 +54,7 @@ def _ruled(exchange: Exchange, status: int) -> tuple[bytes, frozenset[bytes]]:
     route = rules_route(exchange)
     if route is None or not route.writes_response:
         return b"", frozenset()
-    request, rules = exchange.request, route.response_rules
+    request, rules = exchange.request, route.rules_for(status)
     if route.asks_response:
-        request.response = exchange.facts(status, (), _NO_HEADERS, exchange.trail)
-    if route.differs_on_success and status in SUCCESSES:
-        rules = route.success_rules
-    return route.response_lines(request, status), rules.dropped
+        request.response = facts.own(exchange, status)
+    return rules.set.render(request) + rules.appended.render(request), rules.dropped

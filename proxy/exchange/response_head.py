@@ -51,17 +51,30 @@ def client_head(
         blocks.append(passed)
         blocks.append(b"\r\n")
     if route.writes_response:
-        blocks.append(route.response_lines(request, status))
+        rules = route.rules_for(status)
+        response = request.response
+        if response is None:
+            blocks += (rules.set.render(request), rules.appended.render(request))
+        else:  # so that $sent_http_NAME tells what is sent
+            ours = _connection_lines(request, upgrade, keep_alive=keep_alive)
+            for block in (rules.set, rules.appended):
+                response.sent = b"".join((*blocks, ours))
+                blocks.append(block.render(request))
     if rechunk:
         blocks.append(b"Transfer-Encoding: chunked\r\n")
-    if upgrade:
-        blocks.append(b"Connection: upgrade\r\nUpgrade: %b\r\n" % upgrade)
-    elif not keep_alive:
-        blocks.append(b"Connection: close\r\n")
-    elif not request.version_minor:
-        blocks.append(b"Connection: keep-alive\r\n")
+    if upgrade or not keep_alive or not request.version_minor:
+        blocks.append(_connection_lines(request, upgrade, keep_alive=keep_alive))
     blocks.append(b"\r\n")
     return b"".join(blocks)
+
+
+def _connection_lines(request: Request, upgrade: bytes, *, keep_alive: bool) -> bytes:
+    """Return what the client is told of its connection."""
+    if upgrade:
+        return b"Connection: upgrade\r\nUpgrade: %b\r\n" % upgrade
+    if not keep_alive:
+        return b"Connection: close\r\n"
+    return b"" if request.version_minor else b"Connection: keep-alive\r\n"
 
 
 def informational_head(head: ResponseHead) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from proxy import errors
 from proxy.exchange.detour import detour_of
 from proxy.exchange.request_head import upstream_head
-from proxy.headers.forwarded import client_ip
+from proxy.headers.forwarded import claimed_client
 from proxy.routing.normalise import escape_path
 from proxy.snapshot import BadTarget, Resolution
 from proxy.steps.answer import Answer
@@ -181,12 +181,16 @@ def _pass_on(exchange: Exchange, route: Route, found: Resolution, course: Course
 
 def _identify(exchange: Exchange) -> None:
     """Find out who asks through a trusted proxy."""
-    request = exchange.request
-    trusted = exchange.site.trusted
+    request, site = exchange.request, exchange.site
+    trusted = site.trusted
     request.request_id = exchange.client.runtime.new_request_id()
     if not trusted.contains(request.peer.address):
         return
-    request.client_ip = client_ip(request, trusted)
+    client = claimed_client(
+        request, trusted, site.client_field, recursive=site.spec.client_address.recursive
+    )
+    if client is not None:
+        request.client_ip, request.client_port = client
     given = request.headers.get("X-Request-Id")
     if given is not None and _REQUEST_ID.fullmatch(given):
         request.request_id = given.encode()

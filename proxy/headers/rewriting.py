@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from proxy.errors import Fault, FaultError
 from proxy.field_names import LOCATION, REFRESH, SET_COOKIE, kind_of
-from proxy.headers.template import Scope, Template, compile_at
+from proxy.headers.template import Scope, Template, asks_response, compile_at
 from proxy.message import Fields, Request
 from proxy.patterns import Pattern
 from proxy.spec import ResponseRulesSpec, SubstitutionSpec
@@ -27,7 +27,7 @@ _PORTS: Final = {b"http": 80, b"https": 443}
 class Rewriting:
     """Compiled substitutions of a route."""
 
-    __slots__ = ("_absolute", "_counters", "_rewrites", "varies")
+    __slots__ = ("_absolute", "_counters", "_rewrites", "asks_response")
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class Rewriting:
         counters: RouteCounters,
         *,
         absolute_location: bool,
-        varies: bool,
+        asks_response: bool,
     ) -> None:
         self._rewrites: Final = rewrites
         self._counters: Final = counters
         self._absolute: Final = absolute_location
-        self.varies: Final = varies
-        """A template among them may give another value for another response."""
+        self.asks_response: Final = asks_response
+        """A template among them has to do with the response."""
 
     def apply(self, request: Request, fields: Fields) -> Fields:
         """Return the fields with their values rewritten.
@@ -88,7 +88,10 @@ def compile_rewriting(
     if not rewrites:
         return None
     return Rewriting(
-        rewrites, counters, absolute_location=spec.absolute_location, varies=compiler.varies
+        rewrites,
+        counters,
+        absolute_location=spec.absolute_location,
+        asks_response=compiler.asks_response,
     )
 
 
@@ -112,7 +115,7 @@ class _Compiler:
         self._scope = scope
         self._path = path
         self._faults = faults
-        self.varies = False
+        self.asks_response = False
 
     def first(self, key: str, specs: Sequence[SubstitutionSpec]) -> Rewrite | None:
         """Compile a list of which the first that applies wins; ``None`` if it is empty."""
@@ -145,7 +148,7 @@ class _Compiler:
 
     def _template(self, text: str, scope: Scope, place: str) -> Template:
         template = compile_at(text, scope, place, self._faults)
-        self.varies = self.varies or template.constant is None
+        self.asks_response |= asks_response(template, scope)
         return template
 
 

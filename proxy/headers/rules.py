@@ -15,7 +15,7 @@ from typing import Final
 
 from proxy.errors import Fault, pointer
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.template import Scope, Template, compile_at
+from proxy.headers.template import Scope, Template, asks_response, compile_at
 from proxy.headers.variables import Getter
 from proxy.message import Request
 from proxy.spec import HeaderRulesSpec, Pairs, ResponseRulesSpec
@@ -56,8 +56,8 @@ class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "appended", "connection", "dropped", "removes_connection", "removes_upgrade", "set",
-        "upgrade",
+        "appended", "asks_response", "connection", "dropped", "removes_connection",
+        "removes_upgrade", "set", "upgrade",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,7 @@ class Rules:
         *,
         removes_connection: bool = False,
         removes_upgrade: bool = False,
+        asks_response: bool = False,
     ) -> None:
         self.dropped: Final = dropped
         """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
@@ -80,6 +81,8 @@ class Rules:
         self.upgrade: Final = upgrade
         self.removes_connection: Final = removes_connection
         self.removes_upgrade: Final = removes_upgrade
+        self.asks_response: Final = asks_response
+        """A value has to do with the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def compile_rules(
 ) -> Rules:
     """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
     written = _written(spec, scope, path, faults, response=response)
-    return _rules(written, counters, frozenset() if response else _OURS_TO_UPSTREAM)
+    return _rules(written, scope, counters, frozenset() if response else _OURS_TO_UPSTREAM)
 
 
 def compile_response_rules(
@@ -114,7 +117,7 @@ def compile_response_rules(
     They are one object if they are the same.  Of two that set one field, that for successes wins.
     """
     always = _written(spec, scope, path, faults, response=True)
-    rules = _rules(always, counters, frozenset())
+    rules = _rules(always, scope, counters, frozenset())
     if not (spec.on_success.set or spec.on_success.append):
         return rules, rules
     narrow = HeaderRulesSpec(set=spec.on_success.set, append=spec.on_success.append)
@@ -122,7 +125,7 @@ def compile_response_rules(
     replaced = {name.lower() for name, _ in more.set}
     kept = [line for line in always.set if line[0].lower() not in replaced]
     both = _Written(always.removed, kept + more.set, always.appended + more.appended)
-    return rules, _rules(both, counters, frozenset())
+    return rules, _rules(both, scope, counters, frozenset())
 
 
 def _written(
@@ -159,7 +162,7 @@ def _places(pairs: Pairs, path: str) -> Named:
     return places
 
 
-def _rules(written: _Written, counters: RouteCounters, ours: frozenset[str]) -> Rules:
+def _rules(written: _Written, scope: Scope, counters: RouteCounters, ours: frozenset[str]) -> Rules:
     """Put rules together; those for the fields of ``ours`` are no lines."""
     lines = (*written.set, *written.appended)
     special = {name.lower(): value for name, value in lines if name.lower() in ours}
@@ -172,6 +175,7 @@ def _rules(written: _Written, counters: RouteCounters, ours: frozenset[str]) -> 
         _guarded(special.get("upgrade"), counters),
         removes_connection="connection" in written.removed,
         removes_upgrade="upgrade" in written.removed,
+        asks_response=any(asks_response(value, scope) for _, value in lines),
     )
 
 

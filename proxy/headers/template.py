@@ -14,13 +14,18 @@ from difflib import get_close_matches
 from typing import Final, Protocol
 
 from proxy.errors import Fault, FaultError
-from proxy.headers.variables import BUILT_IN, FAMILIES, RESPONSE, RESPONSE_FAMILIES, Getter
+from proxy.headers.response_variables import RESPONSE, RESPONSE_FAMILIES, is_of_response
+from proxy.headers.variables import BUILT_IN, FAMILIES, Getter
 from proxy.message import Request
 from proxy.patterns import octets
 
 _VARIABLE: Final = re.compile(
     r"\$(?:(?P<dollar>\$)|\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<name>[1-9]|[A-Za-z_][A-Za-z0-9_]*)|)"
 )
+
+_RESERVED: Final = (
+    *FAMILIES, *RESPONSE_FAMILIES, "secret_", "sent_trailer_", "upstream_trailer_",
+)  # fmt: skip
 
 Families = Mapping[str, Callable[[str], Getter]]
 """Getters by prefix; each is made of what follows the prefix."""
@@ -31,6 +36,12 @@ class Computed(Protocol):
 
     @property
     def evaluate(self) -> Getter: ...  # noqa: D102
+
+    @property
+    def volatile(self) -> bool: ...  # noqa: D102
+
+    @property
+    def response(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,14 @@ def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Templat
     return Template(text, _renderer(constants, getters), frozenset(names))
 
 
+def asks_response(template: Template, scope: Scope) -> bool:
+    """Tell whether a value has to do with the response, itself or by a header map."""
+    return any(
+        is_of_response(name) or (name in scope.maps and scope.maps[name].response)
+        for name in template.variables
+    )
+
+
 def compile_at(
     text: str, scope: Scope, path: str, faults: list[Fault], *, lines: bool = False
 ) -> Template:
@@ -132,7 +151,7 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     lower = name.lower()
     getter = _built_in(lower, BUILT_IN, FAMILIES)
     if lower in scope.maps:
-        getter = _remembered(lower, scope.maps[lower])
+        getter = _computed(lower, scope.maps[lower], scope)
     if name in scope.captures:
         if getter is not None:
             raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
@@ -147,6 +166,11 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if not scope.response:
         raise FaultError(f"${name} is only known in response rules")
     return lower, getter
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a header map of this name would shadow a built-in, of now or of later."""
+    return name in BUILT_IN or name in RESPONSE or name.startswith(_RESERVED)
 
 
 def _built_in(name: str, singles: Mapping[str, Getter], families: Families) -> Getter | None:
@@ -192,11 +216,15 @@ def _assigned(name: str) -> Getter:
     return get
 
 
-def _remembered(name: str, header_map: Computed) -> Getter:
+def _computed(name: str, header_map: Computed, scope: Scope) -> Getter:
     """Evaluate a header map once per request, and only if something asks for it.
 
     The function is looked up late, since maps that name each other are compiled in any order.
     """
+    if header_map.response and not scope.response:
+        raise FaultError(f"${name} is only known in response rules", "its map asks for a response")
+    if header_map.volatile:
+        return lambda request: header_map.evaluate(request)
 
     def get(request: Request) -> bytes:
         values = request.maps

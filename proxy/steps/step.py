@@ -11,8 +11,7 @@ from enum import Enum
 from typing import Final
 
 from proxy.errors import Fault, FaultError, pointer
-from proxy.headers.template import Scope, Template, compile_at
-from proxy.headers.variables import is_reserved
+from proxy.headers.template import Scope, Template, compile_at, is_reserved
 from proxy.message import Request
 from proxy.patterns import Pattern
 from proxy.spec import RouteSpec, StepSpec

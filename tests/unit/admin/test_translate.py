@@ -50,6 +50,7 @@ def test_every_choice_of_a_listener_is_translated() -> None:
         name="public",
         bind="[::1]:8080",
         trusted_proxies=(*PRIVATE, "unix:", "192.0.2.7/32", "2001:db8::/32"),
+        client_address=spec.ClientAddressSpec(header="X-Real-IP", recursive=False),
         paths="nginx",
         timeouts=spec.ListenerTimeouts(header_s=90.0),
         limits=spec.ListenerLimits(connections=None, header_bytes=8192, body_bytes=1_048_576),
@@ -148,6 +149,27 @@ def test_every_choice_of_a_header_map_is_translated() -> None:
             spec.RegexEntry(match="b", value="", ignore_case=True),
         ),
     )
+
+
+def test_shares_become_hundredths_of_a_per_cent() -> None:
+    shares = {"a": "0%", "b": "0.5%", "c": "007.25%", "d": "50.1%"}
+    raw = changed("header_maps m", {"source": "$host", "shares": shares, "volatile": True})
+
+    assert to_spec(validate(raw)).header_maps["m"] == spec.HeaderMapSpec(
+        name="m",
+        source="$host",
+        shares=(("a", 0), ("b", 50), ("c", 725), ("d", 5010)),
+        volatile=True,
+    )
+
+
+def test_pools_of_a_route_are_those_that_shares_choose() -> None:
+    raw = changed("pools canary", {"endpoints": {"127.0.0.1:8001": {}}})
+    raw["header_maps"] = {"v": {"source": "$host", "shares": {"canary": "5%"}}}
+    raw["header_maps"]["v"]["default"] = "backend"
+    raw["routes"]["all"]["pool"] = "$v"
+
+    assert to_spec(validate(raw)).routes["all"].pools == (("backend", 1), ("canary", 1))
 
 
 def test_every_choice_of_a_route_is_translated() -> None:

@@ -86,7 +86,7 @@ def test_match_replaces_the_whole_value_and_has_its_captures() -> None:
     asked = request(captures={"1": b"one", "2": b"two", "user": b"joe"})
     asked.response = response()
     rewriting = compiled(spec)
-    assert rewriting.varies
+    assert rewriting.asks_response
     assert rewriting.apply(asked, ((b"Location", b"http://h/p"),)) == (
         (b"Location", b"h,/p,joe,mapped,502, 200"),
     )
@@ -107,9 +107,9 @@ def test_templates_are_of_the_request() -> None:
     )
 
 
-def test_constant_substitutions_do_not_vary() -> None:
+def test_constant_substitutions_ask_for_no_response() -> None:
     spec = ResponseRulesSpec(rewrite_location=(prefix("http://a/", "/"),))
-    assert not compiled(spec).varies
+    assert not compiled(spec).asks_response
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ RICH: dict[str, Any] = {
         "public": {
             "bind": "[::1]:8080",
             "trusted_proxies": ["private", "unix", "192.0.2.7", "2001:db8::/32"],
+            "client_address": {"header": "X-Real-IP", "recursive": False},
             "paths": "nginx",
             "timeouts": {"header": "1m30s"},
             "limits": {"connections": "unlimited", "body_bytes": 1048576, "header_bytes": "8KiB"},
@@ -123,6 +124,7 @@ RICH: dict[str, Any] = {
             "regex": [{"match": "^c(.*)", "value": "canary", "ignore_case": True}],
         },
         "shown": {"source": "$tier", "exact": {"canary": "c-$http_x_user"}},
+        "variant": {"source": "$client_ip", "shares": {"blue": "0.5%", "b-$host": "20%"}},
     },
     "routes": {
         "split": {

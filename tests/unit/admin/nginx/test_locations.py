@@ -188,11 +188,10 @@ def test_empty_value_of_what_never_passes_is_no_rule() -> None:
     [
         ("$proxy_host:$proxy_port", "backend:80"),
         ("${proxy_host}x", "backendx"),
-        ("$document_uri", "$uri"),
-        ("${document_uri}x", "${uri}x"),
+        ("${document_uri}x", "${document_uri}x"),
+        ("a$ssl_protocol-${http2}b", "a-b"),
         ("$Http_Host", "$Http_Host"),
         ("$server_name", "www.test"),
-        ("$request", "$request_method $request_uri $server_protocol"),
     ],
 )
 def test_variables_are_those_of_a_document(written: str, expected: str) -> None:
@@ -288,7 +287,7 @@ def test_map_may_name_the_upstream() -> None:
 
 
 def test_map_may_name_addresses_which_get_pools() -> None:
-    where = "map $host $where { default 10.0.0.1:80; ~^a 10.0.0.2:80; *.b 10.0.0.2:80; hostnames; }"
+    where = "map $host $where { hostnames; default 10.0.0.1:80; ~^a 10.0.0.2:80; *.b 10.0.0.2:80; }"
     made, maps = routed(where, "http://${where}$request_uri")
     assert (made["pool"], made["request_headers"]["set"]["Host"]) == ("$where_pool", "$where")
     assert maps["where_pool"] == {
@@ -306,29 +305,45 @@ def test_map_that_may_name_no_upstream_is_refused(values: str) -> None:
     assert "$tier may be something else than an upstream" in fault
 
 
-def test_split_clients_becomes_shares_of_pools() -> None:
-    split = "split_clients $remote_addr$uri $v { 0.5% other; 2% 127.0.0.1:1; * backend; }"
-    made, _ = routed(f"{split} upstream other {{ server a:1; }}", "http://$v")
-    assert made["pools"] == {"other": 1, "127.0.0.1-1": 4, "backend": 195}
-    assert made["split_by"] == "$remote_addr$uri"
+OTHER = "upstream other { server a:1; }"
+
+
+def test_split_clients_chooses_pools_as_a_map_does() -> None:
+    split = "split_clients $remote_addr$uri $v { 0.5% other; * backend; }"
+    made, maps = routed(f"{split} {OTHER}", "http://$v")
+    assert made["pool"] == "$v"
+    assert maps == {
+        "v": {"source": "$remote_addr$uri", "shares": {"other": "0.5%"}, "default": "backend"}
+    }
+
+
+def test_split_clients_of_addresses_has_a_map_of_pools_beside_it() -> None:
+    split = "split_clients $uri $v { 20% other; 2% 127.0.0.1:1; * backend; }"
+    made, maps = routed(f"{split} {OTHER}", "http://$v")
+    assert made["pool"] == "$v_pool"
+    assert maps["v_pool"] == {
+        "source": "$uri",
+        "shares": {"other": "20%", "127.0.0.1-1": "2%"},
+        "default": "backend",
+    }
+
+
+def test_shares_that_leave_nothing_over_need_no_star() -> None:
+    split = "split_clients $uri $v { 30% other; 70% backend; }"
+    made, maps = routed(f"{split} {OTHER}", "http://$v")
+    assert made["pool"] == "$v_pool"
+    assert maps["v_pool"]["default"] == "backend"
 
 
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ("50% backend;", "what is left over"),
-        ("60% backend; 60% other;", "percent total is greater than 100%"),
-        ("x% backend;", 'invalid percent value "x%"'),
-        ("50% a b;", "invalid number of the split_clients parameters"),
+        ("50% backend;", "$v may be something else than an upstream"),
+        ("50% $host; * backend;", "$v may be something else than an upstream"),
+        ("50% 127.0.0.1; 10% 127.0.0.1:80; * backend;", "two values with shares are one upstream"),
     ],
 )
-def test_shares_that_cannot_be_are_told(entries: str, expected: str) -> None:
-    (fault,) = faults(http(f"split_clients $uri $v {{ {entries} }}"))
+def test_split_clients_that_may_name_no_pool_is_refused(entries: str, expected: str) -> None:
+    text = f"split_clients $uri $v {{ {entries} }}"
+    (fault,) = faults(http(text, f"server {{ listen 80; {location(to='http://$v')} }}"))
     assert expected in fault
-
-
-def test_split_clients_chooses_upstreams_only() -> None:
-    split = "split_clients $uri $v { * backend; }"
-    text = http(split, f"server {{ listen 80; {location('proxy_set_header X-V $v;')} }}")
-    (fault,) = faults(text)
-    assert "$v of split_clients chooses upstreams only" in fault

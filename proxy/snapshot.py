@@ -61,7 +61,8 @@ class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
     __slots__ = (
-        "_memo", "_table", "client_field", "routes", "spec", "trusted", "trusts_nobody",
+        "_memo", "_table", "client_field", "default_host", "routes", "spec", "trusted",
+        "trusts_nobody",
     )  # fmt: skip
 
     def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
@@ -69,6 +70,7 @@ class Site:
         self.routes: Final = routes
         self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
+        self.default_host: Final = spec.default_host.encode()
         self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}

@@ -98,7 +98,8 @@ def _rewritten(exchange: Exchange, found: Resolution) -> bytes:
 def _redirect(exchange: Exchange) -> None:
     """Answer a path that lacks only its last slash (nginx ``auto_redirect``)."""
     request = exchange.request
-    location = b"%b://%b%b/" % (request.peer.scheme, request.authority, request.path)
+    host = request.authority or request.host
+    location = b"%b://%b%b/" % (request.peer.scheme, host, request.path)
     if request.query is not None:
         location = b"%b?%b" % (location, request.query)
     keep_alive = exchange.may_keep_alive()

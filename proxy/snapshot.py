@@ -63,7 +63,8 @@ class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
     __slots__ = (
-        "_memo", "_table", "client_field", "has_preludes", "routes", "spec", "trusted",
+        "_memo", "_table", "client_field", "default_host", "has_preludes", "routes", "spec",
+        "trusted",
         "trusts_nobody",
     )  # fmt: skip
 
@@ -72,6 +73,7 @@ class Site:
         self.routes: Final = routes
         self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
+        self.default_host: Final = spec.default_host.encode()
         self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
         self.has_preludes: Final = any(is_prelude(route.spec) for route in routes)

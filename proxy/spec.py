@@ -74,6 +74,8 @@ class ListenerSpec:
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of peers whose ``X-Forwarded-*`` are believed; ``unix:`` trusts Unix-socket peers."""
     client_address: ClientAddressSpec = ClientAddressSpec()
+    default_host: str = ""
+    """Of requests that name none, as HTTP/1.0 lets them; lower case."""
     paths: PathsMode = "strict"
     timeouts: ListenerTimeouts = ListenerTimeouts()
     limits: ListenerLimits = ListenerLimits()

@@ -25,6 +25,7 @@ from admin.documents.scalars import (
 from proxy import spec
 from proxy.addresses import parse_address
 from proxy.errors import FaultError
+from proxy.patterns import host_keys
 
 MAX_TRUSTED_PROXIES: Final = 1_000
 
@@ -69,6 +70,13 @@ def trusted_cidrs(text: str) -> tuple[str, ...]:
 
 def _trusted(text: str) -> str:
     trusted_cidrs(text)
+    return text
+
+
+def _default_host(text: str) -> str:
+    host_keys(text)
+    if text.startswith(".") or "*" in text:
+        raise FaultError(f"{shown(text)} is not one host", "no wildcard")
     return text
 
 
@@ -171,6 +179,11 @@ class Listener(Model):
         description="Where trusted proxies say who the client is.",
         examples=[{"header": "X-Real-IP"}],
     )
+    default_host: Annotated[str, Field(max_length=255), AfterValidator(_default_host)] = Field(
+        default="",
+        description="Host of requests that name none, as HTTP/1.0 lets them.",
+        examples=["www.example.com"],
+    )
     paths: Literal["strict", "nginx"] = Field(
         default="strict",
         description="How request paths are read. `strict` refuses what two servers may read "
@@ -204,6 +217,7 @@ class Listener(Model):
             client_address=spec.ClientAddressSpec(
                 header=self.client_address.header, recursive=self.client_address.recursive
             ),
+            default_host=self.default_host.lower(),
             paths=self.paths,
             timeouts=spec.ListenerTimeouts(
                 header_s=seconds(timeouts.header),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
-from admin.nginx.listeners import listener, listener_names
+from admin.nginx.listeners import default_host, listener, listener_names
 from admin.nginx.locations import add_routes
 from admin.nginx.maps import read_map, read_split, variable
 from admin.nginx.pools import Pools
@@ -107,7 +107,8 @@ class Draft:
         self.listeners = listener_names(defaults)
         for address, default in defaults.items():
             name = self.listeners[address]
-            self.document["listeners"][name] = listener(address, default, self.report)
+            made = listener(address, default, self.report)
+            self.document["listeners"][name] = made | default_host(address, servers, default)
             self.sources[pointer("listeners", name)] = default.directive
         self._compare(servers, defaults)
         for server in servers:

@@ -54,6 +54,15 @@ def listener(address: str, default: Server, report: Report) -> dict[str, Any]:
     return made | _client_address(scope, report)
 
 
+def default_host(address: str, servers: Iterable[Server], default: Server) -> dict[str, str]:
+    """Return what ``$host`` is in a request that names none: its server's first name."""
+    here = [each for each in servers if any(one.address == address for one in each.listens)]
+    nameless = (each for each in here if "" in (each.names or {""}))
+    name = next(nameless, default).shown
+    plain = name and not name.startswith(("~", ".")) and "*" not in name
+    return {"default_host": name} if plain else {}
+
+
 def body_bytes(scope: Scope, report: Report) -> str:
     """Return ``client_max_body_size``."""
     directive = scope.one("client_max_body_size")

@@ -55,8 +55,12 @@ def admit(
     ordinal: int,
     now: float,
     max_headers: int,
+    default_host: bytes = b"",
 ) -> Request:
-    """Turn a parsed head into a request.  Raise ``MalformedHeadError``."""
+    """Turn a parsed head into a request; ``default_host`` is whom it is for if it does not say.
+
+    Raise ``MalformedHeadError``.
+    """
     version = message.version
     if version is HttpVersion11:
         minor = 1
@@ -81,7 +85,7 @@ def admit(
         headers = _decoded(fields)
     elif b"#" in target:
         raise MalformedHeadError(BAD_REQUEST, "fragment")
-    request = Request(peer, method, target, minor, fields, headers, b"", ordinal, now)
+    request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
     host: bytes | None = None
     transfer_coding: bytes | None = None
     for field, value in fields:

@@ -197,7 +197,9 @@ class ClientConnection(asyncio.Protocol):
         now = monotonic()
         try:
             message = self.listener.parser.parse(head)
-            request = admit(message, head, self.peer, self.requests, now, limits.headers)
+            request = admit(
+                message, head, self.peer, self.requests, now, limits.headers, site.default_host
+            )
         except MalformedHeadError as error:
             self._refuse(error.failure, None)
             return b""

@@ -213,6 +213,7 @@ def _redirect(exchange: Exchange, found: Resolution) -> None:
     location = escape_path(found.uri, exchange.site.spec.paths) + b"/"
     if request.query:
         location = b"%b?%b" % (location, request.query)
-    if request.authority:
-        location = b"%b://%b%b" % (request.peer.scheme, request.authority, location)
+    host = request.authority or request.host
+    if host:
+        location = b"%b://%b%b" % (request.peer.scheme, host, location)
     exchange.reply(Answer(301, location=location))

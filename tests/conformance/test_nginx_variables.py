@@ -123,8 +123,6 @@ DIFFERENT: Final[dict[str, dict[str, tuple[bytes, bytes]]]] = {
         "http_host": (b"Abs.test", b"other.test"),
         "request_length": (b"37", b"54"),
     },
-    # A request without a host has none; nginx says its server's first name.
-    "old and without a host": {"host": (b"", b"first.test")},
 }
 """By kind of request: what is another value here, on purpose; ours first."""
 

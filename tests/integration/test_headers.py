@@ -178,6 +178,24 @@ async def test_empty_query_is_left_out_where_the_path_is_rewritten(
     assert origin.requests[0].target == sent
 
 
+async def test_request_that_names_no_host_is_for_the_default_one(stage: Stage) -> None:
+    origin = stage.origin()
+    named = everything(
+        hosts=("www.test",), request_headers=HeaderRulesSpec(set=(("X-Host", "$host"),))
+    )
+    spec = build_spec(
+        origin.address,
+        listeners=[listener(default_host="www.test")],
+        routes=[named, route("below", "/below/", hosts=("www.test",))],
+    )
+    client = await (await stage.serve(spec)).connect()
+    await client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert (await client.read_response()).status == 200
+    assert origin.requests[0].get(b"x-host") == b"www.test"
+    await client.send(b"GET /below HTTP/1.0\r\n\r\n")
+    assert (await client.read_response()).get(b"location") == b"http://www.test/below/"
+
+
 # -- hop by hop -----------------------------------------------------------------------------------
 
 HOP_BY_HOP = {

@@ -51,6 +51,7 @@ def test_every_choice_of_a_listener_is_translated() -> None:
         bind="[::1]:8080",
         trusted_proxies=(*PRIVATE, "unix:", "192.0.2.7/32", "2001:db8::/32"),
         client_address=spec.ClientAddressSpec(header="X-Real-IP", recursive=False),
+        default_host="www.example.org",
         paths="nginx",
         timeouts=spec.ListenerTimeouts(header_s=90.0),
         limits=spec.ListenerLimits(connections=None, header_bytes=8192, body_bytes=1_048_576),

@@ -254,3 +254,11 @@ def test_underscored_fields_are_dropped_and_counted() -> None:
     assert drop_underscores(made) == 2
     assert made.fields == ((b"Host", b"h"), (b"X-B", b"2"), (b"B", b"_"))
     assert list(made.headers.items()) == [("Host", "h"), ("X-B", "2"), ("B", "_")]
+
+
+def test_request_that_names_no_host_is_for_the_default_one(parser: RequestHeadParser) -> None:
+    for line, expected in ((b"", b"www.test"), (b"Host: a.test\r\n", b"a.test")):
+        head = b"GET / HTTP/1.0\r\n" + line + b"\r\n"
+        made = admit(parser.parse(head), head, PEER, 1, 0.0, 100, b"www.test")
+        assert made.host == expected
+        assert made.authority == (b"a.test" if line else b"")

@@ -93,6 +93,7 @@ RICH: dict[str, Any] = {
             "bind": "[::1]:8080",
             "trusted_proxies": ["private", "unix", "192.0.2.7", "2001:db8::/32"],
             "client_address": {"header": "X-Real-IP", "recursive": False},
+            "default_host": "WWW.example.org",
             "paths": "nginx",
             "timeouts": {"header": "1m30s"},
             "limits": {"connections": "unlimited", "body_bytes": 1048576, "header_bytes": "8KiB"},

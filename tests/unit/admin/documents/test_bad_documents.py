@@ -82,6 +82,8 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
     ("listeners public client_address header", "X Real",
      "", "'X Real' is not the name of a field", "X-Forwarded-For"),
     ("listeners public client_address recursive", "on", "", "'on' is not true or false", None),
+    ("listeners public default_host", "a/b", "", "'a/b' is not a host name", None),
+    ("listeners public default_host", "*.a", "", "'*.a' is not one host", "no wildcard"),
     # Pools.
     ("pools backend balance", "robin", "", "'robin' is not an object", None),
     ("pools backend balance", "roundrobin", "", "'roundrobin'", "did you mean `round_robin`?"),

@@ -98,6 +98,7 @@ def test_defaults_are_filled_in_as_users_write_them() -> None:
         "bind": "127.0.0.1:0",
         "trusted_proxies": [],
         "client_address": {"header": "X-Forwarded-For", "recursive": True},
+        "default_host": "",
         "paths": "strict",
         "timeouts": {"header": "10s", "body": "60s", "write": "60s", "idle": "75s"},
         "limits": {

@@ -234,3 +234,26 @@ def test_limit_of_bodies_is_the_locations_where_it_differs() -> None:
         None,
         {"body_bytes": "3MiB"},
     ]
+
+
+# -- requests without a host ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("servers", "expected"),
+    [
+        (("listen 80; server_name a.test b.test;",), "a.test"),
+        (("listen 80;",), None),
+        (("listen 80; server_name *.a.test;",), None),
+        (("listen 80; server_name ~^a;",), None),
+        (("listen 80; server_name a.test;", "listen 80;"), None),
+        (("listen 80; server_name a.test;", "listen 80; server_name b.test '';"), "b.test"),
+        (("listen 80; server_name a.test;", "listen 81;"), "a.test"),
+        (("listen 80;", "listen 80 default_server; server_name b.test;"), None),
+    ],
+)
+def test_request_without_a_host_has_its_servers_name(
+    servers: tuple[str, ...], expected: str | None
+) -> None:
+    made = document(serving(*servers))["listeners"]["port-80"]
+    assert made.get("default_host") == expected

@@ -28,6 +28,9 @@ REQUEST_ID: Final = 8
 ODD: Final = 9
 """None of the above, with other characters than letters, digits, hyphens and underscores: a name by
 RFC 9110, 5.1, and none to nginx."""
+LOCATION: Final = 10
+REFRESH: Final = 11
+SET_COOKIE: Final = 12
 
 _KINDS: Final = {
     b"host": HOST,
@@ -38,6 +41,9 @@ _KINDS: Final = {
     b"expect": EXPECT,
     b"keep-alive": KEEP_ALIVE,
     b"x-request-id": REQUEST_ID,
+    b"location": LOCATION,
+    b"refresh": REFRESH,
+    b"set-cookie": SET_COOKIE,
 }
 
 _ODD: Final = re.compile(rb"[^A-Za-z0-9_-]")

@@ -22,13 +22,17 @@ from proxy.headers.forwarded import (
     X_FORWARDED,
 )
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.map import HeaderMap
-from proxy.headers.rules import Rules, compile_rules
+from proxy.headers.rewriting import Rewriting, compile_rewriting
+from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.message import Request
 from proxy.routing.normalise import escape_path, escape_target
 from proxy.routing.table import capture_names, check_host
 from proxy.spec import INHERIT, ClientTimeouts, PathsMode, RouteSpec
+from proxy.steps.access import Access, compile_access
+from proxy.steps.answer import AnswerPlan, compile_answer
+from proxy.steps.error_page import ErrorPage, compile_error_pages
+from proxy.steps.step import Step, compile_steps
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.balancing.split import Split
 from proxy.upstream.retry_rules import RetryRules
@@ -48,35 +52,47 @@ class Route:
     """See the module's docstring.  Immutable but for its counters."""
 
     __slots__ = (
+        "access",
+        "alters_response",
+        "answer",
         "appends_request",
         "asks_response",
         "body",
         "body_bytes",
         "client_timeouts",
         "counters",
-        "escaped_path",
+        "differs_on_success",
+        "direct",
+        "error_pages",
         "forwarded",
         "forwarding_replaced",
+        "governs",
         "holds_body",
         "inherits_body_bytes",
+        "intercepted",
+        "internal",
+        "keeps_body",
         "method",
         "name",
         "only_pool",
         "passes_response",
+        "passes_success",
         "passes_trusted",
         "passes_untrusted",
         "pool_map",
         "pools",
-        "prepares",
         "request_rules",
         "response_rules",
         "retry",
         "rewrite",
         "rewrites",
+        "rewriting",
         "sets_request",
         "spec",
         "split",
         "split_key",
+        "steps",
+        "success_rules",
         "target",
         "touches_connection",
         "upgrades",
@@ -104,20 +120,26 @@ class Route:
         self.forwarding_replaced: frozenset[bytes] = frozenset()
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
+        self.success_rules: Rules
+        """The response rules for a status of ``SUCCESSES``."""
+        self.differs_on_success = False
+        self.rewriting: Rewriting | None = None
+        """What is done to the values of response fields."""
+        self.alters_response = False
+        """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
         self.asks_response = False
-        """The response rules render something that may differ from response to response."""
+        """The response rules ask for facts of the response."""
         self.passes_untrusted: Memo[bytes]
         """How the line of a request field begins that goes on; from a peer that is no trusted
         proxy."""
         self.passes_trusted: Memo[bytes]
         self.passes_response: Memo[bytes]
+        self.passes_success: Memo[bytes]
         self.rewrite: Template | None = None
         self.target: Template | None = None
         self.rewrites: Final = spec.rewrite is not None or spec.target is not None
         """What goes upstream is not the target as it came."""
-        self.escaped_path: Final = escape_path(spec.path.value.encode("utf-8", "replace"))
-        """An exact path or a prefix as targets have it."""
         self.method: Template | None = None
         """What goes upstream in place of the client's method."""
         self.body: Template | None = None
@@ -126,16 +148,25 @@ class Route:
         """The client's body is read before the request goes upstream, if it is not too long."""
         over = spec.client_timeouts
         self.client_timeouts: Final = None if over == _AS_THE_LISTENER else over
-        self.prepares: Final = (
-            self.holds_body
-            or self.client_timeouts is not None
-            or isinstance(spec.requests_per_connection, int)
+        self.governs: Final = self.client_timeouts is not None or isinstance(
+            spec.requests_per_connection, int
         )
-        """There is something to do between routing and dispatch: see ``exchange.intake``."""
+        """It has a say in what holds for the client's connection."""
         self.retry: Final = None if spec.retry is None else RetryRules(spec.retry)
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
         self.split_key: Template | None = None
+        self.internal: Final = spec.path is not None and spec.path.internal
+        self.direct: Final = not (spec.steps or spec.access or spec.answer or self.internal)
+        """It does nothing but pass requests on."""
+        self.steps: tuple[Step, ...] = ()
+        self.access: Access | None = None
+        self.answer: AnswerPlan | None = None
+        self.error_pages: dict[int, ErrorPage] = {}
+        self.intercepted: frozenset[int] = frozenset()
+        """Statuses of upstreams that an error page stands in for."""
+        self.keeps_body = False
+        """An error page may send the request's body again."""
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
@@ -150,6 +181,12 @@ class Route:
             return b"h2c" not in names
         return all(name in self.upgrades for name in names)
 
+    def rules_for(self, status: int) -> Rules:
+        """Return the response rules for an answer of this status, ours or not."""
+        if self.differs_on_success and status in SUCCESSES:
+            return self.success_rules
+        return self.response_rules
+
     def choose_pool(self, request: Request) -> str:
         """Return the name of the pool that serves ``request``; empty if its map names none."""
         if self.split is not None:
@@ -160,11 +197,14 @@ class Route:
             return self.pool_map.render(request).decode("utf-8", "surrogateescape")
         return self.only_pool
 
-    def rewritten(self, request: Request, matched: int, mode: PathsMode) -> bytes:
-        """Return the target that goes upstream; empty if that is the one that came.
+    def rewritten(
+        self, request: Request, matched: int, mode: PathsMode, *, moved: bool = False
+    ) -> bytes:
+        """Return the target that goes upstream; empty if that is the request's.
 
-        ``matched`` is how much of ``request.uri`` the route's prefix took.  What came is escaped
-        as nginx does; a constant is written as it goes on the wire.
+        ``matched`` is how much of ``request.uri`` the route's prefix took, unless that ``moved``:
+        then it is another path, which stays as it is.  What came is escaped as nginx does; a
+        constant is written as it goes on the wire.
         """
         template = self.target
         if template is not None:
@@ -173,9 +213,11 @@ class Route:
                 target = b"/" + target
             return escape_target(target)
         template = self.rewrite
-        if template is None:
-            raise AssertionError
-        rest = b"" if self.spec.path.kind == "regex" else request.uri[matched:]
+        if template is None or moved:
+            return b""
+        rest = request.uri[matched:]
+        if self.spec.path is not None and self.spec.path.kind == "regex":
+            rest = b""
         if template.constant is not None:
             path = escape_target(template.constant) + escape_path(rest, mode)
         else:
@@ -194,33 +236,28 @@ class Route:
 
 
 def compile_route(
-    spec: RouteSpec,
-    maps: dict[str, HeaderMap],
-    counters: RouteCounters,
-    faults: list[Fault],
+    spec: RouteSpec, names: Scope, counters: RouteCounters, faults: list[Fault]
 ) -> Route:
-    """Compile one route; what is wrong with it is added to ``faults``."""
+    """Compile one route; what is wrong with it is added to ``faults``.
+
+    ``names`` are the maps, variables and captures of steps that there are.
+    """
     at = pointer("routes", spec.name)
     route = Route(spec, counters)
-    captures = _captures(spec, at, faults)
-    scope = Scope(maps=maps, captures=captures, response=False)
+    captures = _captures(spec, at, faults) | names.captures
+    scope = replace(names, captures=captures)
     headers = spec.request_headers
     if "*" in headers.remove and not any(name.lower() == "host" for name, _ in headers.set):
         # A request needs its Host, and the client's does not pass.
         headers = replace(headers, set=(*headers.set, ("Host", "$proxy_host")))
-    after = Scope(maps=maps, captures=captures, response=True)
+    after = replace(scope, response=True)
     route.request_rules = compile_rules(
         headers, scope, f"{at}/request_headers", faults, counters, response=False
     )
-    route.response_rules = compile_rules(
-        spec.response_headers, after, f"{at}/response_headers", faults, counters, response=True
-    )
+    _add_response_rules(route, after, f"{at}/response_headers", faults)
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    written = (route.response_rules.set, route.response_rules.appended)
-    route.writes_response = any(written)
-    route.asks_response = any(block.constant is None for block in written)
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None
@@ -236,10 +273,6 @@ def compile_route(
         route.passes_trusted = passing(dropped | FORWARDING_DROPPED_TRUSTED)
     else:
         route.passes_untrusted = route.passes_trusted = passing(dropped)
-    # A response's Content-Length is dropped where it would not be true: see response_head.
-    route.passes_response = passing(
-        HOP_BY_HOP | {b"transfer-encoding"} | route.response_rules.dropped
-    )
 
     def template(text: str | None, place: str) -> Template | None:
         return None if text is None else _template(text, scope, f"{at}/{place}", faults)
@@ -256,7 +289,42 @@ def compile_route(
     elif spec.pool_variable is None and spec.pools:
         route.only_pool = spec.pools[0][0]
     _check_target(route, at, faults)
+    if not route.direct or spec.error_pages:
+        _compile_course(route, scope, at, faults)
     return route
+
+
+def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
+    """Compile what a route does beside passing requests on."""
+    spec = route.spec
+    route.steps = compile_steps(spec.steps, scope, f"{at}/steps", faults)
+    if spec.access:
+        route.access = compile_access(spec.access, f"{at}/access", faults)
+    if spec.answer is not None:
+        route.answer = compile_answer(spec.answer, scope, f"{at}/respond", faults)
+    pages = compile_error_pages(spec.error_pages, scope, f"{at}/error_pages", faults)
+    route.error_pages = pages
+    if spec.intercept_errors:
+        route.intercepted = frozenset(pages)
+    route.keeps_body = any(page.route is not None for page in pages.values())
+
+
+def _add_response_rules(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
+    spec, counters = route.spec.response_headers, route.counters
+    rules, on_success = compile_response_rules(spec, scope, at, faults, counters)
+    route.response_rules, route.success_rules = rules, on_success
+    route.differs_on_success = on_success is not rules
+    blocks = (rules.set, rules.appended, on_success.set, on_success.appended)
+    route.writes_response = any(blocks)
+    route.rewriting = compile_rewriting(spec, scope, at, faults, counters)
+    route.alters_response = route.rewriting is not None or route.differs_on_success
+    asks = route.rewriting is not None and route.rewriting.asks_response
+    route.asks_response = asks or rules.asks_response or on_success.asks_response
+    # A response's Content-Length is dropped where it would not be true: see response_head.
+    dropped = HOP_BY_HOP | {b"transfer-encoding"}
+    route.passes_response = route.passes_success = passing(dropped | rules.dropped)
+    if route.differs_on_success:
+        route.passes_success = passing(dropped | on_success.dropped)
 
 
 def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
@@ -271,7 +339,8 @@ def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
     try:
         return capture_names(spec.path, spec.hosts if sound else None)
     except FaultError as error:
-        faults.append(Fault(f"{at}/path/{spec.path.kind}", error.message, error.hint))
+        place = f"path/{spec.path.kind}" if spec.path is not None else "hosts"
+        faults.append(Fault(f"{at}/{place}", error.message, error.hint))
         return frozenset()
 
 

@@ -11,15 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from multidict import istr
+
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
-from proxy.headers.forwarded import TrustedProxies
-from proxy.headers.map import HeaderMap, compile_maps
+from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.networks import Networks
 from proxy.route import Route, compile_route
-from proxy.routing.normalise import BadTarget, Target, normalise
-from proxy.routing.table import Entry, Table, conflicts
-from proxy.spec import EMPTY, ListenerSpec, Spec
+from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
+from proxy.routing.table import Entry, Found, Table, conflicts
+from proxy.spec import EMPTY, ListenerSpec, RouteSpec, Spec
+from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import Ledger, RouteCounters
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
 from proxy.upstream.retry_rules import RetryRules
@@ -35,7 +38,7 @@ PATH_MEMO_BYTES: Final = 256
 class Resolution:
     """Where a path leads: all that depends on host and path alone."""
 
-    __slots__ = ("captures", "forward", "matched", "raw", "redirect", "route", "uri")
+    __slots__ = ("captures", "forward", "matched", "raw", "redirect", "route", "target", "uri")
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Resolution:
         *,
         redirect: bool = False,
     ) -> None:
+        self.target: Final = target
         self.uri: Final = target.path
         self.raw: Final = target.raw_path
         self.forward: Final = target.forward
@@ -59,14 +63,21 @@ class Resolution:
 class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
-    __slots__ = ("_memo", "_table", "routes", "spec", "trusted", "trusts_nobody")
+    __slots__ = (
+        "_memo", "_table", "client_field", "default_host", "has_preludes", "routes", "spec",
+        "trusted",
+        "trusts_nobody",
+    )  # fmt: skip
 
     def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
-        self.trusted: Final = TrustedProxies(spec.trusted_proxies)
+        self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
+        self.default_host: Final = spec.default_host.encode()
+        self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
+        self.has_preludes: Final = any(is_prelude(route.spec) for route in routes)
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}
 
     def resolve(self, host: bytes, path: bytes) -> Resolution:
@@ -76,13 +87,7 @@ class Site:
         if known is not None:
             return known
         target = normalise(path, self.spec.paths, merge=self.spec.merge_slashes)
-        found = self._table.lookup(host, target.path)
-        if found is None:
-            resolution = Resolution(target, None)
-        else:
-            resolution = Resolution(
-                target, found.payload, found.captures, found.matched, redirect=found.redirect
-            )
+        resolution = self._resolved(host, target)
         if len(path) > PATH_MEMO_BYTES:
             return resolution
         if len(self._memo) >= PATH_MEMO:
@@ -90,13 +95,47 @@ class Site:
         self._memo[key] = resolution
         return resolution
 
+    def prelude(self, host: bytes) -> Found[Route] | None:
+        """Return the route whose steps precede every path of a host, if there is one."""
+        return self._table.prelude(host)
+
+    def find(self, host: bytes, uri: bytes) -> Resolution:
+        """Find the route for a decoded path, which no client has sent so."""
+        return self._resolved(host, self.target(uri))
+
+    def target(self, uri: bytes) -> Target:
+        """Return the target that means a decoded path."""
+        escaped = escape_path(uri, self.spec.paths)
+        return Target(uri, escaped, escaped, None)
+
+    def _resolved(self, host: bytes, target: Target) -> Resolution:
+        found = self._table.lookup(host, target.path)
+        if found is None:
+            return Resolution(target, None)
+        return Resolution(
+            target, found.payload, found.captures, found.matched, redirect=found.redirect
+        )
+
 
 def entries(routes: tuple[Route, ...]) -> list[Entry[Route]]:
-    """Return the routing table's view of some routes."""
+    """Return the routing table's view of some routes; named ones are not in it."""
     return [
-        Entry(route.name, route.spec.hosts, route.spec.path, route, route.spec.host_priority)
+        Entry(
+            name=route.name,
+            hosts=route.spec.hosts,
+            path=route.spec.path,
+            payload=route,
+            host_priority=route.spec.host_priority,
+            redirects=bool(route.pools),
+        )
         for route in routes
+        if route.spec.path is not None or is_prelude(route.spec)
     ]
+
+
+def is_prelude(route: RouteSpec) -> bool:
+    """Tell whether a route has neither path nor destination."""
+    return route.path is None and not route.pools and route.answer is None
 
 
 class Upstream:
@@ -122,7 +161,8 @@ class Snapshot:
     spec: Spec
     sites: Mapping[str, Site]
     pools: Mapping[str, Upstream]
-    maps: Mapping[str, HeaderMap]
+    names: Scope
+    """The header maps, and the variables and captures that steps of routes define."""
     routes: Mapping[str, Route]
     addresses: Mapping[str, tuple[str, ...]]
     """What names in endpoint addresses stood for when this was compiled."""
@@ -130,7 +170,7 @@ class Snapshot:
     """Revision of the configuration, for logs."""
 
 
-NOTHING: Final = Snapshot(EMPTY, {}, {}, {}, {}, {})
+NOTHING: Final = Snapshot(EMPTY, {}, {}, Scope(), {}, {})
 """Serves nothing; what a server begins with."""
 
 
@@ -147,16 +187,19 @@ def compile_snapshot(
     ``pools`` are the live pools by name, ``addresses`` what every name was resolved to.
     """
     faults: list[Fault] = []
-    if spec.header_maps == previous.spec.header_maps:
-        maps = dict(previous.maps)
-    else:
-        maps = compile_maps(spec.header_maps, faults)
-    upstreams = _compile_pools(spec, previous, addresses, pools, maps, faults)
-    routes = _compile_routes(spec, previous, maps, ledger, faults)
+    names = previous.names
+    variables = assigned_variables(spec.routes.values())
+    captures = numbered_captures(spec.routes.values())
+    same = (names.variables, names.captures) == (variables, captures)
+    if not same or spec.header_maps != previous.spec.header_maps:
+        maps = compile_maps(spec.header_maps, faults, variables)
+        names = Scope(maps=maps, variables=variables, captures=captures)
+    upstreams = _compile_pools(spec, previous, addresses, pools, names, faults)
+    routes = _compile_routes(spec, previous, names, ledger, faults)
     sites = _compile_sites(spec, previous, routes, faults)
     if faults:
         raise SpecError(tuple(faults))
-    return Snapshot(spec, sites, upstreams, maps, routes, addresses, number)
+    return Snapshot(spec, sites, upstreams, names, routes, addresses, number)
 
 
 def _compile_pools(
@@ -164,19 +207,17 @@ def _compile_pools(
     previous: Snapshot,
     addresses: Mapping[str, tuple[str, ...]],
     pools: Mapping[str, Pool],
-    maps: dict[str, HeaderMap],
+    names: Scope,
     faults: list[Fault],
 ) -> dict[str, Upstream]:
     upstreams: dict[str, Upstream] = {}
-    scope = Scope(maps=maps, captures=frozenset(), response=False)
-    same_maps = spec.header_maps == previous.spec.header_maps
     for name, pool in spec.pools.items():
         at = pointer("pools", name)
         old = previous.pools.get(name)
         key = None
         if pool.balance.key is not None:
             try:
-                key = compile_template(pool.balance.key, scope)
+                key = compile_template(pool.balance.key, names)
             except FaultError as error:
                 faults.append(Fault(f"{at}/balance/hash", error.message, error.hint))
         try:
@@ -184,7 +225,7 @@ def _compile_pools(
         except PoolFaultError as error:
             faults += error.faults
             continue
-        if old is not None and plan is old.plan and same_maps:
+        if old is not None and plan is old.plan and names is previous.names:
             upstreams[name] = old
         else:
             upstreams[name] = Upstream(plan, key)
@@ -194,11 +235,10 @@ def _compile_pools(
 def _compile_routes(
     spec: Spec,
     previous: Snapshot,
-    maps: dict[str, HeaderMap],
+    names: Scope,
     ledger: Ledger[RouteCounters],
     faults: list[Fault],
 ) -> dict[str, Route]:
-    same_maps = spec.header_maps == previous.spec.header_maps
     routes: dict[str, Route] = {}
     for name, route in spec.routes.items():
         at = pointer("routes", name)
@@ -212,18 +252,31 @@ def _compile_routes(
             for listener in route.listeners or ()
             if listener not in spec.listeners
         ]
-        if route.path.within is not None and route.path.within not in spec.routes:
-            message = f"there is no route {route.path.within!r}"
-            faults.append(Fault(f"{at}/path/within", message))
-        if not route.pools:
-            faults.append(Fault(f"{at}/pool", "a route needs a pool"))
+        faults += [
+            Fault(f"{at}/error_pages/{index}/route", f"there is no route {page.route!r}")
+            for index, page in enumerate(route.error_pages)
+            if page.route is not None and page.route not in spec.routes
+        ]
+        if route.path is not None and not route.pools and route.answer is None:
+            faults.append(Fault(f"{at}/pool", "a route with a path needs a pool or an answer"))
+        if route.path is not None and route.path.within is not None:
+            faults += _misplaced(route.path.within, spec, f"{at}/path/within")
         old = previous.routes.get(name)
-        if old is not None and same_maps and old.spec == route:
+        if old is not None and names is previous.names and old.spec == route:
             routes[name] = old
         else:
             counters = ledger.get(name) or RouteCounters()
-            routes[name] = compile_route(route, maps, counters, faults)
+            routes[name] = compile_route(route, names, counters, faults)
     return routes
+
+
+def _misplaced(outer: str, spec: Spec, at: str) -> list[Fault]:
+    """Return what is wrong with standing within the route ``outer``."""
+    if outer not in spec.routes:
+        return [Fault(at, f"there is no route {outer!r}")]
+    if spec.routes[outer].path is None:
+        return [Fault(at, f"route {outer!r} has no path")]
+    return []
 
 
 def _compile_sites(
@@ -246,7 +299,7 @@ def _compile_sites(
         except FaultError as error:
             faults.append(Fault(f"{at}/bind", error.message, error.hint))
         try:
-            TrustedProxies(listener.trusted_proxies)
+            Networks(listener.trusted_proxies)
         except FaultError as error:
             faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
             continue

@@ -89,6 +89,11 @@ class Path(Model):
         "(nginx: a location inside of another).",
         examples=["app"],
     )
+    internal: bool = Field(
+        default=False,
+        description="Only rewrites and error pages lead here; a client gets 404.",
+        examples=[False],
+    )
 
     def to_spec(self) -> spec.PathSpec:
         """Translate; the path is valid."""
@@ -100,6 +105,7 @@ class Path(Model):
             priority=self.priority,
             ignore_case=self.ignore_case,
             within=self.within,
+            internal=self.internal,
         )
 
     def kinds(self) -> list[spec.PathKind]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from math import gcd
 from typing import TYPE_CHECKING, Any, Final
 
+from admin.nginx.maps import hundredths
 from admin.nginx.pools import RetryRules
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError
-from admin.nginx.variables import constant, lone, names
+from admin.nginx.variables import constant, lone
 from proxy.errors import FaultError, pointer
+from proxy.headers.shares import WHOLE
 from proxy.routing.normalise import escape_target
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ class Destination:
     """Where a location's requests go."""
 
     document: dict[str, Any]
-    """``pool``, or ``pools`` with ``split_by``; ``rewrite`` or ``target``; ``retry``."""
+    """``pool``; ``rewrite`` or ``target``; ``retry``."""
     local: dict[str, str] = field(default_factory=dict)
     """``$proxy_host`` and ``$proxy_port``, as templates."""
 
 
 def destination(draft: Draft, directive: Directive, kind: str, rules: RetryRules) -> Destination:
-    """Translate a ``proxy_pass`` in a location of this kind (exact, prefix, regex).
+    """Translate a ``proxy_pass`` in a location of this kind (exact, prefix, regex, named).
 
     Raises:
         FaultError: nginx would not take it.
@@ -45,14 +46,12 @@ def destination(draft: Draft, directive: Directive, kind: str, rules: RetryRules
     url = directive.args[0]
     scheme, host, uri = _parts(url)
     pools = _Users(draft, directive, rules)
-    varies = next(iter(names(host)), None)
-    if varies is None:
+    varies = "$" in host
+    if not varies:
         made = Destination({"pool": pools.use(host)}, _constants(host))
-    elif varies in draft.splits:
-        made = _split(draft, host, varies, directive, pools)
     else:
         made = _mapped(draft, scheme, host, directive, pools)
-    made.document |= _target(draft, directive, kind, uri, varies=varies is not None)
+    made.document |= _target(draft, directive, kind, uri, varies=varies)
     if pools.differ:
         made.document["retry"] = rules.document()
     return made
@@ -109,24 +108,6 @@ def _constants(host: str) -> dict[str, str]:
     return {"proxy_host": constant(shown), "proxy_port": port}
 
 
-def _split(
-    draft: Draft, host: str, variable: str, directive: Directive, pools: _Users
-) -> Destination:
-    if lone(host) is None:
-        raise RefusalError("an address put together from split_clients", "name upstreams there")
-    split = draft.splits[variable]
-    shares: dict[str, int] = {}
-    for value, share in split.shares.items():
-        name = pools.use(value)
-        shares[name] = shares.get(name, 0) + share
-    if set(shares) != set(split.shares):
-        draft.report.approximated(directive, "$proxy_host is the name of the pool")
-    local = {"proxy_host": "$proxy_host", "proxy_port": "80"}
-    common = gcd(*shares.values())
-    shares = {name: share // common for name, share in shares.items()}
-    return Destination({"pools": shares, "split_by": split.key}, local)
-
-
 def _mapped(
     draft: Draft, scheme: str, host: str, directive: Directive, pools: _Users
 ) -> Destination:
@@ -137,7 +118,8 @@ def _mapped(
     if around is None or name is None:
         hint = "nothing is resolved per request: let a map choose among upstreams"
         raise RefusalError(f"the upstream depends on the request: {host[:60]}", hint)
-    header_map = draft.document["header_maps"][name]
+    given = draft.document["header_maps"][name]
+    header_map = _without_rest(given)
     addresses: dict[str, str] = {}
     for value in _values(header_map):
         if not value or "$" in value:
@@ -148,7 +130,7 @@ def _mapped(
     constants = {value: _constants(address) for value, address in addresses.items()}
 
     def derive(kind: str, made: dict[str, str]) -> str:
-        if all(value == each for value, each in made.items()):
+        if all(value == each for value, each in made.items()) and header_map is given:
             return f"${name}"
         return f"${_derived(draft, name, header_map, made, directive, kind)}"
 
@@ -170,11 +152,23 @@ def _address(scheme: str, text: str) -> str:
     return host
 
 
+def _without_rest(header_map: dict[str, Any]) -> dict[str, Any]:
+    """Return a map whose shares leave nothing over with its last value as the default.
+
+    What nginx cuts off of each share is a few of 4 billion hashes; it answers these 500.
+    """
+    shares = header_map.get("shares", {})
+    if "default" in header_map or sum(map(hundredths, shares.values())) != WHOLE:
+        return header_map
+    return header_map | {"default": list(shares)[-1]}
+
+
 def _values(header_map: dict[str, Any]) -> list[str]:
     return [
         str(header_map.get("default", "")),
         *header_map.get("exact", {}).values(),
         *header_map.get("hostnames", {}).values(),
+        *header_map.get("shares", {}),
         *(entry["value"] for entry in header_map.get("regex", ())),
     ]
 
@@ -194,6 +188,8 @@ def _derived(
             made[section] = {key: given[value] for key, value in made[section].items()}
     if "regex" in made:
         made["regex"] = [dict(each, value=given[each["value"]]) for each in made["regex"]]
+    if "shares" in made:
+        made = _of_shares(name, made, given)
     maps = draft.document["header_maps"]
     number, own = 1, f"{name[:45]}_{kind}"
     while own in maps and maps[own] != made:
@@ -202,6 +198,16 @@ def _derived(
     maps[own] = made
     draft.sources[pointer("header_maps", own)] = directive
     return own
+
+
+def _of_shares(name: str, header_map: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+    """Return the map for one with shares; where values are one, it looks at what that gave."""
+    shares = header_map["shares"]
+    made = {given[value]: share for value, share in shares.items()}
+    if len(made) == len(shares):
+        return header_map | {"shares": made}
+    exact = {value.lower(): given[value] for value in shares}
+    return {"source": f"${name}", "exact": exact, "default": header_map["default"]}
 
 
 def _target(
@@ -214,8 +220,9 @@ def _target(
         # nginx sends exactly this, whatever the location matched and whatever the query is.
         draft.report.kept(directive, "what no target may have, as a space, goes upstream escaped")
         return {"target": draft.variables.template("/" + uri if uri.startswith("?") else uri)}
-    if kind == "regex":
-        raise FaultError('"proxy_pass" cannot have URI part in a location given by regex')
+    if kind in {"regex", "named"}:
+        where = "given by regex" if kind == "regex" else "that is named"
+        raise FaultError(f'"proxy_pass" cannot have URI part in a location {where}')
     if uri.startswith("?") or escape_target(uri.encode()) != uri.encode():
         draft.report.approximated(directive, "nginx would send a target that HTTP does not know")
     return {"rewrite": "/" + uri if uri.startswith("?") else uri}

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
-from admin.nginx.listeners import listener, listener_names
+from admin.nginx.listeners import default_host, listener, listener_names
 from admin.nginx.locations import add_routes, scopes_within
-from admin.nginx.maps import Map, Split, read_map, read_split, variable
+from admin.nginx.maps import read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
 from admin.nginx.report import Report
+from admin.nginx.rewriting import assignments, captured_numbers
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server, expose, read_server
 from admin.nginx.variables import Variables
@@ -23,6 +24,12 @@ from admin.translate import to_spec
 from proxy.errors import Fault, SpecError, pointer
 from proxy.snapshot import NOTHING, compile_snapshot
 from proxy.telemetry.counters import Ledger
+
+_OF_THE_DEFAULT_SERVER: Final = (
+    (("trusted_proxies", "client_address"), "set_real_ip_from and real_ip_header are"),
+    (("underscores_in_headers", "odd_header_names"), "the names of fields that are let in are"),
+)
+"""Of what a listener says: keys, and what a report calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,6 @@ class Draft:
         self.report: Final = Report()
         self.variables: Final = Variables()
         self.pools: Final = Pools(self.variables, self.report)
-        self.splits: Final[dict[str, Split]] = {}
         self.listeners: dict[str, str] = {}
         """Names of the listeners, by address."""
         self.document: Final[dict[str, Any]] = {
@@ -77,8 +83,11 @@ class Draft:
     def read(self, tree: tuple[Directive, ...]) -> None:
         """Translate all there is."""
         judge(tree, self.report)
-        for name in _assigned(tree):
+        for name in _refused_variables(tree):
             self.variables.add_unset(name)
+        for name in assignments(tree):
+            self.variables.add_assigned(name)
+        self.variables.numbers = captured_numbers(tree)
         https = [each for each in tree if each.name == "http"]
         for http in https[:1]:
             self._read_http(http)
@@ -100,7 +109,8 @@ class Draft:
             name = self.listeners[address]
             mine = [each for each in servers if address in {one.address for one in each.listens}]
             scopes = [scope for each in mine for scope in scopes_within(each, self.report)]
-            self.document["listeners"][name] = listener(address, default, self.report, scopes)
+            made = listener(address, default, self.report, scopes)
+            self.document["listeners"][name] = made | default_host(address, servers, default)
             self.sources[pointer("listeners", name)] = default.directive
         self._compare(servers, defaults)
         for server in servers:
@@ -111,18 +121,12 @@ class Draft:
     def _read_maps(self, scope: Scope) -> None:
         """Read what defines variables; all names first, for maps may use each other."""
         named: list[tuple[Directive, str]] = []
-        for directive in scope.own("map"):
+        for directive in (*scope.own("map"), *scope.own("split_clients")):
             with self.report.judging(directive):
                 named.append((directive, self.variables.add_map(variable(directive.args[1]))))
-        for directive in scope.own("split_clients"):
-            with self.report.judging(directive):
-                name = variable(directive.args[1])
-                self.variables.add_split(name)
-                split = read_split(directive, self.variables, self.report)
-                if split is not None:
-                    self.splits[name.lower()] = split
         for directive, name in named:
-            made: Map = read_map(directive, name, self.variables, self.report)
+            read = read_map if directive.name == "map" else read_split
+            made = read(directive, name, self.variables, self.report)
             self.document["header_maps"][name] = made.document
             self.sources.update(made.sources)
 
@@ -135,10 +139,10 @@ class Draft:
                     continue
                 mine = listener(each.address, server, self.report)
                 theirs = listener(each.address, default, self.report)
-                keys = ("trusted_proxies", "underscores_in_headers", "odd_header_names")
-                if any(mine.get(key) != theirs.get(key) for key in keys):
-                    remark = "whom and which fields to believe is as its default server says"
-                    self.report.approximated(each.directive, remark)
+                for keys, what in _OF_THE_DEFAULT_SERVER:
+                    if any(mine.get(key) != theirs.get(key) for key in keys):
+                        remark = f"{what} as its default server has them"
+                        self.report.approximated(each.directive, remark)
 
     def check(self, file: str) -> list[Fault]:
         """Return what is wrong with the document, each fault at the directive behind it."""
@@ -152,7 +156,7 @@ class Draft:
     def _at_source(self, fault: Fault, file: str) -> Fault:
         parts = fault.path.split("/")
         if len(parts) > 5 and parts[3] in {"request_headers", "response_headers"}:
-            name = parts[5]
+            name = parts[6] if parts[4] == "on_success" and len(parts) > 6 else parts[5]
             if parts[4] == "remove":
                 route = self.document["routes"][parts[2]]
                 name = route[parts[3]]["remove"][int(parts[5])]
@@ -166,11 +170,11 @@ class Draft:
         return Fault(f"{file}:1", f"{fault.path}: {fault.message}", fault.hint)
 
 
-def _assigned(tree: tuple[Directive, ...]) -> Iterator[str]:
-    """Give the names of the variables that directives assign which are all refused."""
+def _refused_variables(tree: tuple[Directive, ...]) -> Iterator[str]:
+    """Give the names of the variables that directives define which are all refused."""
     for directive in tree:
-        if directive.name in {"set", "auth_request_set"}:
+        if directive.name == "auth_request_set":
             yield from (name[1:] for name in directive.args[:1])
         elif directive.name == "geo":
             yield from (name[1:] for name in directive.args[-1:])
-        yield from _assigned(directive.block or ())
+        yield from _refused_variables(directive.block or ())

@@ -6,25 +6,26 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from admin.nginx.destination import Destination, destination
-from admin.nginx.headers import request_headers, response_headers
+from admin.nginx.answers import Setting
+from admin.nginx.course import add_prelude, answered, course, for_whom, here
+from admin.nginx.destination import destination
+from admin.nginx.error_pages import references
+from admin.nginx.headers import added_headers, request_headers, response_headers
 from admin.nginx.listeners import USUAL, body_bytes, client_timeouts, requests
-from admin.nginx.nesting import Location, read_locations
-from admin.nginx.pools import MAX_REPLAY_BYTES, RetryRules, document_name
-from admin.nginx.report import RefusalError, Report
+from admin.nginx.nesting import NAMED, Location, read_locations
+from admin.nginx.pools import MAX_REPLAY_BYTES, document_name, retry_rules
+from admin.nginx.report import Report
+from admin.nginx.rewriting import NAMES
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Hosts, Server
-from admin.nginx.values import duration, milliseconds, octets, whole, words
-from admin.nginx.variables import constant
+from admin.nginx.values import duration, octets
 from proxy.errors import pointer
+from proxy.patterns import Pattern
 
 if TYPE_CHECKING:
     from admin.nginx.importing import Draft
 
-_CAUSES: Final = words(
-    """error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404
-    http_429"""
-)
+_UNREACHED: Final = "nothing leads to it"
 
 
 def scopes_within(server: Server, report: Report) -> Iterator[Scope]:
@@ -37,100 +38,159 @@ def scopes_within(server: Server, report: Report) -> Iterator[Scope]:
 def add_routes(draft: Draft, server: Server) -> None:
     """Add the routes of a server."""
     outermost = read_locations(server.directive.block or (), server.scope, draft.report)
+    found = [location for outer in outermost for location in outer.all()]
+    scopes = (server.scope, *(location.scope for location in found))
+    named = _named_routes(draft, server, found, set(references(scopes)))
     names: dict[tuple[int, Hosts], str] = {}
-    for outer in outermost:
-        for location in outer.all():
-            if location.proxy_pass is None:
-                _remark_nowhere(draft, location, outermost)
-                continue
+    for location in found:
+        if location.kind == NAMED and location.text not in named:
+            draft.report.kept(location.directive, _UNREACHED)
+        elif location.inner or _does_something(location.scope):
             location.scope.one("proxy_pass")
-            with draft.report.judging(location.proxy_pass):
-                _add(draft, server, location, names)
-    if not any(location.path == {"prefix": "/"} for location in outermost):
+            with draft.report.judging(location.proxy_pass or location.directive):
+                _add(draft, server, location, named, names)
+        else:
+            message = "it passes its requests nowhere, and hotsplice serves no files"
+            hint = "proxy_pass to something that answers"
+            draft.report.refused(location.directive, message, hint)
+    whole = any(location.path == {"prefix": "/"} for location in outermost)
+    add_prelude(draft, server, named, whole=whole)
+    _drop_unreached(draft, named, found)
+    if not whole and not server.scope.own("return"):
         remark = "what no location takes is answered 404; nginx would look for a file"
         draft.report.approximated(server.directive, remark)
 
 
-def _remark_nowhere(draft: Draft, location: Location, outermost: list[Location]) -> None:
-    """Say what becomes of a location that passes its own requests nowhere."""
-    if not location.inner:
-        message = "it passes its requests nowhere, and hotsplice serves no files"
-        hint = "proxy_pass to something that answers"
-    elif any(each.stands_within for each in location.inner) or any(
-        _would_take(other, location) for outer in outermost for other in outer.all()
-    ):
-        message = "it passes its own requests nowhere, and another location would get them"
-        hint = "give it a proxy_pass"
-    else:
-        remark = "what no location in it takes is answered 404; nginx would look for a file"
-        draft.report.approximated(location.directive, remark)
-        return
-    draft.report.refused(location.directive, message, hint)
+def _does_something(scope: Scope) -> bool:
+    return any(scope.own(name) for name in ("proxy_pass", "allow", "deny", *NAMES))
 
 
-def _would_take(other: Location, location: Location) -> bool:
-    """Tell whether another location may get requests that nginx leaves to one without a route."""
-    if other.proxy_pass is None or other.outer is location or other is location:
-        return False
-    return other.kind == "regex" or (
-        other.kind == "prefix" and location.text.startswith(other.text)
-    )
+def _named_routes(
+    draft: Draft, server: Server, found: list[Location], wanted: set[str]
+) -> dict[str, str]:
+    """Return what the routes of named locations are called that error pages lead to."""
+    named: dict[str, str] = {}
+    for location in found:
+        if location.kind == NAMED and location.text in wanted:
+            taken = {*draft.document["routes"], *named.values()}
+            named[location.text] = document_name(_base_name(server, location), taken)
+    return named
+
+
+def _drop_unreached(draft: Draft, named: dict[str, str], found: list[Location]) -> None:
+    """Leave out the named locations that only error pages lead to which hold nowhere."""
+    routes, left = draft.document["routes"], dict(named)
+    reached = [route for name, route in routes.items() if name not in named.values()]
+    while reached:
+        led_to = {page.get("route") for page in reached.pop().get("error_pages", ())}
+        for text, name in tuple(left.items()):
+            if name in led_to and name in routes:
+                reached.append(routes[left.pop(text)])
+    for location in found:
+        if routes.pop(left.get(location.text), None) is not None:
+            draft.report.kept(location.directive, _UNREACHED)
 
 
 def _add(
-    draft: Draft, server: Server, location: Location, names: dict[tuple[int, Hosts], str]
+    draft: Draft,
+    server: Server,
+    location: Location,
+    named: dict[str, str],
+    names: dict[tuple[int, Hosts], str],
 ) -> None:
     """Add a route for each set of hosts under which the server serves."""
-    proxy_pass = location.proxy_pass
-    if proxy_pass is None:
-        raise AssertionError
-    made = destination(draft, proxy_pass, location.kind, _retry_rules(location.scope, draft.report))
-    for hosts, addresses in server.exposures.items():
-        name = document_name(_base_name(server, location), draft.document["routes"])
-        names[id(location), hosts] = name
+    regex = location.path.get("regex")
+    captures = frozenset[str]() if regex is None else Pattern(regex).names
+    for hosts, addresses in _exposures(draft, server, location).items():
+        name = named.get(location.text)
+        if name is None:
+            taken = {*draft.document["routes"], *named.values()}
+            name = document_name(_base_name(server, location), taken)
         path = dict(location.path)
         if location.stands_within:
             outer = names.get((id(location.outer), hosts))
             if outer is None:
                 continue  # what is around it is refused
             path["within"] = outer
-        route: dict[str, Any] = {}
-        if set(addresses) != draft.listeners.keys():
-            route["listeners"] = [draft.listeners[address] for address in addresses]
+        route = for_whom(draft, server, hosts, addresses)
+        if location.kind != NAMED:
+            route["path"] = path
+        local = here(draft, server, captures, hosts)
+        place = pointer("routes", name)
+        draft.document["routes"][name] = route | _rest(
+            draft, server, location, named, local, addresses, place
+        )
+        names[id(location), hosts] = name
+        draft.sources[place] = location.proxy_pass or location.directive
+        draft.sources[f"{place}/path"] = location.directive
         if hosts is not None:
-            route["hosts"] = list(hosts)
-            if server.host_priority and any(host.startswith("~") for host in hosts):
-                route["host_priority"] = server.host_priority
-        route["path"] = path
-        draft.document["routes"][name] = route | _rest(draft, server, location, made, hosts, name)
-        at = pointer("routes", name)
-        draft.sources[at] = proxy_pass
-        draft.sources[f"{at}/path"] = location.directive
-        if hosts is not None:
-            draft.sources[f"{at}/hosts"] = server.names.get(hosts[0], server.directive)
-    _remark(draft, location)
+            draft.sources[f"{place}/hosts"] = server.names.get(hosts[0], server.directive)
+    if location.proxy_pass is not None:
+        _remark(draft, location.scope)
+
+
+def _exposures(draft: Draft, server: Server, location: Location) -> dict[Hosts, list[str]]:
+    """Return under which hosts a location serves, and where."""
+    if location.kind != NAMED:
+        return server.exposures
+    patterns = tuple(name for name in server.names if name.startswith("~"))
+    # It is reached by name; its hosts only tell what they capture.
+    return {patterns if server.captures else None: list(draft.listeners)}
 
 
 def _rest(
-    draft: Draft, server: Server, location: Location, made: Destination, hosts: Hosts, name: str
+    draft: Draft,
+    server: Server,
+    location: Location,
+    named: dict[str, str],
+    local: dict[str, str],
+    addresses: list[str],
+    place: str,
 ) -> dict[str, Any]:
     """Return what a route says beside which requests it is for."""
-    scope, at = location.scope, pointer("routes", name)
+    scope, proxy_pass = location.scope, location.proxy_pass
     limit = body_bytes(scope, draft.report)
-    local = made.local | {"server_name": constant(server.shown.removeprefix("."))}
-    if not any(host.startswith("~") for host in hosts or ()):
-        local |= {name.lower(): "" for name in server.captures}
-    route = made.document | _request(draft, scope, local, at, limit)
-    headers = request_headers(draft, scope, local, at)
-    upgradable = any(key.lower() == "upgrade" for key in headers["set"])
-    route["upgrades"] = ["*"] if upgradable else []
-    route["request_headers"] = headers
-    route["response_headers"] = response_headers(draft, scope, local, at)
-    route["forwarded_headers"] = False
-    route |= _settings(draft, scope, server.exposures[hosts], limit)
-    if upgradable:
+    made: dict[str, Any] = {}
+    if proxy_pass is not None:
+        to = destination(draft, proxy_pass, location.kind, retry_rules(scope, draft.report))
+        made, local = to.document, to.local | local
+    at = Setting(draft, server, scope, local, location.path.get("exact"))
+    before, sources = course(at, location.directive, named)
+    draft.sources.update({f"{place}{pointed}": each for pointed, each in sources.items()})
+    route = before | made
+    if proxy_pass is not None:
+        route |= _request(draft, scope, local, place, limit)
+        route |= _passed_on(draft, scope, local, place)
+    elif _does_something(scope):
+        answered(route, at, location.directive)
+        route |= added_headers(draft, scope, local, place)
+    else:
+        route["respond"] = {"status": 404}
+        route |= added_headers(draft, scope, local, place)
+        remark = "what no location in it takes is answered 404; nginx would look for a file"
+        draft.report.approximated(location.directive, remark)
+    if proxy_pass is not None:
+        route |= _towards_upstream(draft, scope)
+    timeouts, limits = _towards_client(draft, scope, addresses, limit)
+    if timeouts:
+        route["timeouts"] = route.get("timeouts", {}) | timeouts
+    if limits:
+        route["limits"] = limits
+    if route.get("upgrades"):
         route["tunnel"] = {"idle_timeout": route.get("timeouts", {}).get("read", "60s")}
     return route
+
+
+def _passed_on(draft: Draft, scope: Scope, local: dict[str, str], place: str) -> dict[str, Any]:
+    """Return what is done to the fields of a request that goes upstream, and of its response."""
+    headers = request_headers(draft, scope, local, place)
+    upgradable = any(key.lower() == "upgrade" for key in headers["set"])
+    return {
+        "upgrades": ["*"] if upgradable else [],
+        "request_headers": headers,
+        "response_headers": response_headers(draft, scope, local, place),
+        "forwarded_headers": False,
+    }
 
 
 def _request(
@@ -176,7 +236,8 @@ def _base_name(server: Server, location: Location) -> str:
     return f"{name}-{path}" if name not in {"", "_", "localhost"} else path
 
 
-def _settings(draft: Draft, scope: Scope, addresses: list[str], limit: str) -> dict[str, Any]:
+def _towards_upstream(draft: Draft, scope: Scope) -> dict[str, Any]:
+    """Return the version and the times of requests that go upstream, and how answers end."""
     made: dict[str, Any] = {}
     version = scope.word("proxy_http_version", "1.0")
     if version != "1.1":
@@ -189,50 +250,30 @@ def _settings(draft: Draft, scope: Scope, addresses: list[str], limit: str) -> d
                 value = duration(directive.args[0])
                 if value != "60s":
                     timeouts[key] = value
+    if timeouts:
+        made["timeouts"] = timeouts
+    if not _is_on(scope, "chunked_transfer_encoding"):
+        made["chunked_responses"] = False
+    return made
+
+
+def _towards_client(
+    draft: Draft, scope: Scope, addresses: list[str], limit: str
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the times and limits of clients, as far as one of the listeners has others."""
     listeners = [draft.document["listeners"][draft.listeners[address]] for address in addresses]
-    timeouts |= {
+    timeouts = {
         key: value
         for key, value in client_timeouts(scope, draft.report).items()
         if any(value != listener["timeouts"].get(key, USUAL[key]) for listener in listeners)
     }
-    if timeouts:
-        made["timeouts"] = timeouts
     limits: dict[str, Any] = {}
     if any(limit != listener["limits"]["body_bytes"] for listener in listeners):
         limits["body_bytes"] = limit
     most = requests(scope, draft.report)
     if any(most != listener["limits"]["requests_per_connection"] for listener in listeners):
         limits["requests_per_connection"] = most
-    if limits:
-        made["limits"] = limits
-    if not _is_on(scope, "chunked_transfer_encoding"):
-        made["chunked_responses"] = False
-    return made
-
-
-def _retry_rules(scope: Scope, report: Report) -> RetryRules:
-    when, non_idempotent = ["error", "timeout"], False
-    directive = scope.one("proxy_next_upstream")
-    if directive is not None:
-        words = list(dict.fromkeys(directive.args))
-        with report.judging(directive):
-            unknown = [word for word in words if word not in _CAUSES | {"off", "non_idempotent"}]
-            if unknown:
-                raise RefusalError(f"{unknown[0][:60]} is no cause to retry", "leave it out")
-            non_idempotent = "non_idempotent" in words
-            when = [] if "off" in words else [word for word in words if word in _CAUSES]
-    attempts: int | str = "unlimited"
-    tries = scope.one("proxy_next_upstream_tries")
-    if tries is not None:
-        with report.judging(tries):
-            attempts = whole(tries.args[0]) or "unlimited"
-    budget = "unlimited"
-    time = scope.one("proxy_next_upstream_timeout")
-    if time is not None:
-        with report.judging(time):
-            budget = duration(time.args[0]) if milliseconds(time.args[0]) else "unlimited"
-    buffered = _is_on(scope, "proxy_request_buffering")
-    return RetryRules(tuple(when), attempts, budget, non_idempotent, buffered)
+    return timeouts, limits
 
 
 def _octets(text: str) -> int:
@@ -240,17 +281,10 @@ def _octets(text: str) -> int:
     return octets(text.removesuffix("iB").removesuffix("B"))
 
 
-def _remark(draft: Draft, location: Location) -> None:
+def _remark(draft: Draft, scope: Scope) -> None:
     """Note what nginx does by default, and hotsplice does in another way."""
-    scope, proxy_pass = location.scope, location.proxy_pass
-    report = draft.report
-    if proxy_pass is None:
-        return
-    if scope.word("proxy_redirect", "default") != "off" and "$" not in proxy_pass.args[0]:
-        remark = "Location and Refresh go back as the upstream wrote them (proxy_redirect off)"
-        report.approximated(proxy_pass, remark)
     buffering = scope.one("proxy_request_buffering")
     streams = buffering is not None and not _is_on(scope, "proxy_request_buffering")
     if buffering is not None and streams and scope.word("proxy_http_version", "1.0") == "1.0":
         remark = "a request with a chunked body goes upstream as HTTP/1.1"
-        report.approximated(buffering, remark)
+        draft.report.approximated(buffering, remark)

@@ -19,6 +19,8 @@ from admin.nginx.scope import Scope
 from admin.nginx.variables import pattern
 from proxy.errors import FaultError
 
+NAMED: Final = "named"
+
 MODIFIERS: Final = {"=": "exact", "^~": "prefix", "~": "regex", "~*": "regex"}
 
 _DOTS: Final = re.compile(r"/\.\.?(?:/|$)")
@@ -31,11 +33,11 @@ class Location:
     directive: Directive
     scope: Scope
     kind: str
-    """exact, prefix or regex."""
+    """exact, prefix, regex or named."""
     text: str
-    """The path, or the regular expression."""
+    """The path, the regular expression, or the name with its ``@``."""
     path: dict[str, Any]
-    """As the document has it, without ``within``."""
+    """As the document has it, without ``within``; of a named location, nothing."""
     outer: Location | None = None
     inner: list[Location] = field(default_factory=list)
     stands_within: bool = False
@@ -43,7 +45,7 @@ class Location:
 
     @property
     def proxy_pass(self) -> Directive | None:
-        """Where it passes its requests."""
+        """Where it passes its requests on to, if it does."""
         return next(iter(self.scope.own("proxy_pass")), None)
 
     def all(self) -> Iterator[Location]:
@@ -61,12 +63,10 @@ def read_locations(
     for directive in block:
         if directive.name != "location":
             continue
-        scope = Scope(report, directive.block or (), around)
         with report.judging(directive):
+            path = _modifier(directive.args)[1]
+            scope = Scope(report, directive.block or (), around, path)
             location = _location(directive, scope, outer)
-            if location is None:
-                report.kept(directive, "nothing leads to a named location")
-                continue
             remark = _never_matches(location)
             if remark is not None:
                 report.kept(directive, remark)
@@ -83,29 +83,35 @@ def read_locations(
     return found
 
 
-def _location(directive: Directive, scope: Scope, outer: Location | None) -> Location | None:
-    """Read modifier and path; ``None`` for a named location."""
+def _location(directive: Directive, scope: Scope, outer: Location | None) -> Location:
+    """Read modifier and path."""
     modifier, text = _modifier(directive.args)
     if modifier == "@":
-        return None
+        if outer is not None:
+            raise FaultError("a named location cannot be inside another location")
+        return Location(directive, scope, NAMED, f"@{text}", {})
     kind = MODIFIERS.get(modifier, "prefix")
     if outer is not None:
-        if outer.kind == "exact":
-            raise FaultError("a location cannot be inside an exact location")
+        if outer.kind in {"exact", NAMED}:
+            raise FaultError(f"a location cannot be inside this {outer.kind} location")
         if kind != "regex" and not text.startswith(outer.text):
             raise FaultError(f'location "{text[:60]}" is outside the location around it')
     if kind == "regex":
         path: dict[str, Any] = {"regex": pattern(text)}
         if modifier == "~*":
             path["ignore_case"] = True
-        return Location(directive, scope, kind, text, path, outer)
+        return Location(directive, scope, kind, text, path | _internal(scope), outer)
     if "?" in text:
         hint = "leave the query out: locations are for paths"
         raise RefusalError("only an encoded question mark could match it", hint)
     path = {kind: text or "/"}
     if modifier == "^~":
         path["final"] = True
-    return Location(directive, scope, kind, text, path, outer)
+    return Location(directive, scope, kind, text, path | _internal(scope), outer)
+
+
+def _internal(scope: Scope) -> dict[str, bool]:
+    return {"internal": True} if scope.all("internal") else {}
 
 
 def _modifier(args: tuple[str, ...]) -> tuple[str, str]:
@@ -120,7 +126,7 @@ def _modifier(args: tuple[str, ...]) -> tuple[str, str]:
 def _never_matches(location: Location) -> str | None:
     """Return why no request can get there, if none can."""
     text = location.text
-    if location.kind == "regex" or (not text and location.kind == "prefix"):
+    if location.kind in {"regex", NAMED} or (not text and location.kind == "prefix"):
         return None
     if not text.startswith("/"):
         return "no path begins so"

@@ -9,14 +9,20 @@ from typing import Any, Final
 
 from admin.documents.scalars import MIB
 from admin.nginx.reading import Directive
-from admin.nginx.report import Report
+from admin.nginx.report import RefusalError, Report
+from admin.nginx.scope import Scope
 from admin.nginx.upstreams import implicit_upstream, read_upstream, server_address
+from admin.nginx.values import duration, milliseconds, whole, words
 from admin.nginx.variables import Variables
 from proxy.errors import FaultError, pointer
 
 MAX_REPLAY_BYTES: Final = MIB
 """How much of a request body is read ahead and kept; nginx would keep all of it, on disk."""
 
+_CAUSES: Final = words(
+    """error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404
+    http_429"""
+)
 _NAME_LENGTH: Final = 55
 
 
@@ -41,6 +47,32 @@ class RetryRules:
         if self.non_idempotent:
             written["non_idempotent"] = True
         return written | {"replay_bytes": "1MiB" if self.buffered else 0}
+
+
+def retry_rules(scope: Scope, report: Report) -> RetryRules:
+    """Read those of a location."""
+    when, non_idempotent = ["error", "timeout"], False
+    directive = scope.one("proxy_next_upstream")
+    if directive is not None:
+        given = list(dict.fromkeys(directive.args))
+        with report.judging(directive):
+            unknown = [word for word in given if word not in _CAUSES | {"off", "non_idempotent"}]
+            if unknown:
+                raise RefusalError(f"{unknown[0][:60]} is no cause to retry", "leave it out")
+            non_idempotent = "non_idempotent" in given
+            when = [] if "off" in given else [word for word in given if word in _CAUSES]
+    attempts: int | str = "unlimited"
+    tries = scope.one("proxy_next_upstream_tries")
+    if tries is not None:
+        with report.judging(tries):
+            attempts = whole(tries.args[0]) or "unlimited"
+    budget = "unlimited"
+    time = scope.one("proxy_next_upstream_timeout")
+    if time is not None:
+        with report.judging(time):
+            budget = duration(time.args[0]) if milliseconds(time.args[0]) else "unlimited"
+    buffered = scope.word("proxy_request_buffering", "on").lower() == "on"
+    return RetryRules(tuple(when), attempts, budget, non_idempotent, buffered)
 
 
 def document_name(text: str, taken: Container[str]) -> str:

@@ -58,8 +58,12 @@ def admit(
     ordinal: int,
     now: float,
     max_headers: int,
+    default_host: bytes = b"",
 ) -> Request:
-    """Turn a parsed head into a request.  Raise ``MalformedHeadError``."""
+    """Turn a parsed head into a request; ``default_host`` is whom it is for if it does not say.
+
+    Raise ``MalformedHeadError``.
+    """
     version = message.version
     if version is HttpVersion11:
         minor = 1
@@ -84,7 +88,7 @@ def admit(
         headers = _decoded(fields)
     elif b"#" in target:
         raise MalformedHeadError(BAD_REQUEST, "fragment")
-    request = Request(peer, method, target, minor, fields, headers, b"", ordinal, now)
+    request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
     host: bytes | None = None
     transfer_coding: bytes | None = None
     for field, value in fields:
@@ -162,8 +166,9 @@ def normal_host(value: bytes) -> bytes:
             IPv6Address(name[1:-1].decode())
         except AddressValueError as error:
             raise MalformedHeadError(BAD_REQUEST, "Host") from error
-    if len(name) > 1:
-        name = name.removesuffix(b".")
+    if b".." in name or name == b".":
+        raise MalformedHeadError(BAD_REQUEST, "Host")
+    name = name.removesuffix(b".")
     if len(_hosts) < HOST_MEMO and len(value) <= HOST_MEMO_BYTES:
         _hosts[value] = name
     return name

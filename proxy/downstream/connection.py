@@ -199,17 +199,17 @@ class ClientConnection(asyncio.Protocol):
         now = monotonic()
         try:
             message = self.listener.parser.parse(head)
-            request = admit(message, head, self.peer, self.requests, now, limits.headers)
+            request = admit(
+                message, head, self.peer, self.requests, now, limits.headers, site.default_host
+            )
         except MalformedHeadError as error:
             self._refuse(error.failure, None)
             return b""
         if b"_" in head or request.has_odd_names:
             for reason, dropped in drop_names(request, site.spec):
                 count_rejected(self.counters.rejected, reason, dropped)
-        if (
-            limits.requests_per_connection is not None
-            and self.requests >= limits.requests_per_connection
-        ):
+        most = limits.requests_per_connection
+        if most is not None and self.requests >= most:
             self.last_request = True
         return self._begin(snapshot, site, request, rest)
 

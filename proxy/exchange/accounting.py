@@ -7,6 +7,8 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from proxy.exchange import facts
+
 if TYPE_CHECKING:
     from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
@@ -20,6 +22,8 @@ def settle(exchange: Exchange, now: float) -> None:
     runtime = client.runtime
     status = exchange.status
     client.counters.in_flight -= 1
+    if exchange.request.response is not None:
+        facts.complete(exchange, exchange.request.response, now)
     route, member = exchange.route, exchange.member
     counters = runtime.no_route if route is None else route.counters
     key = (exchange.pool_name, exchange.request.method.decode(), status)
@@ -28,7 +32,7 @@ def settle(exchange: Exchange, now: float) -> None:
     if status != 101:
         counters.duration.observe(now - exchange.request.started)
     if member is not None:
-        sent, received = exchange.body.octets, exchange.bytes_out
+        sent, received = exchange.body_sent, exchange.bytes_out
         totals = exchange.pool.counters
         totals.http_to_upstream += sent
         totals.http_to_client += received

@@ -14,10 +14,11 @@ from proxy.framing import LAST_CHUNK, chunk
 class RequestBody:
     """See the module's docstring."""
 
-    __slots__ = ("_chunked", "_kept", "_kept_octets", "done", "limit", "octets")
+    __slots__ = ("_kept", "_kept_octets", "chunked", "done", "limit", "octets")
 
     def __init__(self, *, chunked: bool, limit: int, done: bool = False) -> None:
-        self._chunked = chunked
+        self.chunked = chunked
+        """Framed in chunks; may change as long as nothing of it was sent."""
         self.limit = limit
         """Octets kept at most, once they were sent."""
         self._kept: list[bytes] | None = []
@@ -31,28 +32,16 @@ class RequestBody:
         """Take more from the client; return it as it goes on the wire."""
         self.octets += len(payload)
         self.done = last
-        if self._chunked:
-            framed = chunk(payload) if payload else b""
-            if last:
-                framed += LAST_CHUNK
-        else:
-            framed = payload
         if self._kept is not None:
-            self._kept.append(framed)
-            self._kept_octets += len(framed)
-        return framed
+            self._kept.append(payload)
+            self._kept_octets += len(payload)
+        return self._framed(payload)
 
-    def forget(self) -> None:
-        """Keep nothing, of what came and of what comes: it is not passed on."""
-        self._kept = None
-        self._kept_octets = 0
-
-    def reframe(self) -> None:
-        """Frame it in chunks from now on, and what is kept, too."""
-        payload = self.kept()
-        self._chunked = True
-        self._kept = [chunk(payload)] if payload else []
-        self._kept_octets = sum(map(len, self._kept))
+    def _framed(self, payload: bytes) -> bytes:
+        if not self.chunked:
+            return payload
+        framed = chunk(payload) if payload else b""
+        return framed + LAST_CHUNK if self.done else framed
 
     @property
     def full(self) -> bool:
@@ -68,27 +57,17 @@ class RequestBody:
         """Return all of it so far, framed.  Only while ``intact``."""
         if not self._kept:
             return b""
-        return self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
+        return self._framed(self._kept[0] if len(self._kept) == 1 else b"".join(self._kept))
+
+    def forget(self) -> None:
+        """Keep nothing, of what came and of what comes: it is not passed on, or not again."""
+        self._kept = None
+        self._kept_octets = 0
 
     def sent(self, *, may_retry: bool) -> None:
         """Note that what is kept was sent: forget it if it is no longer needed or too large."""
         if self._kept and (not may_retry or self._kept_octets > self.limit):
-            self._kept = None
-            self._kept_octets = 0
-
-
-class Replacement(RequestBody):
-    """A body of our own: all there, and as often as it is asked for."""
-
-    __slots__ = ()
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(chunked=False, limit=len(data), done=True)
-        self._kept = [data]
-        self.octets = len(data)
-
-    def sent(self, *, may_retry: bool) -> None:
-        """Keep it, whatever was sent."""
+            self.forget()
 
 
 NOTHING: Final = RequestBody(chunked=False, limit=1, done=True)

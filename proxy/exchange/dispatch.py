@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def dispatch(exchange: Exchange) -> None:
     """Send the request to an endpoint that has not failed it yet."""
-    now = monotonic() if exchange.attempts else exchange.request.started
+    if exchange.attempts or exchange.detour is not None:
+        now = monotonic()
+    else:
+        now = exchange.request.started
     member = pick(exchange, now)
     if member is None:
         # Nobody is left: what the last one did wrong is what the client is told.
@@ -64,7 +67,7 @@ def attempt(exchange: Exchange, member: Member, now: float, *, fresh: bool = Fal
             send(exchange, upstream)
             return
     exchange.reused = False
-    if exchange.body.full and not exchange.body.done:
+    if exchange.body.full and not exchange.body.done and exchange.head.body is None:
         exchange.client.hold()
     exchange.task = exchange.client.runtime.loop.create_task(_connect(exchange, member))
 
@@ -85,7 +88,8 @@ async def _connect(exchange: Exchange, member: Member) -> None:
         upstream, failure = None, errors.UPSTREAM_CLOSED  # accepted, and closed at once
     try:
         if upstream is not None:
-            plan.pool.counters.connect_duration.observe(monotonic() - exchange.attempt_started)
+            upstream.connect_s = monotonic() - exchange.attempt_started
+            plan.pool.counters.connect_duration.observe(upstream.connect_s)
             send(exchange, upstream)
         elif failure is not None:
             exchange.attempt_failed(failure)
@@ -100,14 +104,14 @@ def send(exchange: Exchange, upstream: UpstreamConnection) -> None:
     exchange.upstream = upstream
     exchange.sent = True
     upstream.lease(exchange, to_head=head.to_head, head_limit=spec.header_bytes)
-    if body is NOTHING:
-        upstream.transport.write(head.data)
+    if body is NOTHING or head.body is not None:
+        upstream.transport.write(head.data + head.body if head.body else head.data)
         began = exchange.attempt_started if exchange.reused else monotonic()
         exchange.read_by = began + exchange.read_s
         return
     upstream.transport.write(head.data + body.kept())
-    retry = exchange.retry.spec
-    body.sent(may_retry=request.method not in NON_IDEMPOTENT or retry.non_idempotent)
+    again = request.method not in NON_IDEMPOTENT or exchange.retry.spec.non_idempotent
+    body.sent(may_retry=again or exchange.taken_route.keeps_body)
     if body.done:
         exchange.read_by = monotonic() + exchange.read_s
         return

@@ -1,4 +1,4 @@
-"""Between routing and dispatch, for routes that want it: what becomes of the request's body first.
+"""Between routing and dispatch: what becomes of the request's body first, if the route wants that.
 
 A route may want the body whole before anybody works on the request (``request_buffer_bytes``), or
 send another one in its place.  Until the client's is complete, the exchange then waits here, with
@@ -8,37 +8,37 @@ A body that outgrows the buffer goes on as it comes.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from proxy.exchange.body import NOTHING, Replacement, RequestBody
+from proxy.exchange.body import NOTHING
+from proxy.exchange.detour import detour_of
 from proxy.exchange.dispatch import dispatch, welcome
 from proxy.exchange.request_head import upstream_head
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
-    from proxy.route import Route
 
 
-def prepare(exchange: Exchange, body: bytes, *, last: bool) -> None:
-    """Go on to dispatch, now or once the body is there; ``body`` is what came of it so far."""
-    route = exchange.taken_route
-    _govern(exchange, route)
-    received = exchange.body
-    if route.body is not None:
-        if last:
-            _go_with_another(exchange)
-            return
-        exchange.body = RequestBody(chunked=False, limit=0)
-        exchange.body.add(body, last=False)
-        exchange.body.forget()
-        welcome(exchange)
-    elif received is NOTHING or not _fits(exchange, route) or (last and not _is_chunked(exchange)):
+def proceed(exchange: Exchange) -> None:
+    """Go on to dispatch with a request that is routed, now or once the body is there."""
+    route, body = exchange.taken_route, exchange.body
+    if body is not NOTHING:
+        body.limit = exchange.retry.spec.replay_bytes
+        body.chunked = exchange.request.chunked
+    if not route.holds_body or body is NOTHING:
+        dispatch(exchange)
+    elif exchange.head.body is not None:
+        body.sent(may_retry=route.keeps_body)
+        if body.done or (exchange.detour is not None and exchange.detour.bodiless):
+            dispatch(exchange)
+        else:
+            welcome(exchange)
+    elif not _fits(exchange) or (body.done and not body.chunked):
         dispatch(exchange)
     else:
-        exchange.body = RequestBody(chunked=False, limit=route.spec.request_buffer_bytes)
-        exchange.body.add(body, last=last)
-        if last:
+        body.chunked = False
+        if body.done:
             _go_whole(exchange)
         else:
             welcome(exchange)
@@ -47,61 +47,35 @@ def prepare(exchange: Exchange, body: bytes, *, last: bool) -> None:
 def more(exchange: Exchange, *, last: bool) -> None:
     """Receive more of a body that is waited for; it has been added."""
     route, body = exchange.taken_route, exchange.body
-    if route.body is not None:
+    if exchange.head.body is not None:
+        body.sent(may_retry=route.keeps_body)
         if last:
-            _go_with_another(exchange)
+            _go_now(exchange)
     elif last:
         _go_whole(exchange)
     elif body.octets > route.spec.request_buffer_bytes:
-        if _is_chunked(exchange):
-            body.reframe()
-        body.limit = exchange.retry.spec.replay_bytes
-        dispatch(exchange)
+        body.chunked = exchange.request.chunked
+        _go_now(exchange)
 
 
-def _govern(exchange: Exchange, route: Route) -> None:
-    """Let what the route says of the client's connection hold."""
-    client = exchange.client
-    over = route.client_timeouts
-    if over is not None:
-        timeouts = exchange.site.spec.timeouts
-        client.allow(
-            replace(
-                timeouts,
-                body_s=over.body_s or timeouts.body_s,
-                write_s=over.write_s or timeouts.write_s,
-                idle_s=over.idle_s or timeouts.idle_s,
-            )
-        )
-    most = route.spec.requests_per_connection
-    if isinstance(most, int) and client.requests >= most:
-        client.last_request = True
-
-
-def _is_chunked(exchange: Exchange) -> bool:
-    return exchange.request.chunked
-
-
-def _fits(exchange: Exchange, route: Route) -> bool:
+def _fits(exchange: Exchange) -> bool:
     length = exchange.request.content_length or exchange.body.octets
-    return length <= route.spec.request_buffer_bytes
+    return length <= exchange.taken_route.spec.request_buffer_bytes
 
 
 def _go_whole(exchange: Exchange) -> None:
     """Dispatch with a body that is all there, so that its length is known."""
-    request, head, body = exchange.request, exchange.head, exchange.body
-    body.limit = exchange.retry.spec.replay_bytes
+    request, head = exchange.request, exchange.head
     if request.chunked:
         request.chunked = False
-        request.content_length = body.octets
+        request.content_length = exchange.body.octets
         exchange.head = upstream_head(
             request, exchange.taken_route, head.target, peer_trusted=head.peer_trusted
         )
-    dispatch(exchange)
+    _go_now(exchange)
 
 
-def _go_with_another(exchange: Exchange) -> None:
-    """Dispatch with the route's body in place of the client's."""
-    data = exchange.head.body
-    exchange.body = Replacement(data) if data else NOTHING
+def _go_now(exchange: Exchange) -> None:
+    """Dispatch later than routing: times of attempts count from here, as in nginx."""
+    detour_of(exchange).began = monotonic()
     dispatch(exchange)

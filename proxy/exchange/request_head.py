@@ -24,10 +24,8 @@ class UpstreamHead:
 
     __slots__ = ("body", "data", "peer_trusted", "persistent", "target", "to_head", "upgrade")
 
-    body: bytes
-    """What goes upstream in place of the client's body.  Only for routes that hold bodies, as are:
-    """
     target: bytes
+    """Only for routes that hold bodies, as is:"""
     peer_trusted: bool
 
     def __init__(self, data: bytes, upgrade: bytes, *, persistent: bool, to_head: bool) -> None:
@@ -38,6 +36,8 @@ class UpstreamHead:
         """It does not ask for the end of the connection (RFC 9112, 9.3)."""
         self.to_head: Final = to_head
         """The method is HEAD, so the response has no body."""
+        self.body: bytes | None = None
+        """What goes upstream in place of the client's body, if something does."""
 
 
 def upstream_head(
@@ -46,7 +46,7 @@ def upstream_head(
     """Build the head that goes to any endpoint of the route's pool."""
     version = route.upstream_version
     chunked, length = request.chunked, request.content_length
-    body = b""
+    body: bytes | None = None
     if route.holds_body and route.body is not None:
         body = route.body.render(request)
         chunked, length = False, len(body) if route.body.constant != b"" else None

@@ -31,9 +31,12 @@ class Entry(Generic[R]):
 
     name: str
     hosts: tuple[str, ...] | None
-    path: PathSpec
+    path: PathSpec | None
+    """``None``: what precedes every path of the hosts."""
     payload: R
     host_priority: int = 0
+    redirects: bool = True
+    """The path without its last slash, if it has one, is redirected to it."""
 
 
 class Found(Generic[R]):
@@ -67,7 +70,7 @@ class Found(Generic[R]):
 class _Paths(Generic[R]):
     """The table of one host, or of the routes within one (nginx: a level of locations)."""
 
-    __slots__ = ("_exact", "_lengths", "_patterns", "_prefixes", "_regexes")
+    __slots__ = ("_exact", "_lengths", "_patterns", "_prefixes", "_regexes", "prelude")
 
     def __init__(
         self, entries: Iterable[Entry[R]], within: Mapping[str, Sequence[Entry[R]]]
@@ -75,27 +78,38 @@ class _Paths(Generic[R]):
         """``within`` has the routes that stand within others, by the names of these."""
         self._exact: Final[dict[bytes, Found[R]]] = {}
         self._prefixes: Final[dict[bytes, Found[R]]] = {}
-        regexes: list[Entry[R]] = []
+        self.prelude: Found[R] | None = None
+        """What precedes every path."""
+        regexes: list[tuple[PathSpec, str, R, _Paths[R] | None]] = []
+        redirecting: list[bytes] = []
         for entry in entries:
-            if entry.path.kind == "regex":
-                regexes.append(entry)
+            path = entry.path
+            if path is None:
+                self.prelude = self.prelude or Found(entry.payload, 0)
                 continue
-            value = octets(entry.path.value)
-            paths = self._exact if entry.path.kind == "exact" else self._prefixes
-            final, inner = entry.path.final, _inner(entry, within)
-            paths.setdefault(value, Found(entry.payload, len(value), final=final, inner=inner))
-        self._redirect()
+            if path.kind == "regex":
+                regexes.append((path, entry.name, entry.payload, _inner(entry, within)))
+                continue
+            value = octets(path.value)
+            paths = self._exact if path.kind == "exact" else self._prefixes
+            inner = _inner(entry, within)
+            found = Found(entry.payload, len(value), final=path.final, inner=inner)
+            paths.setdefault(value, found)
+            if entry.redirects:
+                redirecting.append(value)
+        self._redirect(redirecting)
         self._lengths: Final = tuple(sorted({len(path) for path in self._prefixes}, reverse=True))
-        regexes.sort(key=lambda entry: (-entry.path.priority, entry.name))
-        self._regexes: Final = tuple((each.payload, _inner(each, within)) for each in regexes)
-        self._patterns: Final = PatternList([_pattern(entry.path) for entry in regexes])
+        regexes.sort(key=lambda each: (-each[0].priority, each[1]))
+        self._regexes: Final = tuple((payload, inner) for _, _, payload, inner in regexes)
+        self._patterns: Final = PatternList([_pattern(path) for path, *_ in regexes])
 
-    def _redirect(self) -> None:
-        """Answer for ``/a`` where there is ``/a/`` and nothing that equals ``/a``."""
-        for path, found in (*self._exact.items(), *self._prefixes.items()):
+    def _redirect(self, paths: Sequence[bytes]) -> None:
+        """Answer for ``/a`` where ``paths`` have ``/a/`` and nothing equals ``/a``."""
+        found = [self._exact.get(path) or self._prefixes[path] for path in paths]
+        for path, each in zip(paths, found, strict=True):
             short = path[:-1]
             if path.endswith(b"/") and short and short not in self._prefixes:
-                self._exact.setdefault(short, Found(found.payload, len(short), redirect=True))
+                self._exact.setdefault(short, Found(each.payload, len(short), redirect=True))
 
     def find(self, uri: bytes) -> Found[R] | None:
         return self._find(uri)[0]
@@ -141,9 +155,9 @@ class Table(Generic[R]):
         regexes: dict[str, list[Entry[R]]] = {}
         within: dict[str, list[Entry[R]]] = {}
         for entry in entries:
-            if entry.path.within is not None:
+            if entry.path is not None and entry.path.within is not None:
                 within.setdefault(entry.path.within, []).append(entry)
-        outermost = [entry for entry in entries if entry.path.within is None]
+        outermost = [each for each in entries if each.path is None or each.path.within is None]
         for entry in sorted(outermost, key=lambda entry: (-entry.host_priority, entry.name)):
             for host in entry.hosts or ():
                 if host.startswith("~"):
@@ -170,21 +184,30 @@ class Table(Generic[R]):
                 return None
         return paths.find(uri)
 
+    def prelude(self, host: bytes) -> Found[R] | None:
+        """Return what precedes every path of a host, if anything does."""
+        paths, captures = self._select(host)
+        found = paths.prelude if paths is not None else None
+        return found and (Found(found.payload, 0, captures) if captures else found)
+
     def _search(self, host: bytes, uri: bytes) -> Found[R] | None:
-        paths = self._names.find(host)
-        captures: dict[str, bytes] = {}
-        if paths is None:
-            hit = self._patterns.find(host)
-            if hit is None:
-                paths = self._any
-            else:
-                paths = self._patterned[hit[0]]
-                captures = {name: text for name, text in hit[1].items() if not name.isdecimal()}
+        paths, captures = self._select(host)
         found = paths.find(uri) if paths is not None else None
         if found is None or not captures:
             return found
         both = captures | (found.captures or {})
         return Found(found.payload, found.matched, both, redirect=found.redirect)
+
+    def _select(self, host: bytes) -> tuple[_Paths[R] | None, dict[str, bytes]]:
+        """Return the table of a host, and what a regular expression of hosts captured by name."""
+        paths = self._names.find(host)
+        if paths is not None:
+            return paths, {}
+        hit = self._patterns.find(host)
+        if hit is None:
+            return self._any, {}
+        captures = {name: text for name, text in hit[1].items() if not name.isdecimal()}
+        return self._patterned[hit[0]], captures
 
 
 def _inner(entry: Entry[R], within: Mapping[str, Sequence[Entry[R]]]) -> _Paths[R] | None:
@@ -216,14 +239,16 @@ def check_host(host: str) -> None:
         host_keys(host)
 
 
-def capture_names(path: PathSpec, hosts: Iterable[str] | None = None) -> frozenset[str]:
+def capture_names(path: PathSpec | None, hosts: Iterable[str] | None = None) -> frozenset[str]:
     """Return what templates of a route may name: ``"1"``… and names of the path's regex.
 
     Names captured by regexes among ``hosts`` count too (nginx ``server_name``); their numbers do
     not.  Raise ``FaultError`` if a pattern, or the text of the path, is bad.
     """
-    octets(path.value)
-    names = _pattern(path).names if path.kind == "regex" else frozenset()
+    names = frozenset[str]()
+    if path is not None:
+        octets(path.value)
+        names = _pattern(path).names if path.kind == "regex" else names
     for host in hosts or ():
         if host.startswith("~"):
             names |= {name for name in _host_pattern(host).names if not name.isdecimal()}
@@ -231,19 +256,21 @@ def capture_names(path: PathSpec, hosts: Iterable[str] | None = None) -> frozens
 
 
 def conflicts(entries: Iterable[Entry[R]]) -> list[tuple[str, str]]:
-    """Return pairs of routes with one host pattern and one exact path, or one prefix.
+    """Return pairs of routes with one host pattern and one exact path, one prefix, or no path.
 
     The first of each pair is the one that comes first in ``entries``; the second never serves.
     """
     taken: dict[tuple[bytes, str | None, str, str], str] = {}
     pairs: dict[tuple[str, str], None] = {}
     for entry in entries:
-        if entry.path.kind == "regex":
+        path = entry.path
+        if path is not None and path.kind == "regex":
             continue
+        kind, value = (path.kind, path.value) if path is not None else ("prelude", "")
+        within = path.within if path is not None else None
         keys = (*_keys(entry), *(octets(h) for h in entry.hosts or () if h.startswith("~")))
         for key in dict.fromkeys(keys):
-            path = entry.path
-            first = taken.setdefault((key, path.within, path.kind, path.value), entry.name)
+            first = taken.setdefault((key, within, kind, value), entry.name)
             if first != entry.name:
                 pairs[first, entry.name] = None
     return list(pairs)

@@ -170,6 +170,71 @@ CASES: Final[dict[str, Case]] = {
         + at("= /a/x/y", "exact"),
         gets("/a", "/ab", "/ab/c", "/ab/c/d", "/ab/d", "/a/x", "/a/x/y", "/a/x/y/z", "/abc"),
     ),
+    "groups and answers": Case(
+        at("/", "root")
+        + "location /g/ { "
+        + at("/g/a/", "g-a")
+        + at("~ x", "g-x")
+        + "location /g/r/ { return 201 g-r; } }"
+        + at("~ z", "z")
+        + "location /n/ { location /n/o/ { deny 192.0.2.1; "
+        + at("/n/o/p/", "n-o-p")
+        + "} }"
+        + "location /r/ { return 200 r; }"
+        + "location = /e/ { return 202 e; }"
+        + at("/e/", "e-all")
+        + at("= /f/", "f")
+        + "location /f/ { return 203 f-all; }",
+        gets(
+            *("/g", "/g/", "/g/q", "/g/a", "/g/a/", "/g/a/x", "/g/a/z", "/g/xz", "/g/z"),
+            *("/g/r", "/g/r/", "/g/r/x", "/n", "/n/", "/n/o", "/n/o/", "/n/o/p", "/n/o/p/q"),
+            *("/r", "/r/", "/rz", "/e", "/e/", "/e/x", "/f", "/f?q", "/f/", "/f/x"),
+        ),
+    ),
+    "internal paths with others within": Case(
+        at("/", "root")
+        + at("/i/", "i", "internal;", at("/i/n", "i-n"), at("~ x$", "i-x"))
+        + "location /to/ { rewrite ^/to(.*)$ /i$1 last; }"
+        + "location /back/ { rewrite ^/back(.*)$ $1 last; }",
+        gets(
+            *("/i", "/i/", "/i/n", "/i/x", "/i/nx", "/to/", "/to/n", "/to/x?y", "/to/nx"),
+            *("/back/i/n?a", "/back/to/i/x", "/back/q", "/to"),
+        ),
+    ),
+    "paths that steps have made": Case(
+        'location /rw/ { rewrite ^/rw/(.*)$ "/x y/$1" break; proxy_pass http://backend/p/; }'
+        "location /rv/ { rewrite ^/rv/ /other?b=2 break; proxy_pass http://backend/v$uri?$args; }"
+        "location /q/ { set $args a=b; proxy_pass http://backend/p/; }"
+        "location /qv/ { set $args a=b; proxy_pass http://backend/v$is_args$args; }"
+        "location /on/ { rewrite ^/on/(.*)$ /q/$1; }",
+        gets(
+            *("/rw/a", "/rw/a%20b?c", "/rw/?", "/rv/a", "/rv/a?c", "/q/a%20b", "/q/?c", "/qv/x"),
+            *("/on/a?c", "/on/a%2Fb"),
+        ),
+    ),
+    "requests that errors lead elsewhere": Case(
+        "location /body/ { proxy_pass http://unix:UNIX.none; proxy_set_body ours; "
+        "    error_page 502 = @plain; }"
+        "location /kept/ { proxy_pass http://unix:UNIX.none; error_page 502 = @plain; }"
+        "location /both/ { proxy_pass http://unix:UNIX.none; proxy_set_body ours; "
+        "    proxy_method PUT; error_page 502 = @own; }"
+        "location /page/ { proxy_pass http://unix:UNIX.none; error_page 502 = /error?of=page; }"
+        "location = /error { proxy_pass http://backend; proxy_set_body '$arg_of'; }"
+        "location @plain { proxy_pass http://backend; proxy_set_header X-At plain; }"
+        "location @own { proxy_pass http://backend; proxy_set_body '$request_method own'; "
+        "    proxy_method $arg_m; }",
+        (
+            *(
+                raw
+                for path in ("/body/", "/kept/?q", "/both/?m=DELETE", "/page/x")
+                for raw in (
+                    *gets(path),
+                    post(path, b"hello"),
+                    post(path, b"hel", b"lo", chunked=True),
+                )
+            ),
+        ),
+    ),
     "slashes kept": Case(
         "merge_slashes off;"
         + at("/", "root")

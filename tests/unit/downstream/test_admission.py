@@ -199,7 +199,6 @@ def test_fields_are_counted(parser: RequestHeadParser) -> None:
         (b"[::ffff:192.0.2.7]:80", b"[::ffff:192.0.2.7]"),
         (b"a_b", b"a_b"),
         (b"a%20b", b"a%20b"),
-        (b".", b"."),
         (b"h:65535", b"h"),
         (b"h:00080", b"h"),
     ],
@@ -215,7 +214,7 @@ def test_host_is_read_without_port_and_case(value: bytes, name: bytes) -> None:
         b"", b" ", b"a b", b"a/b", b"a@b", b"a,b c", b"a:b", b"a:80:80", b":80", b"h:65536",
         b"h:000080", b"h:-1", b"[::1", b"::1", b"[::1]x", b"[::1]:x", b"[1.2.3.4]", b"[::g]", b"[]",
         b"[fe80::1%25eth0]", b"a%2", b"a%zz", b"caf\xc3\xa9", b"a\\b", b"a\tb", b"a?b", b"a#b",
-        b"<a>", b'"a"',
+        b"<a>", b'"a"', b".", b"..", b"a..b", b"a..", b"..:80",
     ],
 )  # fmt: skip
 def test_malformed_host_is_refused(value: bytes) -> None:
@@ -272,3 +271,11 @@ def test_fields_that_a_listener_does_not_let_in_are_dropped_and_counted(name: st
     assert dict(drop_names(request, spec)) == counted
     assert [field for field, _ in request.fields] == kept
     assert list(request.headers) == [field.decode() for field in kept]
+
+
+def test_request_that_names_no_host_is_for_the_default_one(parser: RequestHeadParser) -> None:
+    for line, expected in ((b"", b"www.test"), (b"Host: a.test\r\n", b"a.test")):
+        head = b"GET / HTTP/1.0\r\n" + line + b"\r\n"
+        made = admit(parser.parse(head), head, PEER, 1, 0.0, 100, b"www.test")
+        assert made.host == expected
+        assert made.authority == (b"a.test" if line else b"")

@@ -455,7 +455,7 @@ async def test_internal_error_ends_the_exchange_and_the_connection(
         raise ZeroDivisionError
 
     serving = house(monkeypatch, spec())
-    monkeypatch.setattr("proxy.exchange.exchange.dispatch", broken)
+    monkeypatch.setattr("proxy.exchange.intake.dispatch", broken)
     client = await asked(serving, GET % b"a" + b"GET /half-a-h")
     assert statuses(client.take()) == [500]
     assert [type(error) for error in serving.log.errors] == [ZeroDivisionError]

@@ -120,13 +120,11 @@ def test_target_stands_in_place_of_all(target: str, expected: bytes) -> None:
     assert by.rewritten(asking, 0, "nginx") == expected
 
 
-def test_route_that_asks_for_nothing_more_prepares_nothing() -> None:
-    assert not route().prepares
-    assert not route(rewrite="/", retry=RetrySpec(), method="GET").prepares
-    for differs in (
-        {"body": ""},
-        {"request_buffer_bytes": 1},
-        {"client_timeouts": ClientTimeouts(body_s=1.0)},
-        {"requests_per_connection": 1},
-    ):
-        assert route(**differs).prepares
+def test_route_that_asks_for_nothing_more_holds_and_governs_nothing() -> None:
+    for plain in (route(), route(rewrite="/", retry=RetrySpec(), method="GET")):
+        assert not plain.holds_body
+        assert not plain.governs
+    assert route(body="").holds_body
+    assert route(request_buffer_bytes=1).holds_body
+    assert route(client_timeouts=ClientTimeouts(body_s=1.0)).governs
+    assert route(requests_per_connection=1).governs

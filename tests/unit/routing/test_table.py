@@ -381,3 +381,32 @@ def test_regexes_of_hosts_go_by_priority_then_by_name() -> None:
     ]
     found = [name_of(lookup(entries, host, "/")) for host in ("xyz", "xy", "yy", "x")]
     assert found == ["z", "b", "b", "a"]
+
+
+def test_path_without_its_slash_is_only_redirected_to_who_passes_requests_on() -> None:
+    def answering(name: str, where: PathSpec) -> Entry[str]:
+        return replace(entry(name, where), redirects=False)
+
+    table = [
+        entry("all", path("prefix", "/")),
+        answering("a", path("prefix", "/a/")),
+        answering("b", path("exact", "/b/")),
+        entry("b-all", path("prefix", "/b/")),
+        entry("c", path("prefix", "/c/")),
+    ]
+    found = {uri: lookup(table, "h", uri) for uri in ("/a", "/b", "/c")}
+    assert {uri: each and (each.payload, each.redirect) for uri, each in found.items()} == {
+        "/a": ("all", False),
+        "/b": ("b", True),
+        "/c": ("c", True),
+    }
+
+
+def test_routes_within_others_stand_beside_a_prelude() -> None:
+    prelude = Entry("prelude", None, None, "prelude")
+    inner = entry("inner", replace(path("regex", "x"), within="outer"))
+    table = [prelude, entry("outer", path("prefix", "/a")), inner]
+    assert name_of(lookup(table, "h", "/a/x")) == "inner"
+    assert name_of(lookup(table, "h", "/x")) is None
+    assert name_of(Table(table).prelude(b"h")) == "prelude"
+    assert conflicts([*table, Entry("other", None, None, "other")]) == [("prelude", "other")]

@@ -90,6 +90,9 @@ class DataPlane(Protocol):
     def read(self) -> Reading:
         """Look at everything that is live."""
 
+    def reopen_logs(self) -> None:
+        """Open log files anew that were rotated away."""
+
 
 Edit = Callable[[object], object]
 """From the document as it stands to the one wanted; raises what its preconditions ask for."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: order, case and repetition kept."""
+
+NO_HEADERS: Final[CIMultiDictProxy[str]] = CIMultiDictProxy(CIMultiDict())
 
 
 class Peer:
@@ -115,10 +117,22 @@ class Request:
         self.response: Response | None = None
 
 
-class Response:
-    """What the upstream answered, for response rules and logs."""
+class UnusualRequest(Request):
+    """A request whose first line its parts do not tell: in absolute form, or refused as it came."""
 
-    __slots__ = ("fields", "headers", "status", "upstream_addr", "upstream_status", "upstream_time")
+    __slots__ = ("line",)
+
+    line: bytes
+    """The request line as sent, without its end."""
+
+
+class Response:
+    """What the client was answered, for response rules and logs."""
+
+    __slots__ = (
+        "body_bytes", "duration_s", "fields", "head_bytes", "headers", "status", "upstream_addr",
+        "upstream_status", "upstream_time",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -137,3 +151,10 @@ class Response:
         self.upstream_status: Final = upstream_status
         self.upstream_time: Final = upstream_time
         """Seconds with millisecond resolution, comma-separated."""
+
+        # What is known at the end, and set where a log of the document asks.
+        self.head_bytes = 0
+        """Octets of the head that went to the client."""
+        self.body_bytes = 0
+        """Octets behind it, chunk framing included; of a tunnel, those to the client."""
+        self.duration_s = 0.0

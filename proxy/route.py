@@ -8,8 +8,9 @@ route as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from proxy.errors import Fault, FaultError, pointer
 from proxy.field_names import Memo, passing
@@ -23,17 +24,24 @@ from proxy.headers.hop_by_hop import HOP_BY_HOP
 from proxy.headers.map import HeaderMap
 from proxy.headers.rules import Rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.logs.access import Logs, compile_logs
 from proxy.message import Request
 from proxy.routing.normalise import escape_path
 from proxy.routing.table import capture_names, check_host
 from proxy.spec import INHERIT, PathsMode, RouteSpec
 from proxy.telemetry.counters import RouteCounters
+from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.balancing.split import Split
 
 REGENERATED: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Fields that frame a message; each side's are made anew."""
 
+InheritedLogs = Literal["none", "some", "asking"]
+"""Whether a listener of a route has logs (being switched off counts), and of them some that say
+what has to be taken down when a response begins."""
+
 _CHANCE: Final = Random()
+_NO_SINKS: Final[Mapping[str, LogSink]] = {}
 
 
 class Route:
@@ -46,7 +54,10 @@ class Route:
         "counters",
         "forwarded",
         "forwarding_replaced",
+        "inherited_logs",
         "inherits_body_bytes",
+        "logged",
+        "logs",
         "name",
         "only_pool",
         "passes_response",
@@ -67,8 +78,11 @@ class Route:
         "writes_response",
     )  # fmt: skip
 
-    def __init__(self, spec: RouteSpec, counters: RouteCounters) -> None:
+    def __init__(
+        self, spec: RouteSpec, counters: RouteCounters, inherited_logs: InheritedLogs
+    ) -> None:
         self.spec: Final = spec
+        self.inherited_logs: Final = inherited_logs
         self.name: Final = spec.name
         self.counters: Final = counters
         self.forwarded: Final = spec.forwarded_headers
@@ -89,7 +103,11 @@ class Route:
         self.response_rules: Rules
         self.writes_response = False
         self.asks_response = False
-        """The response rules render something that may differ from response to response."""
+        """The response rules or a log say something that may differ from response to response."""
+        self.logs: Logs | None = None
+        """Where its requests are logged; ``None``: where the listener's are."""
+        self.logged = False
+        """A document says where its requests are logged."""
         self.passes_untrusted: Memo[bytes]
         """How the line of a request field begins that goes on; from a peer that is no trusted
         proxy."""
@@ -144,10 +162,15 @@ def compile_route(
     maps: dict[str, HeaderMap],
     counters: RouteCounters,
     faults: list[Fault],
+    sinks: Mapping[str, LogSink] = _NO_SINKS,
+    inherited_logs: InheritedLogs = "none",
 ) -> Route:
-    """Compile one route; what is wrong with it is added to ``faults``."""
+    """Compile one route; what is wrong with it is added to ``faults``.
+
+    ``sinks`` are where logs go, by target.
+    """
     at = pointer("routes", spec.name)
-    route = Route(spec, counters)
+    route = Route(spec, counters, inherited_logs)
     captures = _captures(spec, at, faults)
     scope = Scope(maps=maps, captures=captures, response=False)
     after = Scope(maps=maps, captures=captures, response=True)
@@ -163,6 +186,7 @@ def compile_route(
     written = (route.response_rules.set, route.response_rules.appended)
     route.writes_response = any(written)
     route.asks_response = any(block.constant is None for block in written)
+    _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None
@@ -193,6 +217,17 @@ def compile_route(
         route.only_pool = spec.pools[0][0]
     _check_rewrite(route, at, faults)
     return route
+
+
+def _add_logs(route: Route, logs: Logs | None) -> None:
+    route.logs = logs
+    if logs is None:
+        route.logged = route.inherited_logs != "none"
+        asks = route.inherited_logs == "asking"
+    else:
+        route.logged = True
+        asks = any(log.asks_response for log in logs)
+    route.asks_response = route.asks_response or asks
 
 
 def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:

@@ -16,11 +16,13 @@ from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.forwarded import TrustedProxies
 from proxy.headers.map import HeaderMap, compile_maps
 from proxy.headers.template import Scope, Template, compile_template
-from proxy.route import Route, compile_route
+from proxy.logs.access import Logs, compile_logs
+from proxy.route import InheritedLogs, Route, compile_route
 from proxy.routing.normalise import BadTarget, Target, normalise
 from proxy.routing.table import Entry, Table, conflicts
-from proxy.spec import EMPTY, ListenerSpec, Spec
+from proxy.spec import EMPTY, ListenerSpec, RouteSpec, Spec
 from proxy.telemetry.counters import Ledger, RouteCounters
+from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
 
 PATH_MEMO: Final = 1024
@@ -29,6 +31,8 @@ PATH_MEMO: Final = 1024
 
 PATH_MEMO_BYTES: Final = 256
 """Longer paths are looked up anew each time."""
+
+_NO_SINKS: Final[Mapping[str, LogSink]] = {}
 
 
 class Resolution:
@@ -58,11 +62,15 @@ class Resolution:
 class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
-    __slots__ = ("_memo", "_table", "routes", "spec", "trusted", "trusts_nobody")
+    __slots__ = ("_memo", "_table", "logs", "routes", "spec", "trusted", "trusts_nobody")
 
-    def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
+    def __init__(
+        self, spec: ListenerSpec, routes: tuple[Route, ...], logs: Logs | None = None
+    ) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
+        self.logs: Final = logs
+        """Where requests are logged that no route says it of; ``None``: as the process has it."""
         self.trusted: Final = TrustedProxies(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
         self._table: Final = Table(entries(routes))
@@ -147,10 +155,12 @@ def compile_snapshot(
     pools: Mapping[str, Pool],
     ledger: Ledger[RouteCounters],
     number: int = 0,
+    sinks: Mapping[str, LogSink] = _NO_SINKS,
 ) -> Snapshot:
     """Compile ``spec``.  Raise ``SpecError`` with every fault; nothing long-lived is touched.
 
-    ``pools`` are the live pools by name, ``addresses`` what every name was resolved to.
+    ``pools`` are the live pools by name, ``addresses`` what every name was resolved to, ``sinks``
+    where logs go, by target.
     """
     faults: list[Fault] = []
     if spec.header_maps == previous.spec.header_maps:
@@ -158,8 +168,9 @@ def compile_snapshot(
     else:
         maps = compile_maps(spec.header_maps, faults)
     upstreams = _compile_pools(spec, previous, addresses, pools, maps, faults)
-    routes = _compile_routes(spec, previous, maps, ledger, faults)
-    sites = _compile_sites(spec, previous, routes, faults)
+    logs = _compile_logs(spec, previous, maps, sinks, faults)
+    routes = _compile_routes(spec, previous, maps, ledger, logs, sinks, faults)
+    sites = _compile_sites(spec, previous, routes, logs, faults)
     if faults:
         raise SpecError(tuple(faults))
     return Snapshot(spec, sites, upstreams, maps, routes, addresses, number)
@@ -202,6 +213,8 @@ def _compile_routes(
     previous: Snapshot,
     maps: dict[str, HeaderMap],
     ledger: Ledger[RouteCounters],
+    logs: Mapping[str, Logs | None],
+    sinks: Mapping[str, LogSink],
     faults: list[Fault],
 ) -> dict[str, Route]:
     same_maps = spec.header_maps == previous.spec.header_maps
@@ -221,16 +234,57 @@ def _compile_routes(
         if not route.pools:
             faults.append(Fault(f"{at}/pool", "a route needs a pool"))
         old = previous.routes.get(name)
-        if old is not None and same_maps and old.spec == route:
+        inherited = _inherited_logs(route, logs)
+        if old is not None and same_maps and old.spec == route and old.inherited_logs == inherited:
             routes[name] = old
         else:
             counters = ledger.get(name) or RouteCounters()
-            routes[name] = compile_route(route, maps, counters, faults)
+            routes[name] = compile_route(route, maps, counters, faults, sinks, inherited)
     return routes
 
 
+def _compile_logs(
+    spec: Spec,
+    previous: Snapshot,
+    maps: dict[str, HeaderMap],
+    sinks: Mapping[str, LogSink],
+    faults: list[Fault],
+) -> dict[str, Logs | None]:
+    """Compile the logs of every listener."""
+    same_maps = spec.header_maps == previous.spec.header_maps
+    scope = Scope(maps=maps)
+    logs: dict[str, Logs | None] = {}
+    for name, listener in spec.listeners.items():
+        old = previous.sites.get(name)
+        if old is not None and same_maps and old.spec.access_log == listener.access_log:
+            logs[name] = old.logs
+        else:
+            at = pointer("listeners", name)
+            logs[name] = compile_logs(listener.access_log, scope, sinks, at, faults)
+    return logs
+
+
+def _inherited_logs(route: RouteSpec, logs: Mapping[str, Logs | None]) -> InheritedLogs:
+    """Say what a route has to know of its listeners' logs."""
+    if route.access_log is not None:
+        return "none"
+    names = logs if route.listeners is None else route.listeners
+    inherited: InheritedLogs = "none"
+    for name in names:
+        some = logs.get(name)
+        if some is not None:
+            inherited = "some"
+            if any(log.asks_response for log in some):
+                return "asking"
+    return inherited
+
+
 def _compile_sites(
-    spec: Spec, previous: Snapshot, routes: dict[str, Route], faults: list[Fault]
+    spec: Spec,
+    previous: Snapshot,
+    routes: dict[str, Route],
+    logs: Mapping[str, Logs | None],
+    faults: list[Fault],
 ) -> dict[str, Site]:
     sites: dict[str, Site] = {}
     for name, listener in spec.listeners.items():
@@ -241,7 +295,12 @@ def _compile_sites(
             if route.spec.listeners is None or name in route.spec.listeners
         )
         old = previous.sites.get(name)
-        if old is not None and old.spec == listener and old.routes == mine:
+        if (
+            old is not None
+            and old.spec == listener
+            and old.routes == mine
+            and old.logs is logs[name]
+        ):
             sites[name] = old
             continue
         try:
@@ -254,7 +313,7 @@ def _compile_sites(
             faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
             continue
         try:
-            sites[name] = Site(listener, mine)
+            sites[name] = Site(listener, mine, logs[name])
         except FaultError as error:
             # A host or path that no table takes; its route has said so where it stands.
             if not faults:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from admin.documents.access_log import check_fit, logs_to_spec
 from admin.documents.listener import Listener
 from admin.documents.pool import HashBalance, Pool
 from admin.documents.route_checks import Names, check_routes, fresh, recheck_routes
@@ -17,6 +18,7 @@ from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.map import HeaderMap, compile_maps
 from proxy.headers.template import Scope, compile_at
+from proxy.logs.access import compile_logs
 from proxy.spec import HeaderMapSpec
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list
     names = {section: _names(raw, section) for section in ("listeners", "pools", "header_maps")}
     _check_binds(document.listeners, faults)
     maps = _compile_maps(document, names["header_maps"], faults)
+    for name, listener in document.listeners.items():
+        _check_logs(name, listener, maps, faults)
     for name, pool in document.pools.items():
         if maps is not None:
             _check_balance(name, pool, maps, faults)
@@ -55,13 +59,18 @@ def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     if before.keys() != after.keys() or fresh(after, before):
         return check(document, raw, frozenset())
     faults: list[Fault] = []
-    if fresh(document.listeners, previous.listeners):
+    listeners = fresh(document.listeners, previous.listeners)
+    if listeners:
         _check_binds(document.listeners, faults)
+    logged = any(listener.access_log is not None for listener in listeners.values())
     pools = fresh(document.pools, previous.pools)
     routes = fresh(document.routes, previous.routes)
     maps: dict[str, HeaderMap] = {}
-    if routes or any(isinstance(pool.balance, HashBalance) for pool in pools.values()):
+    hashed = any(isinstance(pool.balance, HashBalance) for pool in pools.values())
+    if routes or hashed or logged:
         maps = _compile_maps(document, frozenset(after), faults) or maps
+    for name, listener in listeners.items():
+        _check_logs(name, listener, maps, faults)
     for name, pool in pools.items():
         _check_balance(name, pool, maps, faults)
         _check_addresses(name, pool, faults)
@@ -86,6 +95,15 @@ def _check_binds(listeners: Mapping[str, Listener], faults: list[Fault]) -> None
             path = pointer("listeners", name, "bind")
             message = f"listener {owner!r} has the same address {address.text}"
             faults.append(Fault(path, message, "port 0 lets the kernel choose another"))
+
+
+def _check_logs(
+    name: str, listener: Listener, maps: dict[str, HeaderMap] | None, faults: list[Fault]
+) -> None:
+    at = pointer("listeners", name)
+    check_fit(listener.access_log, at, faults)
+    if maps is not None:
+        compile_logs(logs_to_spec(listener.access_log), Scope(maps=maps), {}, at, faults)
 
 
 def _compile_maps(

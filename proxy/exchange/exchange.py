@@ -88,10 +88,10 @@ class Exchange:
 
     __slots__ = (
         "answering", "attempt_started", "attempts", "body", "bytes_out", "client", "continued",
-        "failure", "finished", "first_byte_at", "free_try_used", "head", "heard", "informed",
-        "keep_alive", "member", "pool", "pool_name", "read_by", "read_s", "rechunk", "request",
-        "reused", "route", "send_backlog", "send_by", "sent", "site", "snapshot", "status", "task",
-        "trail", "tried", "upstream",
+        "failure", "finished", "first_byte_at", "framing", "free_try_used", "head", "heard",
+        "informed", "keep_alive", "member", "own_answer", "pool", "pool_name", "read_by", "read_s",
+        "rechunk", "request", "reused", "route", "send_backlog", "send_by", "sent", "site",
+        "snapshot", "status", "task", "told", "trail", "tried", "upstream",
     )  # fmt: skip
 
     pool: Upstream
@@ -100,6 +100,12 @@ class Exchange:
     """The head that goes upstream, the same for every attempt."""
     read_s: float
     """Seconds between two reads from the upstream."""
+    framing: int
+    """Octets that chunks cost so far; set if the response goes to the client in chunks."""
+    own_answer: bytes
+    """Set if it is not an upstream that answered."""
+    told: int
+    """The status that a client was told before it went; set if there was one."""
 
     def __init__(self, client: Client, snapshot: Snapshot, site: Site, request: Request) -> None:
         self.client: Final = client
@@ -259,6 +265,7 @@ class Exchange:
         if head.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor:
                 self.rechunk = True
+                self.framing = 0
             else:
                 keep_alive = False
         if self.head.upgrade and self.client.has_backlog:
@@ -267,6 +274,8 @@ class Exchange:
         if route.asks_response:
             request.response = self._facts(head, now)
         data = client_head(request, head, route, keep_alive=keep_alive, rechunk=self.rechunk)
+        if request.response is not None:
+            request.response.head_bytes = len(data)
         self.answering = True
         if last and not self.rechunk:
             self.bytes_out = len(body)
@@ -279,9 +288,11 @@ class Exchange:
         """Receive more of the response body; a head still to be sent goes into the same write."""
         self.bytes_out += len(body)
         if self.rechunk:
+            payload = len(body)
             body = chunk(body) if body else b""
             if last:
                 body += LAST_CHUNK
+            self.framing += len(body) - payload
         if head:
             body = head + body
         if body:
@@ -323,9 +334,12 @@ class Exchange:
         self.answering = True
         if route.asks_response:
             self.request.response = self._facts(head, now)
-        self.client.transport.write(
-            client_head(self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol)
+        data = client_head(
+            self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol
         )
+        if self.request.response is not None:
+            self.request.response.head_bytes = len(data)
+        self.client.transport.write(data)
         tunnel.join(self, upstream, rest, protocol, now)
 
     def _facts(self, head: ResponseHead, now: float) -> Response:
@@ -392,6 +406,7 @@ class Exchange:
     def answer(self, status: int, data: bytes, *, keep_alive: bool) -> None:
         """End with a whole answer of our own."""
         self.status = status
+        self.own_answer = data
         self.client.transport.write(data)
         self._finish(keep_alive=keep_alive)
 
@@ -399,6 +414,8 @@ class Exchange:
         """Receive: the client went away.  Cancel everything."""
         if not self.finished:
             self.failure = errors.CLIENT_GONE
+            if self.answering:
+                self.told = self.status
             self.status = errors.CLIENT_GONE.status
             self._finish(keep_alive=False, cut=True)
 

@@ -8,12 +8,13 @@ dollar sign.  As in nginx, names of variables have no case; names of captures do
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, Protocol
 
 from proxy.errors import Fault, FaultError
+from proxy.headers.log_variables import LOG
 from proxy.headers.variables import BUILT_IN, FAMILIES, RESPONSE, RESPONSE_FAMILIES, Getter
 from proxy.message import Request
 from proxy.patterns import octets
@@ -41,6 +42,8 @@ class Scope:
     captures: frozenset[str] = frozenset()
     response: bool = False
     """Whether the response is known where the template is rendered."""
+    log: bool = False
+    """Whether all is over where the template is rendered; then the response is known too."""
 
 
 class Template:
@@ -71,9 +74,17 @@ def compile_template(text: str, scope: Scope) -> Template:
     """Compile ``text``; ``FaultError`` for an unknown variable, or for CR, LF or NUL."""
     if re.search(r"[\r\n\0]", text):
         raise FaultError("a value cannot hold CR, LF or NUL")
+    constants, variables = take_apart(text, scope)
+    if not variables:
+        return constant_template(text, constants[0])
+    names, getters = zip(*variables, strict=True)
+    return Template(text, _renderer(constants, getters), frozenset(names))
+
+
+def take_apart(text: str, scope: Scope) -> tuple[list[bytes], list[tuple[str, Getter]]]:
+    """Return constants, and the variables between each two of them with what reads them."""
     constants = [b""]
-    getters: list[Getter] = []
-    names: set[str] = set()
+    variables: list[tuple[str, Getter]] = []
     position = 0
     for found in _VARIABLE.finditer(text):
         constants[-1] += octets(text[position : found.start()])
@@ -81,14 +92,10 @@ def compile_template(text: str, scope: Scope) -> Template:
         if found["dollar"]:
             constants[-1] += b"$"
             continue
-        name, getter = _resolve(found["braced"] or found["name"], scope)
-        names.add(name)
-        getters.append(getter)
+        variables.append(_resolve(found["braced"] or found["name"], scope))
         constants.append(b"")
     constants[-1] += octets(text[position:])
-    if not getters:
-        return constant_template(text, constants[0])
-    return Template(text, _renderer(constants, getters), frozenset(names))
+    return constants, variables
 
 
 def compile_at(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template:
@@ -105,7 +112,7 @@ def constant_template(text: str, value: bytes) -> Template:
     return Template(text, lambda request: value, constant=value)
 
 
-def _renderer(constants: list[bytes], getters: list[Getter]) -> Getter:
+def _renderer(constants: list[bytes], getters: Sequence[Getter]) -> Getter:
     """Put a getter between each two of the constants."""
     if len(getters) > 1:
         form = b"%b".join(constant.replace(b"%", b"%%") for constant in constants)
@@ -121,6 +128,8 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if name is None:
         raise FaultError("a dollar sign without a name", "$$ stands for a dollar sign")
     lower = name.lower()
+    if scope.log and lower in LOG:
+        return lower, LOG[lower]
     getter = _built_in(lower, BUILT_IN, FAMILIES)
     if lower in scope.maps:
         getter = _remembered(lower, scope.maps[lower])
@@ -130,6 +139,8 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
         return name, _capture(name)
     if getter is not None:
         return lower, getter
+    if lower in LOG and lower not in BUILT_IN:
+        raise FaultError(f"${name} is only known in access logs")
     getter = _built_in(lower, RESPONSE, RESPONSE_FAMILIES)
     if getter is None:
         raise _unknown(name, scope)
@@ -155,6 +166,7 @@ def _unknown(name: str, scope: Scope) -> FaultError:
     families = [*FAMILIES, *(RESPONSE_FAMILIES if scope.response else ())]
     rest = name.lower().partition("_")[2]
     known = [*BUILT_IN, *(RESPONSE if scope.response else ()), *scope.maps, *scope.captures]
+    known += LOG if scope.log else ()
     known += [prefix + rest for prefix in families if rest]
     near = get_close_matches(name.lower(), known, 1)
     return FaultError(f"unknown variable ${name}", f"did you mean ${near[0]}?" if near else None)

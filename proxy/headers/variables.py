@@ -16,6 +16,7 @@ from typing import Final
 
 from multidict import CIMultiDictProxy, istr
 
+from proxy.headers.log_variables import LOG
 from proxy.message import Request
 
 Getter = Callable[[Request], bytes]
@@ -196,4 +197,5 @@ _RESERVED_PREFIXES: Final = (*FAMILIES, *RESPONSE_FAMILIES, "secret_")
 
 def is_reserved(name: str) -> bool:
     """Tell whether a header map of this name would shadow a built-in, of now or of later."""
-    return name in BUILT_IN or name in RESPONSE or name.startswith(_RESERVED_PREFIXES)
+    known = name in BUILT_IN or name in RESPONSE or name in LOG
+    return known or name.startswith(_RESERVED_PREFIXES)

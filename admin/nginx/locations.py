@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from admin.nginx.destination import destination
 from admin.nginx.headers import request_headers, response_headers
 from admin.nginx.listeners import body_bytes
+from admin.nginx.logs import PROCESS_LOG
 from admin.nginx.pools import MAX_REPLAY_BYTES, RetryRules, document_name
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
@@ -141,12 +142,31 @@ def _add(draft: Draft, server: Server, location: Location) -> None:
         route |= _settings(draft, scope, addresses, limit)
         if upgradable:
             route["tunnel"] = {"idle_timeout": route.get("timeouts", {}).get("read", "60s")}
+        _log(draft, scope, local, addresses, route, at)
         draft.document["routes"][name] = route
         draft.sources[at] = proxy_pass
         draft.sources[f"{at}/path"] = location.directive
         if hosts is not None:
             draft.sources[f"{at}/hosts"] = server.names.get(hosts[0], server.directive)
     _remark(draft, location)
+
+
+def _log(
+    draft: Draft,
+    scope: Scope,
+    local: dict[str, str],
+    addresses: list[str],
+    route: dict[str, Any],
+    at: str,
+) -> None:
+    """Say where the requests of a route are logged, unless its listeners say the same."""
+    logs, sources = draft.logs.of(scope, local)
+    listeners = (draft.document["listeners"][draft.listeners[address]] for address in addresses)
+    if all(listener.get("access_log") == logs for listener in listeners):
+        return
+    # Others of its address have logs, and this one would inherit them.
+    route["access_log"] = [PROCESS_LOG] if logs is None else logs
+    draft.locate_logs(at, sources)
 
 
 def _base_name(server: Server, location: Location) -> str:

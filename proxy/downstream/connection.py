@@ -391,6 +391,7 @@ class ClientConnection(asyncio.Protocol):
     def release_transport(self) -> bytes:
         """Let go of the transport; return what was read behind the request."""
         self._state = SPLICED
+        self.exchange = None  # each holds the other, and the exchange its configuration
         self.counted = False
         self.counters.active["http"] -= 1
         self.listener.connections.discard(self)

@@ -6,7 +6,7 @@ Passive data at the bottom of the house: ``downstream`` fills a ``Request`` in, 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -20,7 +20,7 @@ class Peer:
     """What does not change during a client connection."""
 
     __slots__ = ("address", "forwarding", "port", "scheme", "serial", "server_address",
-                 "server_port")  # fmt: skip
+                 "server_port", "started")  # fmt: skip
 
     def __init__(
         self,
@@ -30,15 +30,19 @@ class Peer:
         server_port: int,
         serial: int,
         scheme: bytes = b"http",
+        started: float = 0.0,
     ) -> None:
         self.address: Final = address
         """Textual IP address of the socket's other end, or ``unix:``."""
         self.port: Final = port
         self.server_address: Final = server_address
+        """Where it was accepted: an IP address, or ``unix:`` and the path."""
         self.server_port: Final = server_port
         self.serial: Final = serial
         """Number of the connection within this process."""
         self.scheme: Final = scheme
+        self.started: Final = started
+        """``time.monotonic()`` at the accept."""
         self.forwarding: Final = (
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: "
             % (address, scheme)
@@ -50,11 +54,14 @@ class Request:
     """An admitted request."""
 
     __slots__ = (
-        "authority", "captures", "chunked", "client_ip", "connection", "content_length",
-        "expects_continue", "fields", "headers", "host", "keep_alive", "maps", "method", "ordinal",
-        "path", "peer", "pool", "query", "request_id", "response", "started", "target",
-        "upgrade", "uri", "version_minor",
+        "authority", "captures", "chunked", "client_ip", "client_port", "connection",
+        "content_length", "expects_continue", "fields", "headers", "host", "keep_alive", "maps",
+        "method", "ordinal", "path", "peer", "pool", "query", "request_id", "response", "started",
+        "target", "upgrade", "uri", "version_minor",
     )  # fmt: skip
+
+    client_port: int
+    """Of ``client_ip``, 0 if unknown; set only where a trusted proxy said who the client is."""
 
     def __init__(
         self,
@@ -113,7 +120,7 @@ class Request:
         self.captures: dict[str, bytes] | None = None
         """Regex captures by number (``"1"``) and by name."""
         self.maps: dict[str, bytes] | None = None
-        """Header maps evaluated so far."""
+        """Header maps evaluated so far, and variables that steps have assigned."""
         self.response: Response | None = None
 
 
@@ -126,12 +133,29 @@ class UnusualRequest(Request):
     """The request line as sent, without its end."""
 
 
+class Attempt(NamedTuple):
+    """One try at an endpoint, as nginx's ``$upstream_…`` variables show it."""
+
+    address: str
+    status: str
+    seconds: float
+    """From the pick to the end, or to what is known so far."""
+    connect_s: float | None = None
+    """Until there was a connection, 0 on an idle one; ``None``: there never was."""
+    header_s: float | None = None
+    """Until there was a response head."""
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    body_bytes: int = 0
+    """Of the response."""
+
+
 class Response:
-    """What the client was answered, for response rules and logs."""
+    """What the client is answered, for response rules and logs."""
 
     __slots__ = (
-        "body_bytes", "duration_s", "fields", "head_bytes", "headers", "status", "upstream_addr",
-        "upstream_status", "upstream_time",
+        "attempts", "body_bytes", "complete", "fields", "head_bytes", "headers",
+        "request_body_bytes", "sent", "status",
     )  # fmt: skip
 
     def __init__(
@@ -139,22 +163,23 @@ class Response:
         status: int,
         fields: Fields,
         headers: CIMultiDictProxy[str],
-        upstream_addr: bytes = b"",
-        upstream_status: bytes = b"",
-        upstream_time: bytes = b"",
+        attempts: tuple[Attempt, ...] = (),
+        request_body_bytes: int = 0,
     ) -> None:
         self.status: Final = status
         self.fields: Final = fields
+        """As the upstream sent them; none, if the answer is our own."""
         self.headers: Final = headers
-        self.upstream_addr: Final = upstream_addr
-        """Every endpoint tried, comma-separated (nginx ``$upstream_addr``)."""
-        self.upstream_status: Final = upstream_status
-        self.upstream_time: Final = upstream_time
-        """Seconds with millisecond resolution, comma-separated."""
+        self.attempts = attempts
+        """All endpoints tried, the one that answered last."""
+        self.sent = b""
+        """The head as it goes to the client, as far as it is written."""
+        self.request_body_bytes = request_body_bytes
 
-        # What is known at the end, and set where a log of the document asks.
+        # Known at the end of the exchange.
         self.head_bytes = 0
         """Octets of the head that went to the client."""
         self.body_bytes = 0
         """Octets behind it, chunk framing included; of a tunnel, those to the client."""
-        self.duration_s = 0.0
+        self.complete = False
+        """The whole response went to the client."""

@@ -9,6 +9,7 @@ route as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Final, Literal
 
@@ -21,14 +22,18 @@ from proxy.headers.forwarded import (
     X_FORWARDED,
 )
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.map import HeaderMap
-from proxy.headers.rules import Rules, compile_rules
+from proxy.headers.rewriting import Rewriting, compile_rewriting
+from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.logs.access import Logs, compile_logs
 from proxy.message import Request
 from proxy.routing.normalise import escape_path
 from proxy.routing.table import capture_names, check_host
 from proxy.spec import INHERIT, PathsMode, RouteSpec
+from proxy.steps.access import Access, compile_access
+from proxy.steps.answer import AnswerPlan, compile_answer
+from proxy.steps.error_page import ErrorPage, compile_error_pages
+from proxy.steps.step import Step, compile_steps
 from proxy.telemetry.counters import RouteCounters
 from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.balancing.split import Split
@@ -48,19 +53,29 @@ class Route:
     """See the module's docstring.  Immutable but for its counters."""
 
     __slots__ = (
+        "access",
+        "alters_response",
+        "answer",
         "appends_request",
         "asks_response",
         "body_bytes",
         "counters",
+        "differs_on_success",
+        "direct",
+        "error_pages",
         "forwarded",
         "forwarding_replaced",
         "inherited_logs",
         "inherits_body_bytes",
+        "intercepted",
+        "internal",
+        "keeps_body",
         "logged",
         "logs",
         "name",
         "only_pool",
         "passes_response",
+        "passes_success",
         "passes_trusted",
         "passes_untrusted",
         "pool_map",
@@ -68,10 +83,13 @@ class Route:
         "request_rules",
         "response_rules",
         "rewrite",
+        "rewriting",
         "sets_request",
         "spec",
         "split",
         "split_key",
+        "steps",
+        "success_rules",
         "touches_connection",
         "upgrades",
         "upstream_version",
@@ -101,9 +119,16 @@ class Route:
         self.forwarding_replaced: frozenset[bytes] = frozenset()
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
+        self.success_rules: Rules
+        """The response rules for a status of ``SUCCESSES``."""
+        self.differs_on_success = False
+        self.rewriting: Rewriting | None = None
+        """What is done to the values of response fields."""
+        self.alters_response = False
+        """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
         self.asks_response = False
-        """The response rules or a log say something that may differ from response to response."""
+        """The response rules or a log ask for facts of the response."""
         self.logs: Logs | None = None
         """Where its requests are logged; ``None``: where the listener's are."""
         self.logged = False
@@ -113,10 +138,22 @@ class Route:
         proxy."""
         self.passes_trusted: Memo[bytes]
         self.passes_response: Memo[bytes]
+        self.passes_success: Memo[bytes]
         self.rewrite: Template | None = None
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
         self.split_key: Template | None = None
+        self.internal: Final = spec.path is not None and spec.path.internal
+        self.direct: Final = not (spec.steps or spec.access or spec.answer or self.internal)
+        """It does nothing but pass requests on."""
+        self.steps: tuple[Step, ...] = ()
+        self.access: Access | None = None
+        self.answer: AnswerPlan | None = None
+        self.error_pages: dict[int, ErrorPage] = {}
+        self.intercepted: frozenset[int] = frozenset()
+        """Statuses of upstreams that an error page stands in for."""
+        self.keeps_body = False
+        """An error page may send the request's body again."""
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
@@ -130,6 +167,12 @@ class Route:
         if b"*" in self.upgrades:
             return b"h2c" not in names
         return all(name in self.upgrades for name in names)
+
+    def rules_for(self, status: int) -> Rules:
+        """Return the response rules for an answer of this status, ours or not."""
+        if self.differs_on_success and status in SUCCESSES:
+            return self.success_rules
+        return self.response_rules
 
     def choose_pool(self, request: Request) -> str:
         """Return the name of the pool that serves ``request``; empty if its map names none."""
@@ -150,7 +193,7 @@ class Route:
         if template is None:
             raise AssertionError
         path = template.render(request)
-        if self.spec.path.kind != "regex":
+        if self.spec.path is None or self.spec.path.kind != "regex":
             path += request.uri[matched:]
         if not path.startswith(b"/"):
             path = b"/" + path
@@ -159,7 +202,7 @@ class Route:
 
 def compile_route(
     spec: RouteSpec,
-    maps: dict[str, HeaderMap],
+    names: Scope,
     counters: RouteCounters,
     faults: list[Fault],
     sinks: Mapping[str, LogSink] = _NO_SINKS,
@@ -167,26 +210,22 @@ def compile_route(
 ) -> Route:
     """Compile one route; what is wrong with it is added to ``faults``.
 
-    ``sinks`` are where logs go, by target.
+    ``names`` are the maps, variables and captures of steps that there are, ``sinks`` are where logs
+    go, by target.
     """
     at = pointer("routes", spec.name)
     route = Route(spec, counters, inherited_logs)
-    captures = _captures(spec, at, faults)
-    scope = Scope(maps=maps, captures=captures, response=False)
-    after = Scope(maps=maps, captures=captures, response=True)
+    captures = _captures(spec, at, faults) | names.captures
+    scope = replace(names, captures=captures)
+    after = replace(scope, response=True)
     route.request_rules = compile_rules(
         spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
     )
-    route.response_rules = compile_rules(
-        spec.response_headers, after, f"{at}/response_headers", faults, counters, response=True
-    )
+    _add_response_rules(route, after, f"{at}/response_headers", faults)
+    _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    written = (route.response_rules.set, route.response_rules.appended)
-    route.writes_response = any(written)
-    route.asks_response = any(block.constant is None for block in written)
-    _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None
@@ -200,10 +239,6 @@ def compile_route(
         route.passes_trusted = passing(dropped | FORWARDING_DROPPED_TRUSTED)
     else:
         route.passes_untrusted = route.passes_trusted = passing(dropped)
-    # A response's Content-Length is dropped where it would not be true: see response_head.
-    route.passes_response = passing(
-        HOP_BY_HOP | {b"transfer-encoding"} | route.response_rules.dropped
-    )
 
     def template(text: str | None, place: str) -> Template | None:
         return None if text is None else _template(text, scope, f"{at}/{place}", faults)
@@ -216,6 +251,8 @@ def compile_route(
     elif spec.pool_variable is None and spec.pools:
         route.only_pool = spec.pools[0][0]
     _check_rewrite(route, at, faults)
+    if not route.direct or spec.error_pages:
+        _compile_course(route, scope, at, faults)
     return route
 
 
@@ -230,6 +267,39 @@ def _add_logs(route: Route, logs: Logs | None) -> None:
     route.asks_response = route.asks_response or asks
 
 
+def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
+    """Compile what a route does beside passing requests on."""
+    spec = route.spec
+    route.steps = compile_steps(spec.steps, scope, f"{at}/steps", faults)
+    if spec.access:
+        route.access = compile_access(spec.access, f"{at}/access", faults)
+    if spec.answer is not None:
+        route.answer = compile_answer(spec.answer, scope, f"{at}/respond", faults)
+    pages = compile_error_pages(spec.error_pages, scope, f"{at}/error_pages", faults)
+    route.error_pages = pages
+    if spec.intercept_errors:
+        route.intercepted = frozenset(pages)
+    route.keeps_body = any(page.route is not None for page in pages.values())
+
+
+def _add_response_rules(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
+    spec, counters = route.spec.response_headers, route.counters
+    rules, on_success = compile_response_rules(spec, scope, at, faults, counters)
+    route.response_rules, route.success_rules = rules, on_success
+    route.differs_on_success = on_success is not rules
+    blocks = (rules.set, rules.appended, on_success.set, on_success.appended)
+    route.writes_response = any(blocks)
+    route.rewriting = compile_rewriting(spec, scope, at, faults, counters)
+    route.alters_response = route.rewriting is not None or route.differs_on_success
+    asks = route.rewriting is not None and route.rewriting.asks_response
+    route.asks_response = asks or rules.asks_response or on_success.asks_response
+    # A response's Content-Length is dropped where it would not be true: see response_head.
+    dropped = HOP_BY_HOP | {b"transfer-encoding"}
+    route.passes_response = route.passes_success = passing(dropped | rules.dropped)
+    if route.differs_on_success:
+        route.passes_success = passing(dropped | on_success.dropped)
+
+
 def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
     """Check hosts and path; return the names that their patterns capture."""
     sound = True
@@ -242,7 +312,8 @@ def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
     try:
         return capture_names(spec.path, spec.hosts if sound else None)
     except FaultError as error:
-        faults.append(Fault(f"{at}/path/{spec.path.kind}", error.message, error.hint))
+        place = f"path/{spec.path.kind}" if spec.path is not None else "hosts"
+        faults.append(Fault(f"{at}/{place}", error.message, error.hint))
         return frozenset()
 
 

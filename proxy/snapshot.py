@@ -11,16 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from multidict import istr
+
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
-from proxy.headers.forwarded import TrustedProxies
-from proxy.headers.map import HeaderMap, compile_maps
+from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.logs.access import Logs, compile_logs
+from proxy.networks import Networks
 from proxy.route import InheritedLogs, Route, compile_route
-from proxy.routing.normalise import BadTarget, Target, normalise
-from proxy.routing.table import Entry, Table, conflicts
+from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
+from proxy.routing.table import Entry, Found, Table, conflicts
 from proxy.spec import EMPTY, ListenerSpec, RouteSpec, Spec
+from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import Ledger, RouteCounters
 from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
@@ -38,7 +41,7 @@ _NO_SINKS: Final[Mapping[str, LogSink]] = {}
 class Resolution:
     """Where a path leads: all that depends on host and path alone."""
 
-    __slots__ = ("captures", "forward", "matched", "raw", "redirect", "route", "uri")
+    __slots__ = ("captures", "forward", "matched", "raw", "redirect", "route", "target", "uri")
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Resolution:
         *,
         redirect: bool = False,
     ) -> None:
+        self.target: Final = target
         self.uri: Final = target.path
         self.raw: Final = target.raw_path
         self.forward: Final = target.forward
@@ -62,7 +66,10 @@ class Resolution:
 class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
-    __slots__ = ("_memo", "_table", "logs", "routes", "spec", "trusted", "trusts_nobody")
+    __slots__ = (
+        "_memo", "_table", "client_field", "default_host", "has_preludes", "logs", "routes", "spec",
+        "trusted", "trusts_nobody",
+    )  # fmt: skip
 
     def __init__(
         self, spec: ListenerSpec, routes: tuple[Route, ...], logs: Logs | None = None
@@ -71,9 +78,12 @@ class Site:
         self.routes: Final = routes
         self.logs: Final = logs
         """Where requests are logged that no route says it of; ``None``: as the process has it."""
-        self.trusted: Final = TrustedProxies(spec.trusted_proxies)
+        self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
+        self.default_host: Final = spec.default_host.encode()
+        self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
+        self.has_preludes: Final = any(is_prelude(route.spec) for route in routes)
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}
 
     def resolve(self, host: bytes, path: bytes) -> Resolution:
@@ -82,14 +92,7 @@ class Site:
         known = self._memo.get(key)
         if known is not None:
             return known
-        target = normalise(path, self.spec.paths)
-        found = self._table.lookup(host, target.path)
-        if found is None:
-            resolution = Resolution(target, None)
-        else:
-            resolution = Resolution(
-                target, found.payload, found.captures, found.matched, redirect=found.redirect
-            )
+        resolution = self._resolved(host, normalise(path, self.spec.paths))
         if len(path) > PATH_MEMO_BYTES:
             return resolution
         if len(self._memo) >= PATH_MEMO:
@@ -97,19 +100,46 @@ class Site:
         self._memo[key] = resolution
         return resolution
 
+    def prelude(self, host: bytes) -> Found[Route] | None:
+        """Return the route whose steps precede every path of a host, if there is one."""
+        return self._table.prelude(host)
+
+    def find(self, host: bytes, uri: bytes) -> Resolution:
+        """Find the route for a decoded path, which no client has sent so."""
+        return self._resolved(host, self.target(uri))
+
+    def target(self, uri: bytes) -> Target:
+        """Return the target that means a decoded path."""
+        escaped = escape_path(uri, self.spec.paths)
+        return Target(uri, escaped, escaped, None)
+
+    def _resolved(self, host: bytes, target: Target) -> Resolution:
+        found = self._table.lookup(host, target.path)
+        if found is None:
+            return Resolution(target, None)
+        return Resolution(
+            target, found.payload, found.captures, found.matched, redirect=found.redirect
+        )
+
 
 def entries(routes: tuple[Route, ...]) -> list[Entry[Route]]:
-    """Return the routing table's view of some routes."""
+    """Return the routing table's view of some routes; named ones are not in it."""
     return [
         Entry(name=route.name, hosts=route.spec.hosts, path=route.spec.path, payload=route)
         for route in routes
+        if route.spec.path is not None or is_prelude(route.spec)
     ]
+
+
+def is_prelude(route: RouteSpec) -> bool:
+    """Tell whether a route has neither path nor destination."""
+    return route.path is None and not route.pools and route.answer is None
 
 
 class Upstream:
     """A pool's part of a snapshot: its plan, and what an exchange asks of its settings."""
 
-    __slots__ = ("counters", "failing", "key", "label", "name", "plan", "retried")
+    __slots__ = ("counters", "key", "label", "name", "plan", "retried")
 
     def __init__(self, plan: PoolPlan, key: Template | None) -> None:
         self.plan: Final = plan
@@ -120,8 +150,6 @@ class Upstream:
         self.label: Final = plan.spec.name.encode()
         self.retried: Final = statuses(plan.spec.retry.when)
         """Statuses for which another endpoint may be tried."""
-        self.failing: Final = self.retried - {403, 404}
-        """Those of them that count against an endpoint's health (nginx)."""
 
 
 def statuses(when: frozenset[str]) -> frozenset[int]:
@@ -136,7 +164,8 @@ class Snapshot:
     spec: Spec
     sites: Mapping[str, Site]
     pools: Mapping[str, Upstream]
-    maps: Mapping[str, HeaderMap]
+    names: Scope
+    """The header maps, and the variables and captures that steps of routes define."""
     routes: Mapping[str, Route]
     addresses: Mapping[str, tuple[str, ...]]
     """What names in endpoint addresses stood for when this was compiled."""
@@ -144,7 +173,7 @@ class Snapshot:
     """Revision of the configuration, for logs."""
 
 
-NOTHING: Final = Snapshot(EMPTY, {}, {}, {}, {}, {})
+NOTHING: Final = Snapshot(EMPTY, {}, {}, Scope(), {}, {})
 """Serves nothing; what a server begins with."""
 
 
@@ -163,17 +192,20 @@ def compile_snapshot(
     where logs go, by target.
     """
     faults: list[Fault] = []
-    if spec.header_maps == previous.spec.header_maps:
-        maps = dict(previous.maps)
-    else:
-        maps = compile_maps(spec.header_maps, faults)
-    upstreams = _compile_pools(spec, previous, addresses, pools, maps, faults)
-    logs = _compile_logs(spec, previous, maps, sinks, faults)
-    routes = _compile_routes(spec, previous, maps, ledger, logs, sinks, faults)
+    names = previous.names
+    variables = assigned_variables(spec.routes.values())
+    captures = numbered_captures(spec.routes.values())
+    same = (names.variables, names.captures) == (variables, captures)
+    if not same or spec.header_maps != previous.spec.header_maps:
+        maps = compile_maps(spec.header_maps, faults, variables)
+        names = Scope(maps=maps, variables=variables, captures=captures)
+    upstreams = _compile_pools(spec, previous, addresses, pools, names, faults)
+    logs = _compile_logs(spec, previous, names, sinks, faults)
+    routes = _compile_routes(spec, previous, names, ledger, logs, sinks, faults)
     sites = _compile_sites(spec, previous, routes, logs, faults)
     if faults:
         raise SpecError(tuple(faults))
-    return Snapshot(spec, sites, upstreams, maps, routes, addresses, number)
+    return Snapshot(spec, sites, upstreams, names, routes, addresses, number)
 
 
 def _compile_pools(
@@ -181,19 +213,17 @@ def _compile_pools(
     previous: Snapshot,
     addresses: Mapping[str, tuple[str, ...]],
     pools: Mapping[str, Pool],
-    maps: dict[str, HeaderMap],
+    names: Scope,
     faults: list[Fault],
 ) -> dict[str, Upstream]:
     upstreams: dict[str, Upstream] = {}
-    scope = Scope(maps=maps, captures=frozenset(), response=False)
-    same_maps = spec.header_maps == previous.spec.header_maps
     for name, pool in spec.pools.items():
         at = pointer("pools", name)
         old = previous.pools.get(name)
         key = None
         if pool.balance.key is not None:
             try:
-                key = compile_template(pool.balance.key, scope)
+                key = compile_template(pool.balance.key, names)
             except FaultError as error:
                 faults.append(Fault(f"{at}/balance/hash", error.message, error.hint))
         try:
@@ -201,7 +231,7 @@ def _compile_pools(
         except PoolFaultError as error:
             faults += error.faults
             continue
-        if old is not None and plan is old.plan and same_maps:
+        if old is not None and plan is old.plan and names is previous.names:
             upstreams[name] = old
         else:
             upstreams[name] = Upstream(plan, key)
@@ -211,13 +241,12 @@ def _compile_pools(
 def _compile_routes(
     spec: Spec,
     previous: Snapshot,
-    maps: dict[str, HeaderMap],
+    names: Scope,
     ledger: Ledger[RouteCounters],
     logs: Mapping[str, Logs | None],
     sinks: Mapping[str, LogSink],
     faults: list[Fault],
 ) -> dict[str, Route]:
-    same_maps = spec.header_maps == previous.spec.header_maps
     routes: dict[str, Route] = {}
     for name, route in spec.routes.items():
         at = pointer("routes", name)
@@ -231,36 +260,45 @@ def _compile_routes(
             for listener in route.listeners or ()
             if listener not in spec.listeners
         ]
-        if not route.pools:
-            faults.append(Fault(f"{at}/pool", "a route needs a pool"))
+        faults += [
+            Fault(f"{at}/error_pages/{index}/route", f"there is no route {page.route!r}")
+            for index, page in enumerate(route.error_pages)
+            if page.route is not None and page.route not in spec.routes
+        ]
+        if route.path is not None and not route.pools and route.answer is None:
+            faults.append(Fault(f"{at}/pool", "a route with a path needs a pool or an answer"))
         old = previous.routes.get(name)
         inherited = _inherited_logs(route, logs)
-        if old is not None and same_maps and old.spec == route and old.inherited_logs == inherited:
+        if (
+            old is not None
+            and names is previous.names
+            and old.spec == route
+            and old.inherited_logs == inherited
+        ):
             routes[name] = old
         else:
             counters = ledger.get(name) or RouteCounters()
-            routes[name] = compile_route(route, maps, counters, faults, sinks, inherited)
+            routes[name] = compile_route(route, names, counters, faults, sinks, inherited)
     return routes
 
 
 def _compile_logs(
     spec: Spec,
     previous: Snapshot,
-    maps: dict[str, HeaderMap],
+    names: Scope,
     sinks: Mapping[str, LogSink],
     faults: list[Fault],
 ) -> dict[str, Logs | None]:
     """Compile the logs of every listener."""
-    same_maps = spec.header_maps == previous.spec.header_maps
-    scope = Scope(maps=maps)
     logs: dict[str, Logs | None] = {}
     for name, listener in spec.listeners.items():
         old = previous.sites.get(name)
-        if old is not None and same_maps and old.spec.access_log == listener.access_log:
+        same = names is previous.names
+        if old is not None and same and old.spec.access_log == listener.access_log:
             logs[name] = old.logs
         else:
             at = pointer("listeners", name)
-            logs[name] = compile_logs(listener.access_log, scope, sinks, at, faults)
+            logs[name] = compile_logs(listener.access_log, names, sinks, at, faults)
     return logs
 
 
@@ -308,7 +346,7 @@ def _compile_sites(
         except FaultError as error:
             faults.append(Fault(f"{at}/bind", error.message, error.hint))
         try:
-            TrustedProxies(listener.trusted_proxies)
+            Networks(listener.trusted_proxies)
         except FaultError as error:
             faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
             continue

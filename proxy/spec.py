@@ -19,9 +19,12 @@ Pairs = tuple[tuple[str, str], ...]
 
 PathsMode = Literal["strict", "nginx"]
 PathKind = Literal["exact", "prefix", "regex"]
+ConditionTest = Literal["truth", "equals", "matches"]
+RewriteThen = Literal["next", "route", "stop"]
 HttpVersion = Literal["1.0", "1.1"]
 BalanceKind = Literal["round_robin", "least_connections", "random", "ip_hash", "hash"]
 EndpointState = Literal["active", "drain", "down"]
+SubstitutionKind = Literal["prefix", "exact", "match"]
 OnRemoval = Literal["keep", "drain", "close"]
 LogEscape = Literal["default", "json", "none"]
 
@@ -67,6 +70,16 @@ class ListenerLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAddressSpec:
+    """Where a trusted proxy says who the client is (nginx ``real_ip_header``)."""
+
+    header: str = "X-Forwarded-For"
+    """Of several ``X-Forwarded-For`` all count, of another field the first."""
+    recursive: bool = True
+    """The rightmost address that is not trusted is the client; otherwise the rightmost of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSpec:
     """One address that clients connect to."""
 
@@ -75,6 +88,9 @@ class ListenerSpec:
     """``host:port``, ``[v6]:port`` or ``unix:/path``; port 0 lets the kernel choose."""
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of peers whose ``X-Forwarded-*`` are believed; ``unix:`` trusts Unix-socket peers."""
+    client_address: ClientAddressSpec = ClientAddressSpec()
+    default_host: str = ""
+    """Of requests that name none, as HTTP/1.0 lets them; lower case."""
     paths: PathsMode = "strict"
     timeouts: ListenerTimeouts = ListenerTimeouts()
     limits: ListenerLimits = ListenerLimits()
@@ -195,7 +211,7 @@ class RegexEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderMapSpec:
-    """A header map: a variable computed from others (nginx ``map``)."""
+    """A header map: a variable computed from others (nginx ``map`` and ``split_clients``)."""
 
     name: str
     source: str
@@ -203,6 +219,11 @@ class HeaderMapSpec:
     exact: Pairs = ()
     hostnames: Pairs = ()
     regex: tuple[RegexEntry, ...] = ()
+    shares: tuple[tuple[str, int], ...] = ()
+    """Values with their shares in hundredths of a per cent: a hash of the source chooses, and what
+    is left over gets the default.  Excludes ``exact``, ``hostnames`` and ``regex``."""
+    volatile: bool = False
+    """Computed each time it is asked for, not once per request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +238,89 @@ class PathSpec:
     """Regexes are tried from the highest to the lowest, then by the route's name."""
     ignore_case: bool = False
     """For a regex (nginx ``~*``)."""
+    internal: bool = False
+    """Only reroutes and error pages lead here (nginx ``internal``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionSpec:
+    """Whether a step is taken (nginx ``if``)."""
+
+    value: str
+    """Template."""
+    test: ConditionTest = "truth"
+    """``truth``: anything but empty and ``0``."""
+    operand: str = ""
+    """Template that ``value`` equals, or regex that it matches."""
+    ignore_case: bool = False
+    """For a regex."""
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteSpec:
+    """Another path for the request (nginx ``rewrite``)."""
+
+    match: str
+    """Regex, looked for in the normalised path."""
+    to: str
+    """Template of the new path, with captures.  What follows a ``?`` is its query; the present
+    query is put behind it unless ``to`` ends with ``?``."""
+    ignore_case: bool = False
+    then: RewriteThen = "next"
+    """Go on with the next step, look for a route at once, or stay at this route."""
+    redirect: int | None = None
+    """Send the client there instead, with this status; ``to`` is then a ``Location``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSpec:
+    """An answer of the proxy itself (nginx ``return``)."""
+
+    status: int
+    """From 200 to 599; 444 closes the connection without an answer."""
+    body: str | None = None
+    """Template; ``None`` is the usual short text for an error, and nothing for anything else."""
+    content_type: str = "text/plain"
+    location: str | None = None
+    """Template of the ``Location`` field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """What is done to a request before it is passed on, in the order of the fields."""
+
+    when: ConditionSpec | None = None
+    set: Pairs = ()
+    """Variables of the request, and templates of their values; ``args`` is the query."""
+    rewrite: RewriteSpec | None = None
+    answer: AnswerSpec | None = None
+    stop: bool = False
+    """Take no further step of this route, and stay at it (nginx ``break``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRuleSpec:
+    """Clients that are let in, or turned away."""
+
+    allows: bool
+    networks: tuple[str, ...]
+    """CIDRs; ``unix:`` for whoever connects over a Unix socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPageSpec:
+    """What takes the place of an error (nginx ``error_page``); one of path, route and location."""
+
+    statuses: tuple[int, ...]
+    path: str | None = None
+    """Template of a path, with a query if need be, that is routed as a GET."""
+    route: str | None = None
+    """Name of a route that the request goes to as it is."""
+    location: str | None = None
+    """Template of where the client is sent."""
+    status: int | Literal["page"] | None = None
+    """What the client sees; ``page``: what the page answers with; ``None``: the error's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +330,48 @@ class HeaderRulesSpec:
     remove: tuple[str, ...] = ()
     set: Pairs = ()
     append: Pairs = ()
+    """A name with several values stands here once for each of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubstitutionSpec:
+    """One way to replace a value, or how it begins."""
+
+    kind: SubstitutionKind
+    """``prefix``: the value begins so, and the rest of it stays; ``exact``: it is this, in any
+    case and with or without a leading dot; ``match``: a regular expression finds something in it,
+    and all of it is replaced."""
+    value: str
+    """A template, or the regular expression."""
+    to: str
+    """A template, with the captures of the regular expression."""
+    ignore_case: bool = False
+    """For a regular expression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessRulesSpec:
+    """What is written only into a response that is no failure (nginx ``add_header``)."""
+
+    set: Pairs = ()
+    append: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRulesSpec(HeaderRulesSpec):
+    """What a route does to the fields of a response.
+
+    Of each list of substitutions the first that applies wins.
+    """
+
+    on_success: SuccessRulesSpec = SuccessRulesSpec()
+    rewrite_location: tuple[SubstitutionSpec, ...] = ()
+    """For ``Location``, and what follows ``url=`` in ``Refresh``."""
+    absolute_location: bool = False
+    """A ``Location`` that was rewritten and begins with ``/`` gets scheme, host and port."""
+    rewrite_cookie_domain: tuple[SubstitutionSpec, ...] = ()
+    """For the ``Domain`` of every ``Set-Cookie``."""
+    rewrite_cookie_path: tuple[SubstitutionSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,15 +392,31 @@ class TunnelSpec:
 
 INHERIT: Final = "inherit"
 
+SILENCE: Final = 444
+"""The status of an answer that is none: the connection is closed (nginx)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSpec:
-    """Which requests go to which pool, and what is done to them on the way."""
+    """Which requests go to which pool, and what is done to them on the way.
+
+    A route without a path has no requests of its own.  With a destination (pools or an answer) it
+    is *named*: error pages lead there.  Without one it is a *prelude*: its steps are taken before
+    a path is looked up, for every request to its hosts.
+    """
 
     name: str
-    path: PathSpec
-    pools: tuple[tuple[str, int], ...]
+    path: PathSpec | None
+    pools: tuple[tuple[str, int], ...] = ()
     """Pool names with weights; one pair for a plain route."""
+    answer: AnswerSpec | None = None
+    """Instead of pools."""
+    steps: tuple[StepSpec, ...] = ()
+    access: tuple[AccessRuleSpec, ...] = ()
+    """The first that names the client decides, after the steps; without one it is let in."""
+    error_pages: tuple[ErrorPageSpec, ...] = ()
+    intercept_errors: bool = False
+    """Error pages stand in for responses of upstreams too (nginx ``proxy_intercept_errors``)."""
     pool_variable: str | None = None
     """A header map whose value names the pool; ``pools`` then lists all it may name."""
     split_by: str | None = None
@@ -268,7 +430,7 @@ class RouteSpec:
     upgrades: tuple[str, ...] = ("websocket",)
     """Lower-case protocols that may be upgraded to; ``*`` is any but h2c."""
     request_headers: HeaderRulesSpec = HeaderRulesSpec()
-    response_headers: HeaderRulesSpec = HeaderRulesSpec()
+    response_headers: ResponseRulesSpec = ResponseRulesSpec()
     forwarded_headers: bool = True
     upstream_http_version: HttpVersion = "1.1"
     """What requests say upstream (nginx ``proxy_http_version``).  A chunked body, which HTTP/1.0

@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Final
 from admin.documents.access_log import check_fit, logs_to_spec
 from admin.documents.listener import Listener
 from admin.documents.pool import HashBalance, Pool
-from admin.documents.route_checks import Names, check_routes, fresh, recheck_routes
+from admin.documents.route_checks import (
+    Names,
+    check_routes,
+    defined,
+    fresh,
+    recheck_routes,
+)
+from admin.documents.step_checks import written
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, pointer
-from proxy.headers.map import HeaderMap, compile_maps
+from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, compile_at
 from proxy.logs.access import compile_logs
 from proxy.spec import HeaderMapSpec
@@ -36,27 +43,29 @@ def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list
     object that lost something.  What was written but cut out is never called unknown.
     """
     faults: list[Fault] = []
-    names = {section: _names(raw, section) for section in ("listeners", "pools", "header_maps")}
+    sections = ("listeners", "pools", "header_maps", "routes")
+    names = {section: _names(raw, section) for section in sections}
     _check_binds(document.listeners, faults)
-    maps = _compile_maps(document, names["header_maps"], faults)
+    scope = _scope(document, names["header_maps"], written(raw), faults)
     for name, listener in document.listeners.items():
-        _check_logs(name, listener, maps, faults)
+        _check_logs(name, listener, scope, faults)
     for name, pool in document.pools.items():
-        if maps is not None:
-            _check_balance(name, pool, maps, faults)
+        if scope is not None:
+            _check_balance(name, pool, scope, faults)
         _check_addresses(name, pool, faults)
-    check_routes(document, raw, broken, names, maps, faults)
+    check_routes(document, raw, broken, names, scope, faults)
     return faults
 
 
 def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     """Return faults of a document's meaning, looking only at what is new; some if there are any.
 
-    All of ``raw`` has good form, ``previous`` is valid, and what they share is identical.  A header
-    map may matter to any object, so with a change of one everything is checked.
+    All of ``raw`` has good form, ``previous`` is valid, and what they share is identical.  A
+    variable may matter to any object, so with a change of one everything is checked.
     """
     before, after = previous.header_maps, document.header_maps
-    if before.keys() != after.keys() or fresh(after, before):
+    steps = defined(document)
+    if before.keys() != after.keys() or fresh(after, before) or steps != defined(previous):
         return check(document, raw, frozenset())
     faults: list[Fault] = []
     listeners = fresh(document.listeners, previous.listeners)
@@ -65,16 +74,16 @@ def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     logged = any(listener.access_log is not None for listener in listeners.values())
     pools = fresh(document.pools, previous.pools)
     routes = fresh(document.routes, previous.routes)
-    maps: dict[str, HeaderMap] = {}
+    scope = Scope()
     hashed = any(isinstance(pool.balance, HashBalance) for pool in pools.values())
     if routes or hashed or logged:
-        maps = _compile_maps(document, frozenset(after), faults) or maps
+        scope = _scope(document, frozenset(after), steps, faults) or scope
     for name, listener in listeners.items():
-        _check_logs(name, listener, maps, faults)
+        _check_logs(name, listener, scope, faults)
     for name, pool in pools.items():
-        _check_balance(name, pool, maps, faults)
+        _check_balance(name, pool, scope, faults)
         _check_addresses(name, pool, faults)
-    recheck_routes(document, raw, previous, routes, maps, faults)
+    recheck_routes(document, raw, previous, routes, scope, faults)
     return faults
 
 
@@ -97,37 +106,41 @@ def _check_binds(listeners: Mapping[str, Listener], faults: list[Fault]) -> None
             faults.append(Fault(path, message, "port 0 lets the kernel choose another"))
 
 
-def _check_logs(
-    name: str, listener: Listener, maps: dict[str, HeaderMap] | None, faults: list[Fault]
-) -> None:
+def _check_logs(name: str, listener: Listener, scope: Scope | None, faults: list[Fault]) -> None:
     at = pointer("listeners", name)
     check_fit(listener.access_log, at, faults)
-    if maps is not None:
-        compile_logs(logs_to_spec(listener.access_log), Scope(maps=maps), {}, at, faults)
+    if scope is not None:
+        compile_logs(logs_to_spec(listener.access_log), scope, {}, at, faults)
 
 
-def _compile_maps(
-    document: Document, names: Names, faults: list[Fault]
-) -> dict[str, HeaderMap] | None:
-    """Compile the maps; one that is written but cut out stands in empty, so it can be named.
+def _scope(
+    document: Document,
+    names: Names,
+    steps: tuple[frozenset[str], frozenset[str]],
+    faults: list[Fault],
+) -> Scope | None:
+    """Compile the maps, beside the variables and captures of ``steps``.
 
+    One that is written but cut out stands in empty, so it can be named.
     ``None`` if nobody can tell what maps there are: then no variable can be called unknown.
     """
     if names is None:
         return None
     specs = {name: HeaderMapSpec(name=name, source="") for name in names if _named(name)}
     specs |= {name: header_map.to_spec(name) for name, header_map in document.header_maps.items()}
-    return compile_maps(specs, faults)
+    variables, captures = steps
+    maps = compile_maps(specs, faults, variables)
+    return Scope(maps=maps, variables=variables, captures=captures)
 
 
 def _named(name: str) -> bool:
     return _VARIABLE.fullmatch(name) is not None
 
 
-def _check_balance(name: str, pool: Pool, maps: dict[str, HeaderMap], faults: list[Fault]) -> None:
+def _check_balance(name: str, pool: Pool, scope: Scope, faults: list[Fault]) -> None:
     if isinstance(pool.balance, HashBalance):
         path = pointer("pools", name, "balance", "hash")
-        compile_at(pool.balance.hash, Scope(maps=maps), path, faults)
+        compile_at(pool.balance.hash, scope, path, faults)
 
 
 def _check_addresses(name: str, pool: Pool, faults: list[Fault]) -> None:

@@ -82,6 +82,11 @@ class Path(Model):
     ignore_case: bool = Field(
         default=False, description="With `regex`: match in any case (nginx `~*`).", examples=[False]
     )
+    internal: bool = Field(
+        default=False,
+        description="Only rewrites and error pages lead here; a client gets 404.",
+        examples=[False],
+    )
 
     def to_spec(self) -> spec.PathSpec:
         """Translate; the path is valid."""
@@ -92,6 +97,7 @@ class Path(Model):
             final=self.final,
             priority=self.priority,
             ignore_case=self.ignore_case,
+            internal=self.internal,
         )
 
     def kinds(self) -> list[spec.PathKind]:

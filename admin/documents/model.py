@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.config import JsonDict
+from pydantic.config import JsonDict, JsonValue
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema, to_jsonable_python
 
@@ -57,12 +57,14 @@ class Model(BaseModel):
         return described
 
 
-def one_required(keys: Sequence[str]) -> JsonDict:
+def one_required(keys: Sequence[str], *or_else: JsonDict) -> JsonDict:
     """Return the JSON Schema of "exactly one of these keys", for ``json_schema_extra``.
 
-    ``checks`` sees to it: as a validator of the model, it would hide what is wrong inside.
+    ``or_else`` are further possibilities.  ``checks`` sees to it: as a validator of the model, it
+    would hide what is wrong inside.
     """
-    return {"oneOf": [{"required": [key]} for key in keys]}
+    ways: list[JsonValue] = [{"required": [key]} for key in keys]
+    return {"oneOf": [*ways, *or_else]}
 
 
 class _Absent:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from admin.documents.access_log import AccessLog, logs_to_spec
 from admin.documents.header_map import HeaderMap
+from admin.documents.header_rules import HeaderRules, ResponseRules
 from admin.documents.matching import HostPattern, RoutePath
 from admin.documents.model import Maybe, Model, one_required
 from admin.documents.scalars import (
@@ -24,13 +25,13 @@ from admin.documents.scalars import (
     seconds,
     seconds_or_none,
 )
+from admin.documents.steps import AccessRules, Answer, ErrorPages, Steps
 from proxy import spec
 
 MAX_HOSTS: Final = 1_000
-MAX_RULES: Final = 200
 MAX_SPLIT: Final = 100
 
-POOL_KEYS: Final = ("pool", "pools")
+DESTINATION_KEYS: Final = ("pool", "pools", "respond")
 
 Protocol: TypeAlias = Annotated[
     str,
@@ -40,38 +41,6 @@ Protocol: TypeAlias = Annotated[
         "such as websocket, or * for any but h2c",
     ),
 ]
-HeaderName: TypeAlias = Annotated[str, Field(max_length=256)]
-
-
-class HeaderRules(Model):
-    """What is done to the header fields of one direction, in this order: remove, set, append."""
-
-    remove: list[HeaderName] = Field(
-        default_factory=list,
-        max_length=MAX_RULES,
-        description="Fields that do not go on.",
-        examples=[["X-Powered-By"]],
-    )
-    set: dict[HeaderName, Template] = Field(
-        default_factory=dict,
-        max_length=MAX_RULES,
-        description="Replaces every occurrence of the field; an empty value omits it.",
-        examples=[{"Upgrade": "$http_upgrade", "Connection": "$connection_upgrade"}],
-    )
-    append: dict[HeaderName, Template] = Field(
-        default_factory=dict,
-        max_length=MAX_RULES,
-        description="Adds a field beside what is there; an empty value adds none.",
-        examples=[{"Via": "1.1 hotsplice"}],
-    )
-
-    def to_spec(self) -> spec.HeaderRulesSpec:
-        """Translate; the rules are valid."""
-        return spec.HeaderRulesSpec(
-            remove=tuple(self.remove),
-            set=tuple(self.set.items()),
-            append=tuple(self.append.items()),
-        )
 
 
 class RouteTimeouts(Model):
@@ -114,10 +83,17 @@ class Tunnel(Model):
 class Route(Model):
     """Which requests go to which pool, and what is done to them on the way.
 
-    Exactly one of `pool` and `pools`.
+    A route has exactly one of `pool`, `pools` and `respond`, and a `path`. Without a path, only
+    error pages lead to it, by its name. With neither, its steps come before those of any other
+    route of its hosts and listeners, whatever the path.
     """
 
-    model_config = ConfigDict(json_schema_extra=one_required(POOL_KEYS))
+    model_config = ConfigDict(
+        json_schema_extra=one_required(
+            DESTINATION_KEYS,
+            {"properties": dict.fromkeys(("path", *DESTINATION_KEYS), False)},
+        )
+    )
 
     listeners: Maybe[Annotated[list[Name], Field(min_length=1, max_length=1_000)]] = Field(
         default=None, description="Names of listeners; left out: all.", examples=[["public"]]
@@ -128,7 +104,35 @@ class Route(Model):
         "`~regex`; left out: any.",
         examples=[["chat.example.com", "*.example.org"]],
     )
-    path: RoutePath = Field(description="Which paths.", examples=[{"prefix": "/chat/"}])
+    path: Maybe[RoutePath] = Field(
+        default=None, description="Which paths.", examples=[{"prefix": "/chat/"}]
+    )
+    steps: Steps = Field(
+        default_factory=list,
+        description="Done in order before the request is passed on.",
+        examples=[[{"when": {"value": "$http_x_debug"}, "respond": {"status": 403}}]],
+    )
+    access: AccessRules = Field(
+        default_factory=list,
+        description="Who is let in: the first rule that names the client decides, after the "
+        "steps; without one it is.",
+        examples=[[{"allow": ["10.0.0.0/8"]}, {"deny": ["all"]}]],
+    )
+    respond: Maybe[Answer] = Field(
+        default=None,
+        description="An answer of our own, instead of a pool.",
+        examples=[{"status": 200, "body": "ok\n"}],
+    )
+    error_pages: ErrorPages = Field(
+        default_factory=list,
+        description="What takes the place of our own errors; the first for a status.",
+        examples=[[{"statuses": [502, 504], "path": "/sorry.html"}]],
+    )
+    intercept_errors: bool = Field(
+        default=False,
+        description="Error pages take the place of the upstream's errors too.",
+        examples=[False],
+    )
     pool: Maybe[PoolReference] = Field(
         default=None,
         description="Name of a pool, or a header map's variable whose every value names one.",
@@ -167,8 +171,8 @@ class Route(Model):
         description="What is done to the fields that go upstream.",
         examples=[{"set": {"X-Real-IP": "$client_ip"}}],
     )
-    response_headers: HeaderRules = Field(
-        default_factory=HeaderRules,
+    response_headers: ResponseRules = Field(
+        default_factory=ResponseRules,
         description="What is done to the fields that go to the client.",
         examples=[{"remove": ["X-Powered-By"]}],
     )
@@ -213,8 +217,13 @@ class Route(Model):
         timeouts, body_bytes = self.timeouts, self.limits.body_bytes
         return spec.RouteSpec(
             name=name,
-            path=self.path.to_spec(),
+            path=None if self.path is None else self.path.to_spec(),
             pools=self._pools(header_maps),
+            answer=None if self.respond is None else self.respond.to_spec(),
+            steps=tuple(step.to_spec() for step in self.steps),
+            access=tuple(rule.to_spec() for rule in self.access),
+            error_pages=tuple(page.to_spec() for page in self.error_pages),
+            intercept_errors=self.intercept_errors,
             pool_variable=None if self.variable is None else self.pool,
             split_by=self.split_by,
             listeners=None if self.listeners is None else tuple(self.listeners),

@@ -7,14 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from admin.documents.access_log import check_fit
-from admin.documents.faults import MAX_FAULTS, nearest, one_of, shown
+from admin.documents.faults import MAX_FAULTS, nearest, shown
+from admin.documents.header_rules import REWRITES
 from admin.documents.matching import PATH_KINDS, Path
-from admin.documents.route import POOL_KEYS, Route
+from admin.documents.route import DESTINATION_KEYS, Route
+from admin.documents.step_checks import check_named, check_one_of, check_prelude, check_steps
 from proxy.errors import Fault, pointer
-from proxy.headers.map import HeaderMap
+from proxy.headers.template import Scope
 from proxy.route import compile_route
 from proxy.routing.table import Entry, conflicts
+from proxy.snapshot import is_prelude
 from proxy.spec import RouteSpec
+from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import RouteCounters
 
 if TYPE_CHECKING:
@@ -33,12 +37,14 @@ def check_routes(
     raw: object,
     broken: Set[tuple[str, ...]],
     names: Mapping[str, Names],
-    maps: dict[str, HeaderMap] | None,
+    scope: Scope | None,
     faults: list[Fault],
 ) -> None:
     """Add what is wrong with the routes; the arguments are those of ``checks.check``."""
     written = raw.get("routes") if isinstance(raw, Mapping) else None
-    _check_choices(written if isinstance(written, Mapping) else {}, faults)
+    written = written if isinstance(written, Mapping) else {}
+    _check_choices(written, faults)
+    check_named(written, faults)
     counters = RouteCounters()
     intact: list[RouteSpec] = []
     for name, route in document.routes.items():
@@ -48,9 +54,9 @@ def check_routes(
         _check_fit(route, at, faults)
         _check_references(route, at, names, faults)
         spec = _without_pools(name, route, raw)
-        if spec is not None and maps is not None:
-            compile_route(spec, maps, counters, faults)
-        if spec is not None and len(route.path.kinds()) == 1 and ("routes", name) not in broken:
+        if spec is not None and scope is not None:
+            compile_route(spec, scope, counters, faults)
+        if spec is not None and _has_one_path(route) and ("routes", name) not in broken:
             intact.append(spec)
     if (pools := names["pools"]) is not None:
         _check_pool_maps(document, pools, faults)
@@ -62,28 +68,35 @@ def recheck_routes(
     raw: Any,
     previous: Document,
     routes: Mapping[str, Route],
-    maps: dict[str, HeaderMap],
+    scope: Scope,
     faults: list[Fault],
 ) -> None:
-    """Add faults of the routes if there are any, where header maps are those of ``previous``.
+    """Add faults of the routes if there are any, where variables are those of ``previous``.
 
     ``routes`` are the new ones; the other arguments are those of ``checks.recheck``.
     """
     pools, listeners = frozenset(document.pools), frozenset(document.listeners)
     names: dict[str, Names] = {"pools": pools, "listeners": listeners}
     names["header_maps"] = frozenset(document.header_maps)
+    names["routes"] = frozenset(document.routes)
     _check_choices({name: raw["routes"][name] for name in routes}, faults)
     if faults:
         return
     counters = RouteCounters()
     for name, route in routes.items():
         _check_fit(route, pointer("routes", name), faults)
-        compile_route(_spec(name, route), maps, counters, faults)
-    lost = not (pools >= previous.pools.keys() and listeners >= previous.listeners.keys())
+        compile_route(_spec(name, route), scope, counters, faults)
+    lost = not (
+        pools >= previous.pools.keys()
+        and listeners >= previous.listeners.keys()
+        and document.routes.keys() >= previous.routes.keys()
+    )
     for name, route in (document.routes if lost else routes).items():
         _check_references(route, pointer("routes", name), names, faults)
     if lost or routes:
         _check_pool_maps(document, pools, faults)
+    if routes or lost:
+        check_named(raw.get("routes", {}), faults)
     if any(_moved(name, route, previous.routes.get(name)) for name, route in routes.items()):
         _check_conflicts([_spec(name, each) for name, each in document.routes.items()], faults)
 
@@ -98,12 +111,21 @@ def _moved(name: str, route: Route, before: Route | None) -> bool:
     if before is None:
         return True
     new, old = _spec(name, route), _spec(name, before)
-    return (new.hosts, new.path, new.listeners) != (old.hosts, old.path, old.listeners)
+    return (new.hosts, new.path, new.listeners) != (old.hosts, old.path, old.listeners) or (
+        new.path is None
+    )
 
 
 def _spec(name: str, route: Route) -> RouteSpec:
     """Return what can be compiled of a route; see ``_without_pools``."""
-    return replace(route.to_spec(name, {}), pools=(), pool_variable=None)
+    named = route.path is None and not (route.pool is None and route.pools is None)
+    return replace(route.to_spec(name, {}), pools=(("", 1),) if named else (), pool_variable=None)
+
+
+def defined(document: Document) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the variables, and the numbers captured, of steps of a valid document's routes."""
+    specs = [_spec(name, route) for name, route in document.routes.items() if route.steps]
+    return assigned_variables(specs), numbered_captures(specs)
 
 
 def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
@@ -112,7 +134,7 @@ def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
     Pools are checked by name here; compiled, they would be found wanting twice.  A route that has
     not one path, but none or two, gets one, so that the rest of it is checked all the same.
     """
-    if len(route.path.kinds()) != 1:
+    if route.path is not None and not _has_one_path(route):
         regex = route.path.regex
         if regex is None and "regex" in raw["routes"][name]["path"]:
             return None
@@ -121,36 +143,48 @@ def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
     return _spec(name, route)
 
 
+def _has_one_path(route: Route) -> bool:
+    return route.path is None or len(route.path.kinds()) == 1
+
+
 def _check_choices(routes: Mapping[str, object], faults: list[Fault]) -> None:
     """Check what a schema can express with noise only, in routes as they are written."""
     for name, route in routes.items():
         if isinstance(route, Mapping):
             at = pointer("routes", name)
-            _check_one_of(route, POOL_KEYS, at, faults)
+            check_one_of(route, DESTINATION_KEYS, at, faults, required="path" in route)
             if isinstance(path := route.get("path"), Mapping):
-                _check_one_of(path, PATH_KINDS, f"{at}/path", faults)
+                check_one_of(path, PATH_KINDS, f"{at}/path", faults)
+            if "path" not in route and not any(key in route for key in DESTINATION_KEYS):
+                check_prelude(route, at, faults)
+            if isinstance(rules := route.get("response_headers"), Mapping):
+                _check_substitutions(rules, f"{at}/response_headers", faults)
 
 
-def _check_one_of(
-    written: Mapping[str, object], keys: Sequence[str], at: str, faults: list[Fault]
-) -> None:
-    found = [key for key in keys if key in written]
-    if len(found) > 1:
-        faults.append(Fault(at, f"has both `{found[0]}` and `{found[1]}`", "leave one of them out"))
-    elif not found:
-        faults.append(Fault(at, f"needs {one_of(keys)}"))
+def _check_substitutions(rules: Mapping[str, object], at: str, faults: list[Fault]) -> None:
+    for key, kinds in REWRITES.items():
+        entries = rules.get(key)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if not isinstance(entry, Mapping):
+                continue
+            place = f"{at}/{key}/{index}"
+            check_one_of(entry, kinds, place, faults)
+            if entry.get("ignore_case") is True and "match" not in entry:
+                faults.append(Fault(f"{place}/ignore_case", "means something only with `match`"))
 
 
 def _check_fit(route: Route, at: str, faults: list[Fault]) -> None:
     """Check keys that have a meaning only beside others."""
-    for key, kind in _ONLY_WITH.items():
-        if getattr(route.path, key) and getattr(route.path, kind) is None:
+    path = route.path
+    for key, kind in _ONLY_WITH.items() if path is not None else ():
+        if getattr(path, key) and getattr(path, kind) is None:
             faults.append(Fault(f"{at}/path/{key}", f"means something only with `{kind}`"))
     if route.split_by is not None and route.pools is None:
         faults.append(Fault(f"{at}/split_by", "means something only with `pools`"))
     if route.pools is not None and not any(route.pools.values()):
         faults.append(Fault(f"{at}/pools", "no pool has a share", "give at least one a weight"))
     check_fit(route.access_log, at, faults)
+    check_steps(route, at, faults)
 
 
 def _check_references(
@@ -170,6 +204,9 @@ def _check_references(
         refer("header_maps", "header map", route.variable, "/pool")
     elif route.pool is not None:
         refer("pools", "pool", route.pool, "/pool")
+    for index, page in enumerate(route.error_pages):
+        if page.route is not None:
+            refer("routes", "route", page.route, f"/error_pages/{index}/route")
 
 
 def _check_pool_maps(document: Document, pools: frozenset[str], faults: list[Fault]) -> None:
@@ -206,4 +243,8 @@ def _check_conflicts(routes: Sequence[RouteSpec], faults: list[Fault]) -> None:
 
 
 def _pairs(routes: Sequence[RouteSpec]) -> list[tuple[str, str]]:
-    return conflicts(Entry(route.name, route.hosts, route.path, None) for route in routes)
+    return conflicts(
+        Entry(route.name, route.hosts, route.path, None)
+        for route in routes
+        if route.path is not None or is_prelude(route)
+    )

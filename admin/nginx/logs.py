@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope
-from admin.nginx.values import milliseconds, octets, words
-from admin.nginx.variables import Variables, names
+from admin.nginx.values import milliseconds, octets
+from admin.nginx.variables import EMPTY, EMPTY_PREFIXES, Variables, names
 from proxy.errors import FaultError
-from proxy.headers.log_variables import LOG
 from proxy.logs.targets import check_target
+
+if TYPE_CHECKING:
+    from admin.nginx.importing import Draft
 
 AccessLog = list[dict[str, Any]] | Literal["off"] | None
 """As documents have it; ``None`` where nginx would log to a file of its own."""
@@ -21,14 +23,8 @@ AccessLog = list[dict[str, Any]] | Literal["off"] | None
 PROCESS_LOG: Final[dict[str, Any]] = {"to": "stderr"}
 
 _ESCAPES: Final = ("default", "json", "none")
-_ABSENT: Final = words(
-    """
-    gzip_ratio limit_conn_status limit_req_status proxy_host proxy_port secure_link
-    secure_link_expires slice_range uid_got uid_set upstream_cache_status
-    """
-)
-_ABSENT_PREFIXES: Final = ("ssl_", "proxy_protocol_")
-"""Variables of what nginx has and a file may log, without a value wherever it is not in use."""
+_ABSENT: Final = EMPTY - {"http2"} | {"proxy_host", "proxy_port"}
+"""Variables that are not there, rather than empty, as long as nothing sets them up."""
 
 _LAST_NAME: Final = re.compile(r"(?<!\$)\$(\w+)\Z", re.ASCII)
 _LEVELS: Final = {
@@ -119,11 +115,29 @@ class Logs:
         return made
 
     def _template(self, text: str, absent: str, local: dict[str, str]) -> str:
-        known = {name: f"${name}" for name in LOG} | local
+        known = dict(local)
         for name in names(text):
-            if name in _ABSENT or name.startswith(_ABSENT_PREFIXES):
+            if name in _ABSENT or name.startswith(EMPTY_PREFIXES):
                 known.setdefault(name, absent)
         return self._variables.template(text, known)
+
+
+def log_route(
+    draft: Draft,
+    scope: Scope,
+    local: dict[str, str],
+    addresses: list[str],
+    route: dict[str, Any],
+    place: str,
+) -> None:
+    """Say where the requests of a route are logged, unless its listeners say the same."""
+    logs, sources = draft.logs.of(scope, local)
+    listeners = (draft.document["listeners"][draft.listeners[address]] for address in addresses)
+    if all(listener.get("access_log") == logs for listener in listeners):
+        return
+    # Others of its address have logs, and this one would inherit them.
+    route["access_log"] = [PROCESS_LOG] if logs is None else logs
+    draft.locate_logs(place, sources)
 
 
 def _format_parts(directive: Directive) -> tuple[str, list[str]]:

@@ -199,13 +199,15 @@ class ClientConnection(asyncio.Protocol):
         now = monotonic()
         try:
             message = self.listener.parser.parse(head)
-            request = admit(message, head, self.peer, ordinal, now, limits.headers)
+            request = admit(
+                message, head, self.peer, ordinal, now, limits.headers, site.default_host
+            )
         except MalformedHeadError as error:
             self._refuse(error.failure, head)
             return b""
         self.requests = ordinal
         if b"_" in head and not site.spec.underscores_in_headers:
-            request.fields, dropped = drop_underscores(request.fields)
+            dropped = drop_underscores(request)
             if dropped:
                 count_rejected(self.counters.rejected, "underscore_field", dropped)
         if limits.requests_per_connection is not None and ordinal >= limits.requests_per_connection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import decoded
@@ -35,6 +36,7 @@ def log_seen(
     if logs:
         if isinstance(seen, bytes):
             seen = glimpse(seen, client.peer, client.requests + 1)
+            seen.started = monotonic()
         log_refused(client.runtime, logs, seen, failure, answer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.exchange import facts
 from proxy.exchange.log_lines import log_as_documented, log_for_process
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ def settle(exchange: Exchange, now: float) -> None:
     runtime = client.runtime
     status = exchange.status
     client.counters.in_flight -= 1
+    if exchange.request.response is not None:
+        facts.complete(exchange, exchange.request.response, now)
     route, member = exchange.route, exchange.member
     counters = runtime.no_route if route is None else route.counters
     key = (exchange.pool_name, exchange.request.method.decode(), status)

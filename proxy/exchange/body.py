@@ -58,11 +58,15 @@ class RequestBody:
             return b""
         return self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
 
+    def forget(self) -> None:
+        """Keep nothing any more: the request goes on without its body."""
+        self._kept = None
+        self._kept_octets = 0
+
     def sent(self, *, may_retry: bool) -> None:
         """Note that what is kept was sent: forget it if it is no longer needed or too large."""
         if self._kept and (not may_retry or self._kept_octets > self.limit):
-            self._kept = None
-            self._kept_octets = 0
+            self.forget()
 
 
 NOTHING: Final = RequestBody(chunked=False, limit=1, done=True)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def dispatch(exchange: Exchange) -> None:
     """Send the request to an endpoint that has not failed it yet."""
-    now = monotonic() if exchange.attempts else exchange.request.started
+    if exchange.attempts or exchange.detour is not None:
+        now = monotonic()
+    else:
+        now = exchange.request.started
     member = pick(exchange, now)
     if member is None:
         # Nobody is left: what the last one did wrong is what the client is told.
@@ -85,7 +88,8 @@ async def _connect(exchange: Exchange, member: Member) -> None:
         upstream, failure = None, errors.UPSTREAM_CLOSED  # accepted, and closed at once
     try:
         if upstream is not None:
-            plan.pool.counters.connect_duration.observe(monotonic() - exchange.attempt_started)
+            upstream.connect_s = monotonic() - exchange.attempt_started
+            plan.pool.counters.connect_duration.observe(upstream.connect_s)
             send(exchange, upstream)
         elif failure is not None:
             exchange.attempt_failed(failure)
@@ -99,13 +103,14 @@ def send(exchange: Exchange, upstream: UpstreamConnection) -> None:
     exchange.upstream = upstream
     exchange.sent = True
     upstream.lease(exchange, to_head=request.method == b"HEAD", head_limit=spec.header_bytes)
-    if body is NOTHING:
+    if body is NOTHING or (exchange.detour is not None and exchange.detour.bodiless):
         upstream.transport.write(exchange.head.data)
         began = exchange.attempt_started if exchange.reused else monotonic()
         exchange.read_by = began + exchange.read_s
         return
     upstream.transport.write(exchange.head.data + body.kept())
-    body.sent(may_retry=request.method not in NON_IDEMPOTENT or spec.retry.non_idempotent)
+    again = request.method not in NON_IDEMPOTENT or spec.retry.non_idempotent
+    body.sent(may_retry=again or exchange.taken_route.keeps_body)
     if body.done:
         exchange.read_by = monotonic() + exchange.read_s
         return

@@ -22,17 +22,20 @@ from typing import Final, Protocol
 
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange import accounting, failover, respond, tunnel
+from proxy.exchange import accounting, facts, failover, own_answer, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
+from proxy.exchange.detour import Detour
 from proxy.exchange.dispatch import dispatch
+from proxy.exchange.error_page import intercepted, to_error_page
 from proxy.exchange.request_head import UpstreamHead
 from proxy.exchange.response_head import client_head, informational_head
 from proxy.exchange.routing import body_limit, route_request
 from proxy.exchange.runtime import NEVER, Runtime
 from proxy.framing import LAST_CHUNK, chunk
-from proxy.message import Request, Response
+from proxy.message import Attempt, Request
 from proxy.route import Route
 from proxy.snapshot import Site, Snapshot, Upstream
+from proxy.steps.answer import Answer
 from proxy.telemetry.counters import ListenerCounters
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.endpoint import Endpoint, Member
@@ -44,6 +47,11 @@ REPLAY_BEFORE_ROUTING: Final = 64 * 1024
 
 _CLOSING: Final = frozenset({errors.BAD_REQUEST, errors.INTERNAL})
 """Failures after which nothing more on the client's connection can be trusted."""
+
+_FINAL: Final = _CLOSING | {
+    errors.BODY_TIMEOUT, errors.CLIENT_STALLED, errors.DRAIN_TIMEOUT, errors.TOO_MANY_REROUTES,
+}  # fmt: skip
+"""Failures that no error page takes the place of."""
 
 
 class Client(Protocol):
@@ -88,10 +96,10 @@ class Exchange:
 
     __slots__ = (
         "answering", "attempt_started", "attempts", "body", "bytes_out", "client", "continued",
-        "failure", "finished", "first_byte_at", "framing", "free_try_used", "head", "heard",
-        "informed", "keep_alive", "member", "own_answer", "pool", "pool_name", "read_by", "read_s",
-        "rechunk", "request", "reused", "route", "send_backlog", "send_by", "sent", "site",
-        "snapshot", "status", "task", "told", "trail", "tried", "upstream",
+        "detour", "failure", "finished", "first_byte_at", "framing", "free_try_used", "head",
+        "heard", "informed", "keep_alive", "member", "pool", "pool_name", "read_by", "read_s",
+        "rechunk", "replied", "request", "reused", "route", "send_backlog", "send_by", "sent",
+        "site", "snapshot", "status", "task", "told", "trail", "tried", "upstream",
     )  # fmt: skip
 
     pool: Upstream
@@ -102,8 +110,8 @@ class Exchange:
     """Seconds between two reads from the upstream."""
     framing: int
     """Octets that chunks cost so far; set if the response goes to the client in chunks."""
-    own_answer: bytes
-    """Set if it is not an upstream that answered."""
+    replied: bytes
+    """The whole answer, if it is our own."""
     told: int
     """The status that a client was told before it went; set if there was one."""
 
@@ -113,6 +121,7 @@ class Exchange:
         self.site: Final = site
         self.request: Final = request
         self.route: Route | None = None
+        self.detour: Detour | None = None
         self.pool_name = "none"
         self.member: Member | None = None
         self.upstream: UpstreamConnection | None = None
@@ -121,8 +130,8 @@ class Exchange:
         self.body = NOTHING
         self.tried: tuple[Endpoint, ...] = ()
         """Endpoints that failed this request, in order."""
-        self.trail: tuple[tuple[str, str, float], ...] = ()
-        """Of failed attempts: address, status or ``-``, seconds."""
+        self.trail: tuple[Attempt, ...] = ()
+        """The failed attempts."""
         self.attempts = 0
         self.attempt_started = 0.0
         self.free_try_used = False
@@ -186,6 +195,14 @@ class Exchange:
             raise AssertionError
         return self.member
 
+    @property
+    def began(self) -> float:
+        """When the present route began (monotonic seconds)."""
+        detour = self.detour
+        if detour is None or detour.began is None:
+            return self.request.started
+        return detour.began
+
     def may_keep_alive(self) -> bool:
         """Tell whether another request may follow on the client's connection."""
         client = self.client
@@ -205,6 +222,8 @@ class Exchange:
         limit = body_limit(self)
         if limit is not None and body.octets > limit:
             self.fail(errors.BODY_TOO_LARGE)
+            return
+        if self.detour is not None and self.detour.bodiless:
             return
         upstream = self.upstream
         if upstream is None:
@@ -253,14 +272,20 @@ class Exchange:
         request, route, pool, member = self.request, self.route, self.pool, self.member
         if route is None or member is None:
             raise AssertionError
-        if head.status in pool.retried and failover.status_failed(self, head.status, now):
-            return
-        if member.endpoint.fails and head.status not in pool.failing:
+        if head.status in pool.retried:
+            if failover.status_failed(self, head.status, now):
+                return
+        elif member.endpoint.fails:
             pool.plan.succeeded(member, now)
+        if head.status in route.intercepted and intercepted(self, head):
+            return
         pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now
         self.status = head.status
         self.failure = None  # of an attempt before
+        if self.detour is not None and self.detour.paged:
+            self.failure = self.detour.failure
+            self.status = self.detour.status or head.status
         keep_alive = self.may_keep_alive()
         if head.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor:
@@ -272,10 +297,13 @@ class Exchange:
             keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
         if route.asks_response:
-            request.response = self._facts(head, now)
-        data = client_head(request, head, route, keep_alive=keep_alive, rechunk=self.rechunk)
-        if request.response is not None:
-            request.response.head_bytes = len(data)
+            data = self._asked_head(head, now, keep_alive=keep_alive)
+        else:
+            data = client_head(
+                request, head, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
+            )
+        if self.detour is not None and self.detour.challenge:
+            data = data[:-2] + self.detour.challenge + b"\r\n"
         self.answering = True
         if last and not self.rechunk:
             self.bytes_out = len(body)
@@ -333,30 +361,30 @@ class Exchange:
         self.status = 101
         self.answering = True
         if route.asks_response:
-            self.request.response = self._facts(head, now)
-        data = client_head(
-            self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol
-        )
-        if self.request.response is not None:
-            self.request.response.head_bytes = len(data)
+            data = self._asked_head(head, now, keep_alive=True, upgrade=protocol)
+        else:
+            data = client_head(
+                self.request, head, route, 101, keep_alive=True, rechunk=False, upgrade=protocol
+            )
         self.client.transport.write(data)
         tunnel.join(self, upstream, rest, protocol, now)
 
-    def _facts(self, head: ResponseHead, now: float) -> Response:
-        """Gather what response rules may ask about."""
-        trail = (*self.trail, self.trace(str(head.status), now))
-        return Response(
-            head.status,
-            head.fields,
-            head.headers,
-            upstream_addr=", ".join(address for address, _, _ in trail).encode(),
-            upstream_status=", ".join(status for _, status, _ in trail).encode(),
-            upstream_time=", ".join(f"{seconds:.3f}" for _, _, seconds in trail).encode(),
+    def _asked_head(
+        self, head: ResponseHead, now: float, *, keep_alive: bool, upgrade: bytes = b""
+    ) -> bytes:
+        """Build the client's head where somebody asks what is in it."""
+        request, route, status = self.request, self.taken_route, self.status
+        response = request.response = facts.begun(self, head, now)
+        response.sent = client_head(
+            request,
+            head,
+            route,
+            status,
+            keep_alive=keep_alive,
+            rechunk=self.rechunk,
+            upgrade=upgrade,
         )
-
-    def trace(self, status: str, now: float) -> tuple[str, str, float]:
-        """Say how the present attempt ended."""
-        return self.taken_member.endpoint.address, status, now - self.attempt_started
+        return response.sent
 
     # Failures
 
@@ -395,20 +423,20 @@ class Exchange:
         """
         if self.finished:
             return
-        self.failure = failure
         if self.answering:
+            self.failure = failure
             self._finish(keep_alive=False, cut=True)
-            return
-        keep_alive = self.may_keep_alive() and failure not in _CLOSING
-        data = respond.error(failure, self.request, keep_alive=keep_alive)
-        self.answer(failure.status, data, keep_alive=keep_alive)
+        elif failure in _FINAL or not to_error_page(self, failure.status, failure):
+            self.failure = failure
+            own_answer.write(self, Answer(failure.status), may_last=failure not in _CLOSING)
 
-    def answer(self, status: int, data: bytes, *, keep_alive: bool) -> None:
-        """End with a whole answer of our own."""
-        self.status = status
-        self.own_answer = data
-        self.client.transport.write(data)
-        self._finish(keep_alive=keep_alive)
+    def reply(self, answer: Answer) -> None:
+        """End with an answer that the configuration gives, or with the page of its error."""
+        own_answer.reply(self, answer)
+
+    def finish(self, *, keep_alive: bool, cut: bool = False) -> None:
+        """End once everything for the client is written; ``cut``: without an end that looks so."""
+        self._finish(keep_alive=keep_alive, cut=cut)
 
     def client_gone(self) -> None:
         """Receive: the client went away.  Cancel everything."""

@@ -12,7 +12,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy import errors
-from proxy.exchange.respond import CONTINUE
+from proxy.exchange import facts
+from proxy.exchange.detour import rules_route
 from proxy.logs.access import Logs
 from proxy.message import NO_HEADERS, Request, Response
 from proxy.telemetry.access_log import json_line
@@ -33,7 +34,7 @@ def log_as_documented(exchange: Exchange, now: float) -> None:
         if access_log is not None and access_log.wants(exchange.status):
             log_for_process(exchange, access_log, now)
     elif logs:
-        _complete(exchange, _sent(exchange), now)
+        _completed(exchange, now)
         _write(logs, exchange.request, partial(_whole_line, exchange, now))
 
 
@@ -54,7 +55,7 @@ def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
         return None
     request = exchange.request
     started = request.started
-    response = _complete(exchange, 0, monotonic())
+    response = _completed(exchange, monotonic())
     formatted = tuple(log for log in logs if log.render is not None)
     plain = tuple(log for log in logs if log.render is None and log.wants(request))
     line = _line(exchange)
@@ -66,7 +67,7 @@ def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
             log.sink.add(opened)
 
     def log_close(splice: Splice, now: float) -> None:
-        response.body_bytes, response.duration_s = splice.to_client, now - started
+        _tunnelled(response, splice, now)
         closed = _closing(line, splice, now - started)
         _write(formatted, request, closed)
         for log in plain:
@@ -83,7 +84,8 @@ def log_refused(
     status = errors.BAD_REQUEST.status if failure is errors.CLIENT_GONE else failure.status
     request.response = response = Response(status, (), NO_HEADERS)
     if answer:
-        response.head_bytes, response.body_bytes = _sizes(answer)
+        head, response.body_bytes = facts.sizes(answer)
+        response.head_bytes, response.sent = head, answer[:head]
     line = partial(
         json_line,
         request_id=request.request_id,
@@ -107,7 +109,7 @@ def log_refused(
 
 def _logs(exchange: Exchange) -> Logs | None:
     """Return where a document has the exchange logged; ``None`` if none says it."""
-    route = exchange.route
+    route = rules_route(exchange)
     if route is not None:
         if not route.logged:
             return None
@@ -122,60 +124,34 @@ def _write(logs: Logs, request: Request, line: Callable[[], bytes]) -> None:
             log.sink.add(line() if log.render is None else log.render(request))
 
 
-def _complete(exchange: Exchange, body_bytes: int, now: float) -> Response:
-    """Note on the response what is known now, at the end."""
+def _completed(exchange: Exchange, now: float) -> Response:
+    """Return what is known at the end."""
     request = exchange.request
     response = request.response
-    if response is None:
-        response = request.response = _unasked(exchange)
-    if _answered_itself(exchange):
-        response.head_bytes = _sizes(exchange.own_answer)[0]
-    response.body_bytes = body_bytes
-    response.duration_s = now - request.started
+    if response is None:  # nothing of it was taken down when it began
+        response = request.response = facts.own(exchange, _status(exchange))
+        facts.complete(exchange, response, now)
     return response
 
 
-def _unasked(exchange: Exchange) -> Response:
-    """Return a response of which nothing was taken down when it began, or that never came."""
-    trail = exchange.trail
-    if not trail:
-        return Response(_status(exchange), (), NO_HEADERS)
-    return Response(
-        _status(exchange),
-        (),
-        NO_HEADERS,
-        upstream_addr=", ".join([address for address, _, _ in trail]).encode(),
-        upstream_status=", ".join([status for _, status, _ in trail]).encode(),
-        upstream_time=", ".join([f"{seconds:.3f}" for _, _, seconds in trail]).encode(),
-    )
-
-
-def _answered_itself(exchange: Exchange) -> bool:
-    return not exchange.answering and exchange.failure is not errors.CLIENT_GONE
+def _tunnelled(response: Response, splice: Splice, now: float) -> None:
+    """Add what a tunnel is to its opening."""
+    response.body_bytes = splice.to_client
+    if response.attempts:
+        *before, last = response.attempts
+        last = last._replace(
+            seconds=last.seconds + now - splice.started,
+            bytes_sent=last.bytes_sent + splice.to_upstream,
+            bytes_received=last.bytes_received + splice.to_client,
+            body_bytes=splice.to_client,
+        )
+        response.attempts = (*before, last)
 
 
 def _status(exchange: Exchange) -> int:
     """Return what the client was told, if it was told something before it went (nginx)."""
     gone = exchange.failure is errors.CLIENT_GONE
     return exchange.told if gone and exchange.answering else exchange.status
-
-
-def _sent(exchange: Exchange) -> int:
-    """Return how many octets went to the client that were not of the head."""
-    if _answered_itself(exchange):
-        sent = _sizes(exchange.own_answer)[1]
-    elif exchange.answering:
-        sent = exchange.bytes_out + (exchange.framing if exchange.rechunk else 0)
-        if exchange.failure is not None:  # it was cut
-            sent = max(sent - exchange.client.transport.get_write_buffer_size(), 0)
-    else:
-        return 0
-    return sent + len(CONTINUE) if exchange.continued else sent
-
-
-def _sizes(answer: bytes) -> tuple[int, int]:
-    head = answer.find(b"\r\n\r\n") + 4
-    return head, len(answer) - head
 
 
 def _line(exchange: Exchange) -> Callable[..., bytes]:

@@ -5,24 +5,21 @@ Only a peer that is a trusted proxy is believed.  Everyone else's claims are rep
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from multidict import istr
 
-from proxy.errors import FaultError
 from proxy.message import Request
-
-DECISIONS: Final = 4096
-"""Addresses whose trust is remembered, per listener; one more and the memory begins anew."""
+from proxy.networks import Networks, unmapped
 
 ADDRESSES: Final = 4096
-"""Entries of ``X-Forwarded-For`` whose address is remembered."""
+"""Entries of such fields whose address is remembered."""
 
 MAX_HOPS: Final = 32
-"""Entries of ``X-Forwarded-For`` that are looked at, from the right."""
+"""Addresses on the way here that are looked at, from the right."""
 
 X_FORWARDED: Final = b"x-forwarded-"
 """What a client sends under a name that begins so is never passed on."""
@@ -42,109 +39,55 @@ _FOR: Final = istr("X-Forwarded-For")
 _PROTO: Final = istr("X-Forwarded-Proto")
 _FORWARDED_HOST: Final = istr("X-Forwarded-Host")
 _LONGEST_ENTRY: Final = 64  # characters of "[v6]:port", with room
-_UNIX: Final = "unix:"
 
 
-class TrustedProxies:
-    """The peers whose ``X-Forwarded-*`` are believed; false if there are none."""
+def claimed_client(
+    request: Request, trusted: Networks, field: istr, *, recursive: bool
+) -> tuple[bytes, int] | None:
+    """Return the client's address and port (0: unknown) as a trusted peer gives them in ``field``.
 
-    __slots__ = ("_decisions", "_networks", "_unix")
-
-    def __init__(self, cidrs: Iterable[str]) -> None:
-        """Take addresses, CIDRs, and ``unix:`` for every Unix socket; ``FaultError`` otherwise."""
-        self._decisions: Final[dict[bytes, bool]] = {}
-        self._networks: Final[dict[tuple[int, int], set[int]]] = {}
-        self._unix = False
-        for cidr in cidrs:
-            if cidr == _UNIX:
-                self._unix = True
-                continue
-            try:
-                network = ip_network(cidr, strict=False)
-            except ValueError:
-                hint = "as in 10.0.0.0/8, fd00::/8, 192.0.2.7 or unix:"
-                raise FaultError(f"{cidr!r} is not a network", hint) from None
-            shift = network.max_prefixlen - network.prefixlen
-            base = int(network.network_address) >> shift
-            self._networks.setdefault((network.version, shift), set()).add(base)
-
-    def __bool__(self) -> bool:
-        return self._unix or bool(self._networks)
-
-    def trusts(self, address: bytes) -> bool:
-        """Tell whether a peer is believed; ``address`` as in ``Peer``."""
-        decision = self._decisions.get(address)
-        if decision is None:
-            if len(self._decisions) >= DECISIONS:
-                self._decisions.clear()
-            decision = self._decisions[address] = self._decide(address)
-        return decision
-
-    def _decide(self, address: bytes) -> bool:
-        text = address.decode("latin-1")
-        if text.startswith(_UNIX):
-            return self._unix
-        try:
-            ip = _unmapped(ip_address(text))
-        except ValueError:
-            return False
-        number = int(ip)
-        return any(
-            version == ip.version and number >> shift in bases
-            for (version, shift), bases in self._networks.items()
-        )
-
-
-def client_ip(request: Request, trusted: TrustedProxies) -> bytes:
-    """Return the rightmost untrusted address of the way here (nginx ``real_ip_recursive on``).
-
-    The way ends at an entry that is no address: the last one before it counts.  If all are
-    trusted, the leftmost is the client.
+    ``None``: it gives none.  The rules are nginx's (``ngx_http_get_forwarded_addr``): addresses are
+    read from the right.  The first is the client, or with ``recursive`` the first that is not
+    trusted.  The way ends at an entry that is no address: the last one before it counts.
     """
-    address = request.peer.address
-    if not trusted or not trusted.trusts(address):
-        return address
-    lines = request.headers.getall(_FOR, None)
-    if lines is None:
-        return address
-    entries = ",".join(lines).rsplit(",", MAX_HOPS)[-MAX_HOPS:]
-    for entry in reversed(entries):
-        text = entry.strip(" \t")
-        if not text:
-            continue
-        claimed = _address(text) if len(text) <= _LONGEST_ENTRY else None
-        if claimed is None:
+    lines = request.headers.getall(field, ())
+    if len(lines) > 1 and field.lower() != _FOR.lower():
+        lines = lines[:1]
+    client = None
+    left = MAX_HOPS
+    for line in reversed(lines):
+        entries = line.replace(",", " ").rsplit(None, left)[-left:]
+        for entry in reversed(entries):
+            claimed = _address(entry) if len(entry) <= _LONGEST_ENTRY else None
+            if claimed is None:
+                return client
+            client = claimed
+            if not recursive or not trusted.contains(client[0]):
+                return client
+        left -= len(entries)
+        if not entries or not left:
             break
-        address = claimed
-        if not trusted.trusts(address):
-            break
-    return address
+    return client
 
 
 @lru_cache(maxsize=ADDRESSES)
-def _address(entry: str) -> bytes | None:
+def _address(entry: str) -> tuple[bytes, int] | None:
     """Read ``1.2.3.4``, ``1.2.3.4:567``, ``::1`` or ``[::1]:567``; ``None`` for anything else."""
-    host, port = entry, ""
+    host, port = entry, "1"
     if entry.startswith("["):
         host, _, rest = entry[1:].partition("]")
-        port = rest.removeprefix(":") if rest else "1"
         if ":" not in host or (rest and not rest.startswith(":")):
             return None
+        port = rest[1:] if rest else port
     elif entry.count(":") == 1:
         host, _, port = entry.partition(":")
-    else:
-        port = "1"
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536) or "%" in host:
         return None
+    said = entry not in {host, f"[{host}]"}
     try:
-        return str(_unmapped(ip_address(host))).encode()
+        return str(unmapped(ip_address(host))).encode(), int(port) if said else 0
     except ValueError:
         return None
-
-
-def _unmapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address behind an IPv4-mapped one, as nginx does when it compares."""
-    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 
 
 def forwarding_lines(

@@ -14,14 +14,18 @@ from difflib import get_close_matches
 from typing import Final, Protocol
 
 from proxy.errors import Fault, FaultError
-from proxy.headers.log_variables import LOG
-from proxy.headers.variables import BUILT_IN, FAMILIES, RESPONSE, RESPONSE_FAMILIES, Getter
+from proxy.headers.response_variables import RESPONSE, RESPONSE_FAMILIES, is_of_response
+from proxy.headers.variables import BUILT_IN, FAMILIES, Getter
 from proxy.message import Request
 from proxy.patterns import octets
 
 _VARIABLE: Final = re.compile(
     r"\$(?:(?P<dollar>\$)|\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<name>[1-9]|[A-Za-z_][A-Za-z0-9_]*)|)"
 )
+
+_RESERVED: Final = (
+    *FAMILIES, *RESPONSE_FAMILIES, "secret_", "sent_trailer_", "upstream_trailer_",
+)  # fmt: skip
 
 Families = Mapping[str, Callable[[str], Getter]]
 """Getters by prefix; each is made of what follows the prefix."""
@@ -33,6 +37,12 @@ class Computed(Protocol):
     @property
     def evaluate(self) -> Getter: ...  # noqa: D102
 
+    @property
+    def volatile(self) -> bool: ...  # noqa: D102
+
+    @property
+    def response(self) -> bool: ...  # noqa: D102
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -40,10 +50,12 @@ class Scope:
 
     maps: Mapping[str, Computed] = field(default_factory=dict)
     captures: frozenset[str] = frozenset()
+    variables: frozenset[str] = frozenset()
+    """Those that steps of routes assign; empty until one does."""
     response: bool = False
     """Whether the response is known where the template is rendered."""
-    log: bool = False
-    """Whether all is over where the template is rendered; then the response is known too."""
+    escape: Callable[[Request, bytes], bytes] | None = None
+    """What becomes of a capture; ``None``: it stays as it is."""
 
 
 class Template:
@@ -70,9 +82,12 @@ class Template:
         return f"<Template {self.text!r}>"
 
 
-def compile_template(text: str, scope: Scope) -> Template:
-    """Compile ``text``; ``FaultError`` for an unknown variable, or for CR, LF or NUL."""
-    if re.search(r"[\r\n\0]", text):
+def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Template:
+    """Compile ``text``; ``FaultError`` for an unknown variable, or for CR, LF or NUL.
+
+    With ``lines`` it may hold these: it is the text of a body.
+    """
+    if not lines and re.search(r"[\r\n\0]", text):
         raise FaultError("a value cannot hold CR, LF or NUL")
     constants, variables = take_apart(text, scope)
     if not variables:
@@ -98,10 +113,20 @@ def take_apart(text: str, scope: Scope) -> tuple[list[bytes], list[tuple[str, Ge
     return constants, variables
 
 
-def compile_at(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template:
+def asks_response(template: Template, scope: Scope) -> bool:
+    """Tell whether a value has to do with the response, itself or by a header map."""
+    return any(
+        is_of_response(name) or (name in scope.maps and scope.maps[name].response)
+        for name in template.variables
+    )
+
+
+def compile_at(
+    text: str, scope: Scope, path: str, faults: list[Fault], *, lines: bool = False
+) -> Template:
     """Compile ``text``; what is wrong with it is added to ``faults``, as found at ``path``."""
     try:
-        return compile_template(text, scope)
+        return compile_template(text, scope, lines=lines)
     except FaultError as error:
         faults.append(Fault(path, error.message, error.hint))
         return constant_template(text, b"")
@@ -128,25 +153,28 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if name is None:
         raise FaultError("a dollar sign without a name", "$$ stands for a dollar sign")
     lower = name.lower()
-    if scope.log and lower in LOG:
-        return lower, LOG[lower]
     getter = _built_in(lower, BUILT_IN, FAMILIES)
     if lower in scope.maps:
-        getter = _remembered(lower, scope.maps[lower])
+        getter = _computed(lower, scope.maps[lower], scope)
     if name in scope.captures:
         if getter is not None:
             raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
-        return name, _capture(name)
+        return name, _capture(name, scope.escape)
     if getter is not None:
         return lower, getter
-    if lower in LOG and lower not in BUILT_IN:
-        raise FaultError(f"${name} is only known in access logs")
+    if lower in scope.variables:
+        return lower, _assigned(lower)
     getter = _built_in(lower, RESPONSE, RESPONSE_FAMILIES)
     if getter is None:
         raise _unknown(name, scope)
     if not scope.response:
         raise FaultError(f"${name} is only known in response rules")
     return lower, getter
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a header map of this name would shadow a built-in, of now or of later."""
+    return name in BUILT_IN or name in RESPONSE or name.startswith(_RESERVED)
 
 
 def _built_in(name: str, singles: Mapping[str, Getter], families: Families) -> Getter | None:
@@ -166,25 +194,41 @@ def _unknown(name: str, scope: Scope) -> FaultError:
     families = [*FAMILIES, *(RESPONSE_FAMILIES if scope.response else ())]
     rest = name.lower().partition("_")[2]
     known = [*BUILT_IN, *(RESPONSE if scope.response else ()), *scope.maps, *scope.captures]
-    known += LOG if scope.log else ()
+    known += scope.variables
     known += [prefix + rest for prefix in families if rest]
     near = get_close_matches(name.lower(), known, 1)
     return FaultError(f"unknown variable ${name}", f"did you mean ${near[0]}?" if near else None)
 
 
-def _capture(name: str) -> Getter:
+def _capture(name: str, escape: Callable[[Request, bytes], bytes] | None) -> Getter:
     def get(request: Request) -> bytes:
         captures = request.captures
         return captures.get(name, b"") if captures else b""
 
+    if escape is None:
+        return get
+    return lambda request: escape(request, get(request))
+
+
+def _assigned(name: str) -> Getter:
+    """Read a variable of the request; one that nothing has assigned is empty."""
+
+    def get(request: Request) -> bytes:
+        values = request.maps
+        return values.get(name, b"") if values else b""
+
     return get
 
 
-def _remembered(name: str, header_map: Computed) -> Getter:
+def _computed(name: str, header_map: Computed, scope: Scope) -> Getter:
     """Evaluate a header map once per request, and only if something asks for it.
 
     The function is looked up late, since maps that name each other are compiled in any order.
     """
+    if header_map.response and not scope.response:
+        raise FaultError(f"${name} is only known in response rules", "its map asks for a response")
+    if header_map.volatile:
+        return lambda request: header_map.evaluate(request)
 
     def get(request: Request) -> bytes:
         values = request.maps

@@ -60,7 +60,7 @@ def compile_logs(
     """
     if specs is None:
         return None
-    scope = replace(scope, response=True, log=True)
+    scope = replace(scope, response=True)
     return tuple(
         _compile(spec, scope, sinks.get(spec.to, NOWHERE), f"{at}/access_log/{index}", faults)
         for index, spec in enumerate(specs)
@@ -94,5 +94,5 @@ def _format(spec: LogSpec, scope: Scope) -> Format | None:
         return None
     if spec.format == "combined":
         # Whatever a configuration calls its maps and captures, the format is nginx's.
-        return compile_format(COMBINED, Scope(response=True, log=True), ESCAPES["default"])
+        return compile_format(COMBINED, Scope(response=True), ESCAPES["default"])
     return compile_format(spec.format, scope, ESCAPES[spec.escape])

@@ -13,8 +13,9 @@ from typing import Final
 from multidict import CIMultiDictProxy, istr
 
 from proxy.errors import FaultError
+from proxy.headers.response_variables import RESPONSE, RESPONSE_FAMILIES
 from proxy.headers.template import Scope, take_apart
-from proxy.headers.variables import RESPONSE, RESPONSE_FAMILIES, Getter
+from proxy.headers.variables import Getter
 from proxy.logs.escape import Escape
 from proxy.message import Request
 
@@ -30,12 +31,11 @@ LINE_BYTES: Final = 64 * 1024
 _WORD: Final = re.compile(r"[A-Za-z_]*")
 _ABSENT_IF_EMPTY: Final = frozenset({
     "args", "content_length", "content_type", "query_string", "remote_user", "request",
-    "request_method", "request_uri", "status", "upstream_addr", "upstream_response_time",
-    "upstream_status", "uri",
+    "request_completion", "request_method", "request_uri", "status", "uri",
+    *(name for name in RESPONSE if name.startswith("upstream_")),
 })  # fmt: skip
 """Variables that are not there, for nginx, where they are empty here."""
-_ALWAYS_KNOWN: Final = frozenset({"body_bytes_sent", "request_time", "status"})
-_ASKING: Final = RESPONSE.keys() | {"bytes_sent"}
+_ASKING: Final = RESPONSE.keys() - {"body_bytes_sent", "request_completion", "status"}
 
 
 class Format:
@@ -65,10 +65,9 @@ def compile_format(text: str, scope: Scope, escape: Escape) -> Format:
 
 def asks_response(name: str, scope: Scope) -> bool:
     """Tell whether a variable has to do with the response beyond its status and size."""
-    if name in _ALWAYS_KNOWN or name in scope.captures:
-        return False
-    # What a header map asks for is not looked into.
-    return name in _ASKING or name in scope.maps or name.startswith(tuple(RESPONSE_FAMILIES))
+    if name in scope.maps:
+        return scope.maps[name].response
+    return name in _ASKING or name.startswith(tuple(RESPONSE_FAMILIES))
 
 
 def _renderer(form: bytes, getters: list[Getter], escape: Escape) -> Getter:
@@ -111,9 +110,19 @@ def _field(name: str) -> Callable[[Request], bool]:
     return lambda request: found(request.headers)
 
 
-def _response_field(name: str) -> Callable[[Request], bool]:
+def _upstream_field(name: str) -> Callable[[Request], bool]:
     found = _named(name)
     return lambda request: request.response is not None and found(request.response.headers)
+
+
+def _sent_field(name: str) -> Callable[[Request], bool]:
+    spelled = name.replace("_", "[-_]").encode()
+    find = re.compile(rb"\r\n%b:" % spelled, re.IGNORECASE).search
+    return lambda request: request.response is not None and find(request.response.sent) is not None
+
+
+def _nothing(name: str) -> Callable[[Request], bool]:
+    return lambda request: False
 
 
 def _named(name: str) -> Callable[[CIMultiDictProxy[str]], bool]:
@@ -136,6 +145,7 @@ _FAMILIES: Final[dict[str, Callable[[str], Callable[[Request], bool]]]] = {
     "http_": _field,
     "arg_": _argument,
     "cookie_": _cookie,
-    "upstream_http_": _response_field,
-    "sent_http_": _response_field,
+    "upstream_http_": _upstream_field,
+    "upstream_cookie_": _nothing,
+    "sent_http_": _sent_field,
 }

@@ -27,7 +27,8 @@ class Entry(Generic[R]):
 
     name: str
     hosts: tuple[str, ...] | None
-    path: PathSpec
+    path: PathSpec | None
+    """``None``: what precedes every path of the hosts."""
     payload: R
 
 
@@ -59,24 +60,30 @@ class Found(Generic[R]):
 class _Paths(Generic[R]):
     """The table of one host."""
 
-    __slots__ = ("_exact", "_lengths", "_patterns", "_prefixes", "_regexes")
+    __slots__ = ("_exact", "_lengths", "_patterns", "_prefixes", "_regexes", "prelude")
 
     def __init__(self, entries: Iterable[Entry[R]]) -> None:
         self._exact: Final[dict[bytes, Found[R]]] = {}
         self._prefixes: Final[dict[bytes, Found[R]]] = {}
-        regexes: list[Entry[R]] = []
+        self.prelude: Found[R] | None = None
+        """What precedes every path."""
+        regexes: list[tuple[PathSpec, str, R]] = []
         for entry in entries:
-            if entry.path.kind == "regex":
-                regexes.append(entry)
+            path = entry.path
+            if path is None:
+                self.prelude = self.prelude or Found(entry.payload, 0)
                 continue
-            value = octets(entry.path.value)
-            paths = self._exact if entry.path.kind == "exact" else self._prefixes
-            paths.setdefault(value, Found(entry.payload, len(value), final=entry.path.final))
+            if path.kind == "regex":
+                regexes.append((path, entry.name, entry.payload))
+                continue
+            value = octets(path.value)
+            paths = self._exact if path.kind == "exact" else self._prefixes
+            paths.setdefault(value, Found(entry.payload, len(value), final=path.final))
         self._redirect()
         self._lengths: Final = tuple(sorted({len(path) for path in self._prefixes}, reverse=True))
-        regexes.sort(key=lambda entry: (-entry.path.priority, entry.name))
-        self._regexes: Final = tuple(entry.payload for entry in regexes)
-        self._patterns: Final = PatternList([_pattern(entry.path) for entry in regexes])
+        regexes.sort(key=lambda each: (-each[0].priority, each[1]))
+        self._regexes: Final = tuple(payload for _, _, payload in regexes)
+        self._patterns: Final = PatternList([_pattern(path) for path, _, _ in regexes])
 
     def _redirect(self) -> None:
         """Answer for ``/a`` where there is a prefix ``/a/`` and nothing that equals ``/a``."""
@@ -141,21 +148,30 @@ class Table(Generic[R]):
                 return None
         return paths.find(uri)
 
+    def prelude(self, host: bytes) -> Found[R] | None:
+        """Return what precedes every path of a host, if anything does."""
+        paths, captures = self._select(host)
+        found = paths.prelude if paths is not None else None
+        return found and (Found(found.payload, 0, captures) if captures else found)
+
     def _search(self, host: bytes, uri: bytes) -> Found[R] | None:
-        paths = self._names.find(host)
-        captures: dict[str, bytes] = {}
-        if paths is None:
-            hit = self._patterns.find(host)
-            if hit is None:
-                paths = self._any
-            else:
-                paths = self._patterned[hit[0]]
-                captures = {name: text for name, text in hit[1].items() if not name.isdecimal()}
+        paths, captures = self._select(host)
         found = paths.find(uri) if paths is not None else None
         if found is None or not captures:
             return found
         both = captures | (found.captures or {})
         return Found(found.payload, found.matched, both, redirect=found.redirect, final=found.final)
+
+    def _select(self, host: bytes) -> tuple[_Paths[R] | None, dict[str, bytes]]:
+        """Return the table of a host, and what a regular expression of hosts captured by name."""
+        paths = self._names.find(host)
+        if paths is not None:
+            return paths, {}
+        hit = self._patterns.find(host)
+        if hit is None:
+            return self._any, {}
+        captures = {name: text for name, text in hit[1].items() if not name.isdecimal()}
+        return self._patterned[hit[0]], captures
 
 
 def _keys(entry: Entry[R]) -> tuple[bytes, ...]:
@@ -182,14 +198,16 @@ def check_host(host: str) -> None:
         host_keys(host)
 
 
-def capture_names(path: PathSpec, hosts: Iterable[str] | None = None) -> frozenset[str]:
+def capture_names(path: PathSpec | None, hosts: Iterable[str] | None = None) -> frozenset[str]:
     """Return what templates of a route may name: ``"1"``… and names of the path's regex.
 
     Names captured by regexes among ``hosts`` count too (nginx ``server_name``); their numbers do
     not.  Raise ``FaultError`` if a pattern, or the text of the path, is bad.
     """
-    octets(path.value)
-    names = _pattern(path).names if path.kind == "regex" else frozenset()
+    names = frozenset[str]()
+    if path is not None:
+        octets(path.value)
+        names = _pattern(path).names if path.kind == "regex" else names
     for host in hosts or ():
         if host.startswith("~"):
             names |= {name for name in _host_pattern(host).names if not name.isdecimal()}
@@ -197,18 +215,20 @@ def capture_names(path: PathSpec, hosts: Iterable[str] | None = None) -> frozens
 
 
 def conflicts(entries: Iterable[Entry[R]]) -> list[tuple[str, str]]:
-    """Return pairs of routes with one host pattern and one exact path, or one prefix.
+    """Return pairs of routes with one host pattern and one exact path, one prefix, or no path.
 
     The first of each pair is the one that comes first in ``entries``; the second never serves.
     """
     taken: dict[tuple[bytes, str, str], str] = {}
     pairs: dict[tuple[str, str], None] = {}
     for entry in entries:
-        if entry.path.kind == "regex":
+        path = entry.path
+        if path is not None and path.kind == "regex":
             continue
+        kind, value = (path.kind, path.value) if path is not None else ("prelude", "")
         keys = (*_keys(entry), *(octets(h) for h in entry.hosts or () if h.startswith("~")))
         for key in dict.fromkeys(keys):
-            first = taken.setdefault((key, entry.path.kind, entry.path.value), entry.name)
+            first = taken.setdefault((key, kind, value), entry.name)
             if first != entry.name:
                 pairs[first, entry.name] = None
     return list(pairs)

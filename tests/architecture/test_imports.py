@@ -15,6 +15,7 @@ from tests.architecture.sources import ROOT, imported, is_within, modules
 PURE = (
     "proxy/routing/",
     "proxy/headers/",
+    "proxy/steps/",
     "proxy/upstream/balancing/",
     "proxy/upstream/health.py",
     "proxy/exchange/retry.py",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import SpecError
-from proxy.spec import HeaderMapSpec, LogSpec, Spec
+from proxy.spec import HeaderMapSpec, LogSpec, RegexEntry, Spec
 from proxy.telemetry.access_log import AccessLog
 from tests.peers import (
     Conn,
@@ -126,6 +126,23 @@ async def test_condition_says_which_requests_are_logged(stage: Stage, tmp_path: 
     for value in (b"no", b"yes", b"", b"again"):
         await client.get(b"/", b"X: " + value)
     assert await lines_of(path, 2) == [b"yes ", b"again "]
+
+
+async def test_condition_may_ask_for_the_status(stage: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    bad = HeaderMapSpec(name="bad", source="$status", default="1",
+                        regex=(RegexEntry(match="^[23]", value="0"),))  # fmt: skip
+    served = build_spec(
+        stage.origin().address,
+        listeners=[listener(access_log=(log(path, "$uri $status", when="$bad"),))],
+        routes=[route("some", "/some/")],
+        header_maps=[bad],
+    )
+    running = await stage.serve(served)
+    client = await running.connect()
+    for target in (b"/some/1", b"/other", b"/some/2", b"/another"):
+        await client.get(target)
+    assert await lines_of(path, 2) == [b"/other 404", b"/another 404"]
 
 
 async def test_our_own_answers_and_refused_heads_are_in_the_log_of_the_listener(

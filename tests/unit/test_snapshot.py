@@ -18,6 +18,7 @@ from proxy.spec import (
     HeaderRulesSpec,
     PathSpec,
     RegexEntry,
+    ResponseRulesSpec,
     RetrySpec,
     Spec,
 )
@@ -172,7 +173,7 @@ def faults(spec: Spec, previous: Snapshot = NOTHING) -> list[str]:
         (
             "routes",
             "ra",
-            {"response_headers": HeaderRulesSpec(append=(("A", "$nope"),))},
+            {"response_headers": ResponseRulesSpec(append=(("A", "$nope"),))},
             "/routes/ra/response_headers/append/A",
         ),
         ("listeners", "one", {"bind": "nonsense"}, "/listeners/one/bind"),

@@ -9,6 +9,7 @@ import pytest
 from proxy import errors
 from proxy.exchange import respond
 from proxy.message import Request
+from proxy.steps.answer import Answer
 from tests.unit.exchange.samples import lines, request
 
 
@@ -98,16 +99,19 @@ def test_connection_is_what_becomes_of_it(
     made = request(version_minor=version_minor)
     for data in (
         respond.error(errors.NO_ROUTE, made, keep_alive=keep_alive),
-        respond.redirect(b"http://h/a/", made, keep_alive=keep_alive),
+        respond.whole(301, REDIRECT, None, made, keep_alive=keep_alive),
     ):
         head, _ = parts(data)
         said = [line[12:] for line in head if line.startswith(b"Connection: ")]
         assert said == connection
 
 
+REDIRECT = Answer(301, location=b"http://h/a/?b")
+
+
 @pytest.mark.parametrize("made", [request(), request(method=b"HEAD")])
 def test_redirect_is_empty_and_says_where_to(made: Request) -> None:
-    head, body = parts(respond.redirect(b"http://h/a/?b", made, keep_alive=True))
+    head, body = parts(respond.whole(301, REDIRECT, None, made, keep_alive=True))
     assert head[0] == b"HTTP/1.1 301 Moved Permanently"
     assert b"Location: http://h/a/?b" in head
     assert b"Content-Length: 0" in head

@@ -16,7 +16,7 @@ from proxy.message import Request
 from proxy.spec import LogEscape
 from tests.unit.headers.samples import request, response
 
-SCOPE = Scope(response=True, log=True)
+SCOPE = Scope(response=True)
 
 
 def line(text: str, one: Request, escape: LogEscape = "default", scope: Scope = SCOPE) -> bytes:
@@ -55,6 +55,7 @@ def test_response_field_that_is_not_there_is_a_dash(name: str) -> None:
     one.response = response(("Y", "1"))
     assert line(f"${name}|", one) == b"-|\n"
     one.response = response(("X", ""))
+    one.response.sent = b"HTTP/1.1 200 OK\r\nX: \r\n\r\n"
     assert line(f"${name}|", one) == b"|\n"
 
 
@@ -63,12 +64,12 @@ def test_variable_that_nginx_lacks_where_it_is_empty_is_a_dash() -> None:
 
 
 def test_header_map_that_is_empty_is_nothing() -> None:
-    named = SimpleNamespace(evaluate=lambda request: b"")
-    assert line("$m|", request(), scope=Scope(maps={"m": named}, log=True)) == b"|\n"
+    named = SimpleNamespace(evaluate=lambda request: b"", volatile=False, response=False)
+    assert line("$m|", request(), scope=Scope(maps={"m": named}, response=True)) == b"|\n"
 
 
 def test_capture_is_escaped_like_any_value() -> None:
-    scope = Scope(captures=frozenset({"1"}), response=True, log=True)
+    scope = Scope(captures=frozenset({"1"}), response=True)
     assert line("<$1>", request(captures={"1": b'"\n'}), scope=scope) == b"<\\x22\\x0A>\n"
 
 
@@ -79,7 +80,7 @@ def test_constant_text_is_not_escaped() -> None:
 @given(value=st.binary(max_size=400), escape=st.sampled_from(["default", "json", "none"]))
 def test_any_octets_make_exactly_one_line(value: bytes, escape: LogEscape) -> None:
     one = request(captures={"1": value})
-    made = line("<$1>", one, escape, Scope(captures=frozenset({"1"}), log=True))
+    made = line("<$1>", one, escape, Scope(captures=frozenset({"1"}), response=True))
     assert made.startswith(b"<")
     assert made.endswith(b">\n")
     assert made.count(b"\n") == 1
@@ -87,7 +88,7 @@ def test_any_octets_make_exactly_one_line(value: bytes, escape: LogEscape) -> No
 
 def test_line_that_is_too_long_is_cut_and_still_ends() -> None:
     made = line("$host $1", request(captures={"1": b'"' * LINE_BYTES}),
-                scope=Scope(captures=frozenset({"1"}), log=True))  # fmt: skip
+                scope=Scope(captures=frozenset({"1"}), response=True))  # fmt: skip
     assert len(made) == LINE_BYTES
     assert made.startswith(b"app.example.org \\x22")
     assert made.endswith(b"\n")

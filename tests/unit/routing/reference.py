@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from proxy.routing.table import Entry
+from proxy.spec import PathSpec
 
 Outcome = tuple[str, bool, dict[str, bytes] | None]
 """Name of the route, whether it redirects, what its regex captured."""
@@ -42,21 +43,26 @@ def _host_pattern(entries: Sequence[Entry[str]], host: str) -> str | None:
     return next(iter([*exact, *longest, *regexes]), None)
 
 
+def _of(entry: Entry[str]) -> PathSpec:
+    assert entry.path is not None
+    return entry.path
+
+
 def _path(entries: Sequence[Entry[str]], uri: str) -> Outcome | None:
-    exact = [entry for entry in entries if entry.path.kind == "exact" and entry.path.value == uri]
+    exact = [entry for entry in entries if _of(entry).kind == "exact" and _of(entry).value == uri]
     if exact:
         return exact[0].payload, False, None
-    prefixes = [entry for entry in entries if entry.path.kind == "prefix"]
-    if uri not in [entry.path.value for entry in prefixes]:
+    prefixes = [entry for entry in entries if _of(entry).kind == "prefix"]
+    if uri not in [_of(entry).value for entry in prefixes]:
         for entry in prefixes:
-            if entry.path.value == uri + "/":
+            if _of(entry).value == uri + "/":
                 return entry.payload, True, None
-    matching = [entry for entry in prefixes if uri.startswith(entry.path.value)]
-    best = max(matching, key=lambda entry: len(entry.path.value), default=None)
-    if best is None or not best.path.final:
-        regexes = [entry for entry in entries if entry.path.kind == "regex"]
-        for entry in sorted(regexes, key=lambda entry: (-entry.path.priority, entry.name)):
-            found = re.search(entry.path.value, uri)
+    matching = [entry for entry in prefixes if uri.startswith(_of(entry).value)]
+    best = max(matching, key=lambda entry: len(_of(entry).value), default=None)
+    if best is None or not _of(best).final:
+        regexes = [entry for entry in entries if _of(entry).kind == "regex"]
+        for entry in sorted(regexes, key=lambda entry: (-_of(entry).priority, entry.name)):
+            found = re.search(_of(entry).value, uri)
             if found:
                 groups = {str(n): g for n, g in enumerate(found.groups(), 1)} | found.groupdict()
                 texts = {key: (text or "").encode("latin-1") for key, text in groups.items()}

@@ -48,7 +48,9 @@ WORDS = st.one_of(
         hostnames volatile *.example.org .example.org www.* ~^(?<user>.+)$ example.org weight=2
         max_fails=0 backup down max_conns=1 consistent two 50% * error timeout http_502
         non_idempotent Upgrade Connection Content-Length X-A Set-Cookie always 1.0 1.1 %d \\x
-        X-Forwarded-For 10.0.0.0/8 unix: 1y 99999999999999999 -1 nginx.conf *.conf""")
+        X-Forwarded-For X-Real-IP proxy_protocol 10.0.0.0/8 10.1.2.3/8 fd00::/200 unix: 1y 0.5%
+        .5% 100% 0.001% % $status $ssl_cipher $request_body $upstream_http_a ~^(?<Name>.) $name
+        *. a.*.b 99999999999999999 -1 nginx.conf *.conf""")
         )
     ),
     st.text(max_size=8),
@@ -113,6 +115,24 @@ def test_good_file_with_damage_ends_in_a_document_or_in_located_faults(
 MAPS = (
     "map $http_a $m { default backend; b 127.0.0.1:1; }\nsplit_clients $uri $split { * backend; }"
 )
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["map $http_a", "split_clients $http_a", "map $status"]),
+    st.lists(st.lists(WORDS, min_size=1, max_size=3).map(" ".join), max_size=5),
+    st.sampled_from(["http://$n", "http://$n$request_uri", "http://backend/$n"]),
+    st.booleans(),
+)
+def test_any_entries_end_in_a_document_or_in_located_faults(
+    block: str, entries: list[str], to: str, lenient: bool
+) -> None:
+    made = f"{block} $n {{ {'; '.join(entries)}; }}"
+    used = f"location / {{ proxy_pass {to}; proxy_set_header X-N $n; add_header X-N $n; }}"
+    text = http(MAPS, made, f"server {{ listen 80; {used} }}")
+    survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
+
+
 PLACES = st.sampled_from(["{}", "server {{ {} }}", "server {{ location / {{ {} }} }}"])
 
 

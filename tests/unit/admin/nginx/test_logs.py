@@ -60,7 +60,7 @@ def test_condition_and_escape_are_kept() -> None:
         ("'$host' 'x'", "${host}x"),
         ("'$host' ' x'", "$host x"),
         ("'${host}' 'x'", "${host}x"),
-        ("'$request|$document_uri' '|$server_name|$proxy_host'", "$request|$uri||backend"),
+        ("'$request|$document_uri' '|$server_name|$proxy_host'", "$request|$document_uri||backend"),
         ("'$ssl_protocol $gzip_ratio '", "- - "),
         ("escape=json '$ssl_protocol|$upstream_cache_status'", "|"),
     ],
@@ -123,7 +123,7 @@ def test_file_that_says_nothing_of_logs_has_none_and_says_so() -> None:
         ("access_log stderr;", "a path relative to where nginx was installed"),
         ("access_log /var/log/access;", "does not end in .log"),
         ("access_log /a/../b.log;", "is no place for a log"),
-        ("log_format bad '$request_body'; access_log /a.log bad;", "there is no variable"),
+        ("log_format bad '$request_body'; access_log /a.log bad;", "there is no $request_body"),
         ("log_format bad 'word'; access_log /a.log bad;", "a format of one word"),
     ],
 )

@@ -1,0 +1,62 @@
+"""Where a request is led other than its target says: by steps, and by error pages.
+
+Most requests never have a detour, and pay for none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.errors import Failure
+    from proxy.exchange.exchange import Exchange
+    from proxy.route import Route
+
+
+class Detour:
+    """What is to be remembered of one."""
+
+    __slots__ = (
+        "began",
+        "bodiless",
+        "challenge",
+        "failure",
+        "moved",
+        "paged",
+        "prelude",
+        "reroutes",
+        "status",
+    )
+
+    def __init__(self) -> None:
+        self.prelude: Route | None = None
+        """Whose rules hold as long as no route is found."""
+        self.reroutes = 0
+        self.moved = False
+        """Path or query are not those that the client sent."""
+        self.paged = False
+        """An error page takes the place of an error, and no other takes its own."""
+        self.status: int | None = None
+        """What the client sees instead of the status of the error page."""
+        self.failure: Failure | None = None
+        """The error that led to the page."""
+        self.began: float | None = None
+        """When the present route began, if that was later than the request (monotonic seconds)."""
+        self.challenge = b""
+        """Lines of a 401 that an error page stands in for."""
+        self.bodiless = False
+        """The request goes on without the body that the client sends."""
+
+
+def detour_of(exchange: Exchange) -> Detour:
+    """Return the exchange's detour, made if there is none yet."""
+    if exchange.detour is None:
+        exchange.detour = Detour()
+    return exchange.detour
+
+
+def rules_route(exchange: Exchange) -> Route | None:
+    """Return the route whose error pages and response rules hold."""
+    if exchange.route is not None or exchange.detour is None:
+        return exchange.route
+    return exchange.detour.prelude

@@ -1,0 +1,46 @@
+"""Who is let in (nginx ``allow`` and ``deny``): the first rule that names the client decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.errors import Fault, FaultError, pointer
+from proxy.networks import Networks
+from proxy.spec import AccessRuleSpec
+
+ADDRESSES: Final = 4096
+"""Clients whose verdict is remembered, per route; one more and the memory begins anew."""
+
+
+class Access:
+    """Some access rules, compiled."""
+
+    __slots__ = ("_rules", "_verdicts")
+
+    def __init__(self, rules: Iterable[tuple[bool, Networks]]) -> None:
+        self._rules: Final = tuple(rules)
+        self._verdicts: Final[dict[bytes, bool]] = {}
+
+    def allows(self, address: bytes) -> bool:
+        """Tell whether a client is let in; ``address`` as in ``Request.client_ip``."""
+        verdict = self._verdicts.get(address)
+        if verdict is None:
+            if len(self._verdicts) >= ADDRESSES:
+                self._verdicts.clear()
+            verdict = self._verdicts[address] = next(
+                (allows for allows, networks in self._rules if networks.contains(address)), True
+            )
+        return verdict
+
+
+def compile_access(specs: Iterable[AccessRuleSpec], path: str, faults: list[Fault]) -> Access:
+    """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
+    rules: list[tuple[bool, Networks]] = []
+    for number, spec in enumerate(specs):
+        try:
+            rules.append((spec.allows, Networks(spec.networks)))
+        except FaultError as error:
+            kind = "allow" if spec.allows else "deny"
+            faults.append(Fault(path + pointer(number, kind), error.message, error.hint))
+    return Access(rules)

@@ -1,0 +1,64 @@
+"""Answers of the proxy itself that a configuration asks for (nginx ``return``)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.errors import Fault
+from proxy.headers.template import Scope, Template, compile_at
+from proxy.message import Request
+from proxy.spec import AnswerSpec
+
+_UNSAFE: Final = re.compile(rb"[\x00-\x20\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, ready to be written."""
+
+    status: int
+    body: bytes | None = None
+    """``None``: the usual short text for an error."""
+    content_type: bytes = b"text/plain"
+    location: bytes | None = None
+
+
+class AnswerPlan:
+    """An answer, compiled."""
+
+    __slots__ = ("_body", "_content_type", "_location", "status")
+
+    def __init__(
+        self, status: int, body: Template | None, content_type: bytes, location: Template | None
+    ) -> None:
+        self.status: Final = status
+        self._body: Final = body
+        self._content_type: Final = content_type
+        self._location: Final = location
+
+    def render(self, request: Request) -> Answer:
+        """Return the answer to a request."""
+        body, location = self._body, self._location
+        return Answer(
+            self.status,
+            None if body is None else body.render(request),
+            self._content_type,
+            None if location is None else safe_location(location.render(request)),
+        )
+
+
+def safe_location(text: bytes) -> bytes:
+    """Escape what no field value, and no URI, may hold: decoded paths can have any octet."""
+    return _UNSAFE.sub(lambda found: b"%%%02X" % found[0][0], text)
+
+
+def compile_answer(spec: AnswerSpec, scope: Scope, path: str, faults: list[Fault]) -> AnswerPlan:
+    """Compile the answer found at ``path``; what is wrong with it is added to ``faults``."""
+    body = location = None
+    if spec.body is not None:
+        body = compile_at(spec.body, scope, f"{path}/body", faults, lines=True)
+    if spec.location is not None:
+        location = compile_at(spec.location, scope, f"{path}/location", faults)
+    return AnswerPlan(spec.status, body, spec.content_type.encode("ascii", "replace"), location)

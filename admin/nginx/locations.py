@@ -12,6 +12,7 @@ from admin.nginx.destination import destination
 from admin.nginx.error_pages import references
 from admin.nginx.headers import added_headers, request_headers, response_headers
 from admin.nginx.listeners import USUAL, body_bytes, client_timeouts, requests
+from admin.nginx.logs import log_route
 from admin.nginx.nesting import NAMED, Location, read_locations
 from admin.nginx.pools import MAX_REPLAY_BYTES, document_name, retry_rules
 from admin.nginx.report import Report
@@ -178,6 +179,7 @@ def _rest(
         route["limits"] = limits
     if route.get("upgrades"):
         route["tunnel"] = {"idle_timeout": route.get("timeouts", {}).get("read", "60s")}
+    log_route(draft, scope, local, addresses, route, place)
     return route
 
 

@@ -33,7 +33,7 @@ from proxy.field_names import (
     UPGRADE,
     kind_of,
 )
-from proxy.message import Fields, Peer, Request
+from proxy.message import Fields, Peer, Request, UnusualRequest
 from proxy.spec import ListenerSpec
 
 if TYPE_CHECKING:
@@ -85,10 +85,16 @@ def admit(
     headers = message.headers
     if target[:1] != b"/":
         target, fields = _absolute_form(target, fields)
-        headers = _decoded(fields)
+        headers = decoded(fields)
+        unusual = UnusualRequest(
+            peer, method, target, minor, fields, headers, default_host, ordinal, now
+        )
+        unusual.line = head[: head.index(b"\r\n")]
+        request: Request = unusual
     elif b"#" in target:
         raise MalformedHeadError(BAD_REQUEST, "fragment")
-    request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
+    else:
+        request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
     host: bytes | None = None
     transfer_coding: bytes | None = None
     for field, value in fields:
@@ -137,7 +143,8 @@ def _absolute_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:
     return rest, ((b"Host", authority), *others)
 
 
-def _decoded(fields: Fields) -> CIMultiDictProxy[str]:
+def decoded(fields: Fields) -> CIMultiDictProxy[str]:
+    """Return fields for look-ups by name."""
     return CIMultiDictProxy(
         CIMultiDict(
             (name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
@@ -189,7 +196,7 @@ def drop_names(request: Request, spec: ListenerSpec) -> Iterator[tuple[str, int]
         request.fields = tuple(field for field in fields if kind_of[field[0]] != ODD)
         yield "odd_field", len(fields) - len(request.fields)
     if request.fields is not before:
-        request.headers = _decoded(request.fields)
+        request.headers = decoded(request.fields)
 
 
 def without_empty_lines(data: bytes) -> bytes:

@@ -103,10 +103,10 @@ class Exchange:
 
     __slots__ = (
         "answering", "attempt_started", "attempts", "body", "bytes_out", "client", "continued",
-        "detour", "failure", "finished", "first_byte_at", "free_try_used", "head", "heard",
-        "informed", "keep_alive", "member", "pool", "pool_name", "read_by", "read_s", "rechunk",
-        "request", "retry", "reused", "route", "send_backlog", "send_by", "sent", "site",
-        "snapshot", "status", "task", "trail", "tried", "upstream",
+        "detour", "failure", "finished", "first_byte_at", "framing", "free_try_used", "head",
+        "heard", "informed", "keep_alive", "member", "pool", "pool_name", "read_by", "read_s",
+        "rechunk", "replied", "request", "retry", "reused", "route", "send_backlog", "send_by",
+        "sent", "site", "snapshot", "status", "task", "told", "trail", "tried", "upstream",
     )  # fmt: skip
 
     pool: Upstream
@@ -117,6 +117,12 @@ class Exchange:
     """Seconds between two reads from the upstream."""
     retry: RetryRules
     """When another endpoint may be tried."""
+    framing: int
+    """Octets that chunks cost so far; set if the response goes to the client in chunks."""
+    replied: bytes
+    """The whole answer, if it is our own."""
+    told: int
+    """The status that a client was told before it went; set if there was one."""
 
     def __init__(self, client: Client, snapshot: Snapshot, site: Site, request: Request) -> None:
         self.client: Final = client
@@ -203,11 +209,6 @@ class Exchange:
         if detour is None or detour.began is None:
             return self.request.started
         return detour.began
-
-    @property
-    def body_sent(self) -> int:
-        """Octets of a request body that went, or go, to an upstream."""
-        return self.body.octets if self.head.body is None else len(self.head.body)
 
     def may_keep_alive(self) -> bool:
         """Tell whether another request may follow on the client's connection."""
@@ -300,6 +301,7 @@ class Exchange:
         if head.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor and route.spec.chunked_responses:
                 self.rechunk = True
+                self.framing = 0
             else:
                 keep_alive = False
         if self.head.upgrade and self.client.has_backlog:
@@ -325,9 +327,11 @@ class Exchange:
         """Receive more of the response body; a head still to be sent goes into the same write."""
         self.bytes_out += len(body)
         if self.rechunk:
+            payload = len(body)
             body = chunk(body) if body else b""
             if last:
                 body += LAST_CHUNK
+            self.framing += len(body) - payload
         if head:
             body = head + body
         if body:
@@ -449,6 +453,8 @@ class Exchange:
         """Receive: the client went away.  Cancel everything."""
         if not self.finished:
             self.failure = errors.CLIENT_GONE
+            if self.answering:
+                self.told = self.status
             self.status = errors.CLIENT_GONE.status
             self._finish(keep_alive=False, cut=True)
 

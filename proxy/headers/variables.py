@@ -18,12 +18,13 @@ from typing import Final
 
 from multidict import istr
 
-from proxy.message import Request
+from proxy.message import Request, UnusualRequest
 
 Getter = Callable[[Request], bytes]
 
 _HOSTNAME: Final = os.fsencode(os.uname().nodename.lower())
 _FORWARDED_FOR: Final = istr("X-Forwarded-For")
+_CONTENT_LENGTH: Final = istr("Content-Length")
 _AUTHORIZATION: Final = istr("Authorization")
 _BASIC: Final = re.compile(r"basic +([A-Za-z0-9+/]+)(?:=.*)?", re.IGNORECASE | re.ASCII)
 
@@ -50,7 +51,17 @@ def _server_protocol(request: Request) -> bytes:
 
 
 def _request_line(request: Request) -> bytes:
+    if isinstance(request, UnusualRequest):
+        return request.line
     return b"%b %b %b" % (request.method, request.target, _server_protocol(request))
+
+
+def _content_length(request: Request) -> bytes:
+    """Tell the length that the client named, or that is known because the body was read first."""
+    named = request.headers.get(_CONTENT_LENGTH)
+    if named is not None:
+        return encode(named)
+    return b"" if request.content_length is None else b"%d" % request.content_length
 
 
 def _request_length(request: Request) -> bytes:
@@ -65,12 +76,30 @@ def _since(started: float) -> bytes:
     return b"%.3f" % max(time.monotonic() - started, 0.0)
 
 
-def _time_iso8601(_: Request) -> bytes:
-    return datetime.now().astimezone().isoformat(timespec="seconds").encode()
+class _Second:
+    """A time that is written at most once a second; logs ask for it with every line."""
+
+    __slots__ = ("_second", "_text", "_write")
+
+    def __init__(self, write: Callable[[float], str]) -> None:
+        self._write: Final = write
+        self._second = -1
+        self._text = b""
+
+    def __call__(self, _: Request) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._text = self._write(second).encode()
+        return self._text
 
 
-def _time_local(_: Request) -> bytes:
-    return time.strftime("%d/%b/%Y:%H:%M:%S %z").encode()
+def _time_iso8601(second: float) -> str:
+    return datetime.fromtimestamp(second).astimezone().isoformat(timespec="seconds")
+
+
+def _time_local(second: float) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(second))
 
 
 def _date_local(_: Request) -> bytes:
@@ -176,7 +205,7 @@ BUILT_IN: Final[dict[str, Getter]] = {
     "connection": lambda request: b"%d" % request.peer.serial,
     "connection_requests": lambda request: b"%d" % request.ordinal,
     "connection_time": lambda request: _since(request.peer.started),
-    "content_length": _field("content_length"),
+    "content_length": _content_length,
     "content_type": _field("content_type"),
     "date_gmt": _date_gmt,
     "date_local": _date_local,
@@ -206,8 +235,8 @@ BUILT_IN: Final[dict[str, Getter]] = {
     "server_addr": attrgetter("peer.server_address"),
     "server_port": lambda request: _port(request.peer.server_port),
     "server_protocol": _server_protocol,
-    "time_iso8601": _time_iso8601,
-    "time_local": _time_local,
+    "time_iso8601": _Second(_time_iso8601),
+    "time_local": _Second(_time_local),
     "uri": attrgetter("uri"),
 }
 """Variables that are known as soon as a request is routed."""

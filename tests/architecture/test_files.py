@@ -11,9 +11,9 @@ from tests.architecture.sources import ROOT, modules, project_files
 
 LINES: Final = 450
 LARGEST: Final = {
-    "proxy/downstream/connection.py": 500,  # one state machine: its states belong together
+    "proxy/downstream/connection.py": 510,  # one state machine: its states belong together
     "proxy/exchange/exchange.py": 500,  # likewise; its phases are modules of their own already
-    "proxy/spec.py": 550,  # one list of plain data: all that can be configured, at one place
+    "proxy/spec.py": 550,  # data alone, one object after the other
 }
 """Files that may be longer, and how long."""
 

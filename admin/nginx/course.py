@@ -10,9 +10,10 @@ from admin.nginx.error_pages import error_pages
 from admin.nginx.headers import added_headers
 from admin.nginx.pools import document_name
 from admin.nginx.reading import Directive
-from admin.nginx.rewriting import Steps, ends
+from admin.nginx.rewriting import NAMES, Steps, ends
 from admin.nginx.variables import constant
 from proxy.errors import pointer
+from proxy.patterns import Pattern
 
 if TYPE_CHECKING:
     from admin.nginx.importing import Draft
@@ -34,10 +35,17 @@ def here(draft: Draft, server: Server, captures: frozenset[str]) -> dict[str, st
 
 
 def course(
-    at: Setting, directive: Directive, named: dict[str, str]
+    at: Setting,
+    directive: Directive,
+    named: dict[str, str],
+    captures: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Any], Sources]:
-    """Return the steps, access rules and error pages of a block, as a route has them."""
+    """Return the steps, access rules and error pages of a block, as a route has them.
+
+    ``captures`` are what its own regular expression captures.
+    """
     steps = Steps(at)
+    steps.remember(_wanted(at, captures), directive)
     steps.read(directive.block or ())
     made: dict[str, Any] = {"steps": steps.document} if steps.document else {}
     sources = {pointer("steps", number): each for number, each in enumerate(steps.sources)}
@@ -47,6 +55,17 @@ def course(
     for each in at.scope.together("allow", "deny")[:1]:
         sources["/access"] = each
     return made, sources
+
+
+def _wanted(at: Setting, captures: frozenset[str]) -> dict[str, str]:
+    """Return what regular expressions have captured here and maps ask for, as variables.
+
+    In nginx it is a variable anyway; in a document it is one of the route only.
+    """
+    hosts = (name[1:] for name in at.server.names if name.startswith("~"))
+    found = captures.union(*(Pattern(host).names for host in hosts))
+    asked = at.draft.asked_by_maps
+    return {name.lower(): f"${name}" for name in sorted(found) if name.lower() in asked}
 
 
 def answered(route: dict[str, Any], at: Setting, directive: Directive) -> None:
@@ -70,6 +89,8 @@ def add_prelude(draft: Draft, server: Server, named: dict[str, str], *, whole: b
     local = here(draft, server, frozenset())
     at = Setting(draft, server, server.scope, local)
     made, sources = course(at, server.directive, named)
+    if not any(each.name in NAMES for each in server.directive.block or ()):
+        made.pop("steps", None)  # there is nothing but what is remembered
     if "steps" not in made and (whole or not made):
         return
     base = f"{server.shown.strip('*.~^') or 'server'}-rules"

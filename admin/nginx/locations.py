@@ -163,20 +163,22 @@ def _modifier(args: tuple[str, ...]) -> tuple[str, str]:
 def _add(draft: Draft, server: Server, location: Location, named: dict[str, str]) -> None:
     """Add a route for each set of hosts under which the server serves."""
     regex = location.path.get("regex")
-    local = here(draft, server, frozenset() if regex is None else Pattern(regex).names)
+    captures = frozenset[str]() if regex is None else Pattern(regex).names
+    local = here(draft, server, captures)
     limit = body_bytes(location.scope, draft.report)
     made: dict[str, Any] = {}
     if location.proxy_pass is not None:
         to = destination(
             draft,
             location.proxy_pass,
+            (server.scope, location.scope),
             location.kind,
             _retry_rules(location.scope, draft.report),
             _replay(location.scope, limit),
         )
         made, local = to.document, to.local | local
     at = Setting(draft, server, location.scope, local, location.path.get("exact"))
-    before, sources = course(at, location.directive, named)
+    before, sources = course(at, location.directive, named, captures)
     if location.kind == NAMED:
         exposures: dict[Hosts, list[str]] = {None: list(draft.listeners)}
     else:

@@ -76,7 +76,7 @@ def answered(route: dict[str, Any], at: Setting, directive: Directive) -> None:
         route["respond"] = steps[0]["respond"]
         return
     route["respond"] = {"status": 404}
-    if not ends(steps):
+    if not ends(steps) and route.get("access", [])[:1] != [{"deny": ["all"]}]:
         remark = "what gets past it is answered 404; nginx would look for a file"
         at.draft.report.approximated(directive, remark)
 

@@ -11,7 +11,7 @@ from admin.nginx.headers import added_headers
 from admin.nginx.logs import log_route
 from admin.nginx.pools import document_name
 from admin.nginx.reading import Directive
-from admin.nginx.rewriting import Steps, ends
+from admin.nginx.rewriting import NAMES, Steps, ends
 from admin.nginx.variables import constant
 from proxy.errors import pointer
 
@@ -23,16 +23,21 @@ Sources = dict[str, Directive]
 """The directive behind each place of a route, as a pointer within it."""
 
 
-def here(draft: Draft, server: Server, captures: frozenset[str], hosts: Hosts) -> dict[str, str]:
+def captured(server: Server, hosts: Hosts) -> frozenset[str]:
+    """Return what the names of a server capture for a route with these hosts."""
+    named = any(host.startswith("~") for host in hosts or ())
+    return server.captures if named else frozenset()
+
+
+def here(draft: Draft, server: Server, captures: frozenset[str]) -> dict[str, str]:
     """Return the variables that have a value in a block of a server, as templates.
 
-    ``captures`` are what its own regular expression captures, ``hosts`` those of the route.  What
-    nothing captures is empty, as in nginx.
+    ``captures`` are what regular expressions of the route capture.  What nothing captures is empty,
+    as in nginx.
     """
     known = captures | draft.variables.numbers
     empty = {str(number): "" for number in range(1, 10) if str(number) not in known}
-    if not any(host.startswith("~") for host in hosts or ()):
-        empty |= {name.lower(): "" for name in server.captures - captures}
+    empty |= {name.lower(): "" for name in server.captures - captures}
     return {"server_name": constant(server.shown.removeprefix("."))} | empty
 
 
@@ -49,10 +54,17 @@ def for_whom(draft: Draft, server: Server, hosts: Hosts, addresses: list[str]) -
 
 
 def course(
-    at: Setting, directive: Directive, named: dict[str, str]
+    at: Setting,
+    directive: Directive,
+    named: dict[str, str],
+    captures: frozenset[str],
 ) -> tuple[dict[str, Any], Sources]:
-    """Return the steps, access rules and error pages of a block, as a route has them."""
+    """Return the steps, access rules and error pages of a block, as a route has them.
+
+    ``captures`` are what regular expressions of the route capture.
+    """
     steps = Steps(at)
+    steps.remember(_wanted(at, captures), directive)
     steps.read(directive.block or ())
     made: dict[str, Any] = {"steps": steps.document} if steps.document else {}
     sources = {pointer("steps", number): each for number, each in enumerate(steps.sources)}
@@ -64,6 +76,15 @@ def course(
     return made, sources
 
 
+def _wanted(at: Setting, captures: frozenset[str]) -> dict[str, str]:
+    """Return what regular expressions have captured here and maps ask for, as variables.
+
+    In nginx it is a variable anyway; in a document it is one of the route only.
+    """
+    asked = at.draft.asked_by_maps
+    return {name.lower(): f"${name}" for name in sorted(captures) if name.lower() in asked}
+
+
 def answered(route: dict[str, Any], at: Setting, directive: Directive) -> None:
     """Let a route that passes nothing on answer by itself."""
     steps = route.get("steps", [])
@@ -72,7 +93,7 @@ def answered(route: dict[str, Any], at: Setting, directive: Directive) -> None:
         route["respond"] = steps[0]["respond"]
         return
     route["respond"] = {"status": 404}
-    if not ends(steps):
+    if not ends(steps) and route.get("access", [])[:1] != [{"deny": ["all"]}]:
         remark = "what gets past it is answered 404; nginx would look for a file"
         at.draft.report.approximated(directive, remark)
 
@@ -84,9 +105,12 @@ def add_prelude(draft: Draft, server: Server, named: dict[str, str], *, whole: b
     """
     base = f"{server.shown.strip('*.~^') or 'server'}-rules"
     for hosts, addresses in server.exposures.items():
-        local = here(draft, server, frozenset(), hosts)
+        captures = captured(server, hosts)
+        local = here(draft, server, captures)
         at = Setting(draft, server, server.scope, local)
-        made, sources = course(at, server.directive, named)
+        made, sources = course(at, server.directive, named, captures)
+        if not any(each.name in NAMES for each in server.directive.block or ()):
+            made.pop("steps", None)  # there is nothing but what is remembered
         if "steps" not in made and (whole or not made):
             return
         taken = {*draft.document["routes"], *named.values()}

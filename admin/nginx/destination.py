@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from admin.nginx.constants import settled
 from admin.nginx.maps import hundredths
 from admin.nginx.pools import RetryRules
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError
+from admin.nginx.scope import Scope
 from admin.nginx.variables import constant, lone
 from proxy.errors import FaultError, pointer
 from proxy.headers.shares import WHOLE
@@ -36,22 +39,25 @@ class Destination:
     """``$proxy_host`` and ``$proxy_port``, as templates."""
 
 
-def destination(draft: Draft, directive: Directive, kind: str, rules: RetryRules) -> Destination:
+def destination(
+    draft: Draft, directive: Directive, scopes: Iterable[Scope], kind: str, rules: RetryRules
+) -> Destination:
     """Translate a ``proxy_pass`` in a location of this kind (exact, prefix, regex, named).
+
+    ``scopes`` are the server and the location.
 
     Raises:
         FaultError: nginx would not take it.
         RefusalError: nginx would, and a document cannot say it.
     """
     url = directive.args[0]
-    scheme, host, uri = _parts(url)
+    scheme, host, uri = _parts(settled(url, scopes))
     pools = _Users(draft, directive, rules)
-    varies = "$" in host
-    if not varies:
+    if "$" not in host:
         made = Destination({"pool": pools.use(host)}, _constants(host))
     else:
         made = _mapped(draft, scheme, host, directive, pools)
-    made.document |= _target(draft, directive, kind, uri, varies=varies)
+    made.document |= _target(draft, directive, kind, uri, varies="$" in url)
     if pools.differ:
         made.document["retry"] = rules.document()
     return made
@@ -118,28 +124,62 @@ def _mapped(
     if around is None or name is None:
         hint = "nothing is resolved per request: let a map choose among upstreams"
         raise RefusalError(f"the upstream depends on the request: {host[:60]}", hint)
-    given = draft.document["header_maps"][name]
-    header_map = _without_rest(given)
-    addresses: dict[str, str] = {}
-    for value in _values(header_map):
-        if not value or "$" in value:
-            message = f"${variable} may be something else than an upstream"
-            raise RefusalError(message, "give the map a default, and upstreams for values")
-        addresses[value] = _address(scheme, around[1] + value + around[3])
+    addresses = {
+        value: _address(scheme, around[1] + value + around[3])
+        for value in _outcomes(draft.document["header_maps"], name)
+    }
     chosen = {value: pools.use(address) for value, address in addresses.items()}
     constants = {value: _constants(address) for value, address in addresses.items()}
-
-    def derive(kind: str, made: dict[str, str]) -> str:
-        if all(value == each for value, each in made.items()) and header_map is given:
-            return f"${name}"
-        return f"${_derived(draft, name, header_map, made, directive, kind)}"
-
     local = {}
     for key in ("proxy_host", "proxy_port"):
         made = {value: each[key] for value, each in constants.items()}
         one, *others = set(made.values())
-        local[key] = derive(key, made) if others else one
-    return Destination({"pool": derive("pool", chosen)}, local)
+        local[key] = f"${_of(draft, name, made, directive, key)}" if others else one
+    return Destination({"pool": f"${_of(draft, name, chosen, directive, 'pool')}"}, local)
+
+
+def _outcomes(
+    maps: dict[str, dict[str, Any]], name: str, within: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Give what a map may come to, by other maps too, where it names upstreams only."""
+    for value in _values(_without_rest(maps[name])):
+        other = _map_behind(maps, value, (*within, name))
+        if other is not None:
+            yield from _outcomes(maps, other, (*within, name))
+        elif not value or "$" in value:
+            message = f"${name} may be something else than an upstream"
+            raise RefusalError(message, "give the map a default, and upstreams for values")
+        else:
+            yield value
+
+
+def _map_behind(maps: dict[str, dict[str, Any]], value: str, within: tuple[str, ...]) -> str | None:
+    """Return which map a value of another one is of, if it is; never one of ``within``."""
+    other = lone(value)
+    return other if other in maps and other not in within else None
+
+
+def _of(
+    draft: Draft,
+    name: str,
+    given: dict[str, str],
+    directive: Directive,
+    kind: str,
+    within: tuple[str, ...] = (),
+) -> str:
+    """Return the map that gives what is ``given`` where another one gives addresses."""
+    maps = draft.document["header_maps"]
+    header_map = _without_rest(maps[name])
+    instead: dict[str, str] = {}
+    for value in _values(header_map):
+        other = _map_behind(maps, value, (*within, name))
+        if other is None:
+            instead[value] = given[value]
+        else:
+            instead[value] = f"${_of(draft, other, given, directive, kind, (*within, name))}"
+    if all(value == each for value, each in instead.items()) and header_map is maps[name]:
+        return name
+    return _derived(draft, name, header_map, instead, directive, kind)
 
 
 def _address(scheme: str, text: str) -> str:

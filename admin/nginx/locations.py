@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from admin.nginx.answers import Setting
-from admin.nginx.course import add_prelude, answered, course, for_whom, here
+from admin.nginx.course import add_prelude, answered, captured, course, for_whom, here
 from admin.nginx.destination import destination
-from admin.nginx.error_pages import references
+from admin.nginx.error_pages import NO_FILE, plain_paths, references
 from admin.nginx.headers import added_headers, request_headers, response_headers
 from admin.nginx.listeners import USUAL, body_bytes, client_timeouts, requests
 from admin.nginx.logs import log_route
@@ -19,7 +19,7 @@ from admin.nginx.report import Report
 from admin.nginx.rewriting import NAMES
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Hosts, Server
-from admin.nginx.values import duration, octets
+from admin.nginx.values import duration, octets, words
 from proxy.errors import pointer
 from proxy.patterns import Pattern
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from admin.nginx.importing import Draft
 
 _UNREACHED: Final = "nothing leads to it"
+_ABOUT_A_FILE: Final = words("root internal index etag add_header access_log log_not_found")
 
 
 def scopes_within(server: Server, report: Report) -> Iterator[Scope]:
@@ -38,6 +39,7 @@ def scopes_within(server: Server, report: Report) -> Iterator[Scope]:
 
 def add_routes(draft: Draft, server: Server) -> None:
     """Add the routes of a server."""
+    server.files.update(_files(server))
     outermost = read_locations(server.directive.block or (), server.scope, draft.report)
     found = [location for outer in outermost for location in outer.all()]
     scopes = (server.scope, *(location.scope for location in found))
@@ -50,6 +52,8 @@ def add_routes(draft: Draft, server: Server) -> None:
             location.scope.one("proxy_pass")
             with draft.report.judging(location.proxy_pass or location.directive):
                 _add(draft, server, location, named, names)
+        elif location.path.get("exact") in server.files:
+            draft.report.approximated(location.directive, NO_FILE)
         else:
             message = "it passes its requests nowhere, and hotsplice serves no files"
             hint = "proxy_pass to something that answers"
@@ -92,6 +96,17 @@ def _drop_unreached(draft: Draft, named: dict[str, str], found: list[Location]) 
             draft.report.kept(location.directive, _UNREACHED)
 
 
+def _files(server: Server) -> Iterator[str]:
+    """Give the paths of error pages for which there is a location that has but a file."""
+    block = server.directive.block or ()
+    pages = set(plain_paths(server.scope, block))
+    for directive in block:
+        words = "".join(directive.args) if directive.name == "location" else ""
+        names = {each.name for each in directive.block or ()}
+        if words.startswith("=") and words[1:] in pages and names <= _ABOUT_A_FILE:
+            yield words[1:]
+
+
 def _add(
     draft: Draft,
     server: Server,
@@ -100,8 +115,6 @@ def _add(
     names: dict[tuple[int, Hosts], str],
 ) -> None:
     """Add a route for each set of hosts under which the server serves."""
-    regex = location.path.get("regex")
-    captures = frozenset[str]() if regex is None else Pattern(regex).names
     for hosts, addresses in _exposures(draft, server, location).items():
         name = named.get(location.text)
         if name is None:
@@ -116,10 +129,9 @@ def _add(
         route = for_whom(draft, server, hosts, addresses)
         if location.kind != NAMED:
             route["path"] = path
-        local = here(draft, server, captures, hosts)
         place = pointer("routes", name)
         draft.document["routes"][name] = route | _rest(
-            draft, server, location, named, local, addresses, place
+            draft, server, location, named, hosts, addresses, place
         )
         names[id(location), hosts] = name
         draft.sources[place] = location.proxy_pass or location.directive
@@ -144,19 +156,23 @@ def _rest(
     server: Server,
     location: Location,
     named: dict[str, str],
-    local: dict[str, str],
+    hosts: Hosts,
     addresses: list[str],
     place: str,
 ) -> dict[str, Any]:
     """Return what a route says beside which requests it is for."""
     scope, proxy_pass = location.scope, location.proxy_pass
     limit = body_bytes(scope, draft.report)
+    regex = location.path.get("regex")
+    captures = captured(server, hosts) | (Pattern(regex).names if regex else frozenset())
+    local = here(draft, server, captures)
     made: dict[str, Any] = {}
     if proxy_pass is not None:
-        to = destination(draft, proxy_pass, location.kind, retry_rules(scope, draft.report))
+        rules = retry_rules(scope, draft.report)
+        to = destination(draft, proxy_pass, (server.scope, scope), location.kind, rules)
         made, local = to.document, to.local | local
     at = Setting(draft, server, scope, local, location.path.get("exact"))
-    before, sources = course(at, location.directive, named)
+    before, sources = course(at, location.directive, named, captures)
     draft.sources.update({f"{place}{pointed}": each for pointed, each in sources.items()})
     route = before | made
     if proxy_pass is not None:

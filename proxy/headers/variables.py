@@ -53,7 +53,7 @@ def _server_protocol(request: Request) -> bytes:
 def _request_line(request: Request) -> bytes:
     if isinstance(request, UnusualRequest):
         return request.line
-    return b"%b %b %b" % (request.method, request.target, _server_protocol(request))
+    return b"%b %b HTTP/1.%d" % (request.method, request.target, request.version_minor)
 
 
 def _content_length(request: Request) -> bytes:
@@ -118,7 +118,10 @@ def _binary_remote_addr(request: Request) -> bytes:
 
 def _remote_user(request: Request) -> bytes:
     """Read the user of Basic credentials (``ngx_http_auth_basic_user``)."""
-    found = _BASIC.fullmatch(request.headers.get(_AUTHORIZATION, ""))
+    value = request.headers.get(_AUTHORIZATION)
+    if value is None:
+        return b""
+    found = _BASIC.fullmatch(value)
     if found is None or len(found[1]) % 4 == 1:
         return b""
     user, colon, _ = b64decode(found[1] + "=" * (-len(found[1]) % 4)).partition(b":")

@@ -20,6 +20,7 @@ PURE = (
     "proxy/upstream/health.py",
     "proxy/exchange/retry.py",
     "proxy/framing.py",
+    "proxy/splice/frames.py",
 )
 PARSERS = {"proxy/downstream/request_parser.py", "proxy/upstream/response_parser.py"}
 

@@ -18,7 +18,7 @@ class Peer:
     """What does not change during a client connection."""
 
     __slots__ = ("address", "forwarding", "port", "scheme", "serial", "server_address",
-                 "server_port")  # fmt: skip
+                 "server_port", "since")  # fmt: skip
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Peer:
         server_port: int,
         serial: int,
         scheme: bytes = b"http",
+        since: float = 0.0,
     ) -> None:
         self.address: Final = address
         """Textual IP address of the socket's other end, or ``unix:``."""
@@ -37,6 +38,8 @@ class Peer:
         self.serial: Final = serial
         """Number of the connection within this process."""
         self.scheme: Final = scheme
+        self.since: Final = since
+        """When it was accepted (monotonic seconds)."""
         self.forwarding: Final = (
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: "
             % (address, scheme)

@@ -106,9 +106,12 @@ class Tunnel(Model):
         description="Without a byte in either direction, the connection is closed.",
         examples=["1h", "off"],
     )
-    ping_interval: Annotated[
-        str, Pattern("^off$", "supported: this version does not send pings yet", "write off")
-    ] = Field(default="off", description="WebSocket pings; only `off` for now.", examples=["off"])
+    ping_interval: DurationOrOff = Field(
+        default="off",
+        description="A WebSocket's client that is silent for so long is sent a ping; if nothing "
+        "comes for as long again, the connection is closed.",
+        examples=["30s", "off"],
+    )
 
 
 class Route(Model):
@@ -265,7 +268,10 @@ class Route(Model):
                 read_s=_seconds(timeouts.read),
             ),
             body_bytes=spec.INHERIT if body_bytes is None else octets_or_none(body_bytes),
-            tunnel=spec.TunnelSpec(idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout)),
+            tunnel=spec.TunnelSpec(
+                idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout),
+                ping_interval_s=seconds_or_none(self.tunnel.ping_interval),
+            ),
         )
 
     def _pools(self, header_maps: Mapping[str, HeaderMap]) -> tuple[tuple[str, int], ...]:

@@ -14,6 +14,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from time import monotonic
 from typing import Final, cast
 
 from proxy import errors
@@ -114,6 +115,7 @@ class Listener:
         full = limit is not None and sum(counters.active.values()) >= limit
         counters.opened["http"] += 1
         self.connections.add(connection)
+        self.runtime.live[_serial] = connection
         if full or self.retired:
             count_rejected(counters.rejected, errors.CONNECTION_LIMIT.reason)
             transport.write(respond.error(errors.CONNECTION_LIMIT, None, keep_alive=False))
@@ -236,7 +238,8 @@ def _peer(transport: asyncio.Transport, serial: int) -> Peer:
     remote = transport.get_extra_info("peername")
     local = transport.get_extra_info("sockname")
     if not isinstance(remote, tuple) or not isinstance(local, tuple):
-        return Peer(b"unix:", 0, b"unix:", 0, serial)
+        return Peer(b"unix:", 0, b"unix:", 0, serial, since=monotonic())
     return Peer(
-        cast("str", remote[0]).encode(), remote[1], cast("str", local[0]).encode(), local[1], serial
-    )
+        cast("str", remote[0]).encode(), remote[1], cast("str", local[0]).encode(), local[1],
+        serial, since=monotonic(),
+    )  # fmt: skip

@@ -21,6 +21,7 @@ PURE = (
     "proxy/exchange/retry.py",
     "proxy/framing.py",
     "proxy/splice/frames.py",
+    "proxy/splice/pings.py",
 )
 PARSERS = {"proxy/downstream/request_parser.py", "proxy/upstream/response_parser.py"}
 

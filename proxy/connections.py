@@ -15,7 +15,6 @@ from typing import Final, Literal, NamedTuple
 
 from proxy.downstream.connection import ClientConnection
 from proxy.exchange.runtime import Runtime
-from proxy.message import Peer
 from proxy.snapshot import Snapshot
 from proxy.spec import Pairs
 from proxy.splice.half import FrameHalf, Half
@@ -254,7 +253,7 @@ def _splice_view(splice: Splice, belongs: Belongs, now: float) -> ConnectionView
     if place is None:
         raise TypeError(splice)
     return _made(
-        belongs, now, place.peer,
+        belongs, now, place.serial, place.client, place.server,
         state="closing" if splice.closing else "open",
         revision=place.revision,
         request_id=place.request_id.decode("ascii", "replace"),
@@ -278,9 +277,9 @@ def _direction(half: Half) -> Direction:
 
 
 def _client_view(client: ClientConnection, belongs: Belongs, now: float) -> ConnectionView:
-    exchange = client.exchange
+    exchange, peer = client.exchange, client.peer
     return _made(
-        belongs, now, client.peer,
+        belongs, now, peer.serial, peer.client_end, peer.server_end,
         state="idle" if exchange is None else "busy",
         revision=None if exchange is None else exchange.snapshot.number,
         request_id=None
@@ -295,7 +294,9 @@ def _client_view(client: ClientConnection, belongs: Belongs, now: float) -> Conn
 def _made(
     belongs: Belongs,
     now: float,
-    peer: Peer,
+    serial: int,
+    client: str,
+    server: str,
     *,
     state: Literal["idle", "busy", "open", "closing"],
     revision: int | None,
@@ -306,11 +307,11 @@ def _made(
 ) -> ConnectionView:
     age_s = max(0.0, now - belongs.started)
     return ConnectionView(
-        id=_id(peer.serial),
+        id=_id(serial),
         kind=belongs.kind,
         state=state,
-        client=_address(peer.address, peer.port),
-        server=_address(peer.server_address, peer.server_port),
+        client=client,
+        server=server,
         listener=belongs.listener,
         route=belongs.route,
         pool=belongs.pool,
@@ -326,13 +327,6 @@ def _made(
         from_client=from_client,
         from_upstream=from_upstream,
     )
-
-
-def _address(host: bytes, port: int) -> str:
-    text = host.decode("utf-8", "replace")
-    if not port:
-        return text
-    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
 
 
 def _id(serial: int) -> str:

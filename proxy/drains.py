@@ -119,8 +119,8 @@ class Drains:
 
     @property
     def busy(self) -> bool:
-        """Some are not over."""
-        return any(not drain.over for drain in self._drains.values())
+        """Connections are yet to be told."""
+        return any(drain.pace.pending for drain in self._drains.values())
 
     def start(self, name: str, order: DrainOrder, now: float) -> DrainProgress:
         """Start a drain.  One of that name with the same order goes on; with another, it is ended.

@@ -55,6 +55,11 @@ class Pace:
         )
 
     @property
+    def pending(self) -> bool:
+        """Some are yet to be told."""
+        return bool(self._queue)
+
+    @property
     def done(self) -> bool:
         """None of them lives."""
         return not self.remaining

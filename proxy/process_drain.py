@@ -41,8 +41,8 @@ class ProcessDrain:
 
     @property
     def pacing(self) -> bool:
-        """WebSockets are being closed one by one."""
-        return self._pace is not None and not self.done.is_set()
+        """WebSockets are yet to be told."""
+        return self._pace is not None and self._pace.pending
 
     def begin(self, now: float, timeout_s: float, accept_s: float) -> None:
         """Start the clock; only the first time does anything."""

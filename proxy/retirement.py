@@ -26,8 +26,8 @@ class Retirement:
 
     @property
     def busy(self) -> bool:
-        """Something is being closed."""
-        return bool(self._leaving)
+        """Splices are yet to be told."""
+        return any(pace.pending for pace, *_ in self._leaving.values())
 
     def retire(self, endpoint: Endpoint, pool: Pool, spec: PoolSpec, now: float) -> None:
         """Close the endpoint's splices as the pool's policy says."""

@@ -41,7 +41,7 @@ def join(
     def ended(splice: Splice) -> None:
         now = monotonic()
         runtime.splices.discard(splice)
-        runtime.live.pop(place.peer.serial, None)
+        runtime.live.pop(place.serial, None)
         counters.active[splice.kind] -= 1
         _settle(splice, endpoint, totals, now)
         if log_end is not None:
@@ -63,7 +63,7 @@ def join(
     endpoint.splices += 1
     endpoint.splice_set.add(splice)
     runtime.splices.add(splice)
-    runtime.live[place.peer.serial] = splice
+    runtime.live[place.serial] = splice
     counters.active[kind] += 1
     counters.opened[kind] += 1
     behind_request = client.release_transport()
@@ -77,8 +77,11 @@ def join(
 
 def _place(exchange: Exchange) -> Place:
     member = exchange.taken_member
+    peer = exchange.request.peer
     return Place(
-        exchange.request.peer,
+        peer.serial,
+        peer.client_end,
+        peer.server_end,
         exchange.site.spec.name,
         exchange.taken_route.name,
         exchange.pool_name,

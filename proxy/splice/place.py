@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.message import Peer
 from proxy.spec import Pairs
 
 
 class Place:
     """Words only: nothing of a configuration outlives it in a splice."""
 
-    __slots__ = ("endpoint", "endpoint_address", "labels", "listener", "ordinal", "peer", "pool",
-                 "request_id", "revision", "route")  # fmt: skip
+    __slots__ = ("client", "endpoint", "endpoint_address", "labels", "listener", "ordinal", "pool",
+                 "request_id", "revision", "route", "serial", "server")  # fmt: skip
 
     def __init__(
         self,
-        peer: Peer,
+        serial: int,
+        client: str,
+        server: str,
         listener: str,
         route: str,
         pool: str,
@@ -27,7 +28,12 @@ class Place:
         request_id: bytes = b"",
         ordinal: int = 1,
     ) -> None:
-        self.peer: Final = peer
+        self.serial: Final = serial
+        """Number of the client's connection within this process."""
+        self.client: Final = client
+        """Address of the client's end: ``host:port``, ``[v6]:port`` or ``unix:``."""
+        self.server: Final = server
+        """Our own address that it came to."""
         self.listener: Final = listener
         self.route: Final = route
         self.pool: Final = pool

@@ -81,8 +81,9 @@ def test_drain_that_is_called_off_tells_nobody_any_more() -> None:
     drain.close_doors(NOW)
     one, client = splice("websocket")
     drain.say_goodbye([one], NOW)
+    assert drain.pacing
     drain.done.set()
-    assert not drain.pacing
     drain.undo()
+    assert not drain.pacing
     assert not drain.sweep(NOW + 100)
     assert (client.written, drain.active, drain.done.is_set()) == (b"", False, False)

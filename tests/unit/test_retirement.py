@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from proxy.addresses import parse_address
-from proxy.message import Peer
 from proxy.retirement import Retirement
 from proxy.spec import DrainSpec, PoolSpec
 from proxy.splice.place import Place
@@ -16,8 +15,6 @@ from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.pool import Pool
 from tests.unit.fake_transport import FakeTransport
 from tests.unit.splice.pair import NOW, frames_in
-
-PEER = Peer(b"192.0.2.7", 4711, b"198.51.100.1", 80, 1)
 
 
 class Removed:
@@ -37,7 +34,7 @@ class Removed:
         self.endpoint.active += 1
         splice = Splice(
             kind, client, FakeTransport(), idle_timeout_s=None, on_end=self.gone, now=NOW,
-            place=Place(PEER, "public", "all", "backend", "one", "192.0.2.1:80"),
+            place=Place(1, "client", "server", "public", "all", "backend", "one", "192.0.2.1:80"),
         )  # fmt: skip
         splice.start(b"", b"")
         return splice
@@ -95,7 +92,7 @@ def test_drain_cuts_what_is_left_at_its_end() -> None:
     assert removed.closed() == 0, "they were told, and have not answered"
     removed.retirement.sweep(NOW + 3)
     assert all(client.aborted for client in removed.clients)
-    assert not removed.retirement.busy
+    assert not removed.retirement._leaving
 
 
 def test_splice_made_by_a_request_under_way_at_the_removal_is_closed_too() -> None:
@@ -137,8 +134,9 @@ def test_retirement_is_over_once_nothing_lives() -> None:
     removed.retire(on_removal="drain")
     assert removed.retirement.busy
     removed.retirement.sweep(NOW + 1)
+    assert not removed.retirement.busy
     for one in list(removed.endpoint.splice_set):
         assert isinstance(one, Splice)
         removed.gone(one)
     removed.retirement.sweep(NOW + 1.1)
-    assert not removed.retirement.busy
+    assert not removed.retirement._leaving

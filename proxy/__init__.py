@@ -29,6 +29,8 @@ cordon
     To give an endpoint no new work, beside what the configuration says of it.
 snapshot
     A compiled configuration.  Every request reads the present one once and keeps it.
+override
+    What an operator says of an endpoint, apart from the configuration, which it beats.
 drain
     To finish what is under way and take nothing new.
 
@@ -60,7 +62,8 @@ then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and 
 from proxy.connections import ConnectionView, Page, Selector
 from proxy.drains import DrainOrder, DrainProgress
 from proxy.errors import Fault, SpecError
-from proxy.server import Prepared, Server
+from proxy.prepared import Prepared
+from proxy.server import Server
 from proxy.spec import Spec
 
 __all__ = [

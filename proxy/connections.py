@@ -241,7 +241,7 @@ def _of_client(client: ClientConnection, now: float) -> Belongs:
         if exchange.member is not None:
             pool, name = exchange.pool_name, exchange.member.name
             address, labels = exchange.member.endpoint.address, exchange.member.labels
-    since = client.peer.since
+    since = client.peer.started
     return Belongs(
         "http", client.listener.name, route, pool, name, address, labels, since,
         now if exchange is not None else client.idle_since,

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from admin.documents.access_log import check_fit
 from admin.documents.faults import MAX_FAULTS, nearest, shown
+from admin.documents.header_rules import REWRITES
 from admin.documents.matching import PATH_KINDS, Path
 from admin.documents.route import DESTINATION_KEYS, Route
 from admin.documents.step_checks import check_named, check_one_of, check_prelude, check_steps
@@ -16,7 +18,7 @@ from proxy.route import compile_route
 from proxy.routing.table import Entry, conflicts
 from proxy.snapshot import is_prelude
 from proxy.spec import RouteSpec
-from proxy.steps.step import assigned_variables
+from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import RouteCounters
 
 if TYPE_CHECKING:
@@ -120,10 +122,10 @@ def _spec(name: str, route: Route) -> RouteSpec:
     return replace(route.to_spec(name, {}), pools=(("", 1),) if named else (), pool_variable=None)
 
 
-def defined_variables(document: Document) -> frozenset[str]:
-    """Return the variables that steps of a valid document's routes define."""
-    routes = document.routes.items()
-    return assigned_variables(_spec(name, route) for name, route in routes if route.steps)
+def defined(document: Document) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the variables, and the numbers captured, of steps of a valid document's routes."""
+    specs = [_spec(name, route) for name, route in document.routes.items() if route.steps]
+    return assigned_variables(specs), numbered_captures(specs)
 
 
 def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
@@ -155,6 +157,20 @@ def _check_choices(routes: Mapping[str, object], faults: list[Fault]) -> None:
                 check_one_of(path, PATH_KINDS, f"{at}/path", faults)
             if "path" not in route and not any(key in route for key in DESTINATION_KEYS):
                 check_prelude(route, at, faults)
+            if isinstance(rules := route.get("response_headers"), Mapping):
+                _check_substitutions(rules, f"{at}/response_headers", faults)
+
+
+def _check_substitutions(rules: Mapping[str, object], at: str, faults: list[Fault]) -> None:
+    for key, kinds in REWRITES.items():
+        entries = rules.get(key)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if not isinstance(entry, Mapping):
+                continue
+            place = f"{at}/{key}/{index}"
+            check_one_of(entry, kinds, place, faults)
+            if entry.get("ignore_case") is True and "match" not in entry:
+                faults.append(Fault(f"{place}/ignore_case", "means something only with `match`"))
 
 
 def _check_fit(route: Route, at: str, faults: list[Fault]) -> None:
@@ -167,6 +183,7 @@ def _check_fit(route: Route, at: str, faults: list[Fault]) -> None:
         faults.append(Fault(f"{at}/split_by", "means something only with `pools`"))
     if route.pools is not None and not any(route.pools.values()):
         faults.append(Fault(f"{at}/pools", "no pool has a share", "give at least one a weight"))
+    check_fit(route.access_log, at, faults)
     check_steps(route, at, faults)
 
 

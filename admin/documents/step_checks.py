@@ -140,8 +140,11 @@ def check_named(routes: Mapping[str, object], faults: list[Fault]) -> None:
             faults.append(Fault(pointer("routes", name, "path"), "`path` is missing", hint))
 
 
-def written_variables(raw: object) -> frozenset[str]:
-    """Return the variables that steps define, in a document as it is written, faults and all."""
+def written(raw: object) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the variables and the numbers of captures that steps define.
+
+    In a document as it is written, faults and all.
+    """
     names: set[str] = set()
     for route in _objects(raw, "routes"):
         steps = route.get("steps")
@@ -149,7 +152,8 @@ def written_variables(raw: object) -> frozenset[str]:
             if isinstance(step, Mapping):
                 names.update(map(str, step["set"]) if isinstance(step.get("set"), Mapping) else ())
                 names.update(_captured(step))
-    return frozenset(map(str.lower, names)) - {QUERY}
+    numbers = frozenset(name for name in names if name.isdecimal())
+    return frozenset(map(str.lower, names)) - numbers - {QUERY}, numbers
 
 
 def _objects(raw: object, section: str) -> Iterator[Mapping[str, Any]]:
@@ -168,4 +172,4 @@ def _captured(step: Mapping[str, Any]) -> Iterator[str]:
                 names = Pattern(pattern).names
             except FaultError:  # it is said where the step is compiled
                 continue
-            yield from (name for name in names if not name.isdecimal())
+            yield from names

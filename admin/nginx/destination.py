@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from math import gcd
 from typing import TYPE_CHECKING, Any, Final
 
+from admin.nginx.maps import hundredths
 from admin.nginx.pools import RetryRules
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError
 from admin.nginx.variables import constant, lone
 from proxy.errors import FaultError, pointer
+from proxy.headers.shares import WHOLE
 from proxy.routing.normalise import escape_path
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Destination:
     """Where a location's requests go."""
 
     document: dict[str, Any]
-    """``pool``, or ``pools`` with ``split_by``, and ``rewrite``."""
+    """``pool`` and ``rewrite``."""
     local: dict[str, str] = field(default_factory=dict)
     """``$proxy_host`` and ``$proxy_port``, as templates."""
 
@@ -50,8 +51,6 @@ def destination(
             raise RefusalError("an address put together from variables", hint)
         name = draft.pools.use(draft.pools.find(host, directive), rules, replay_bytes, directive)
         made = Destination({"pool": name}, _constants(host))
-    elif variable in draft.splits:
-        made = _split(draft, variable, directive, rules, replay_bytes)
     else:
         made = _mapped(draft, variable, directive, rules, replay_bytes)
     rewrite = _rewrite(draft, directive, kind, uri, varies=variable is not None)
@@ -98,22 +97,6 @@ def _constants(host: str) -> dict[str, str]:
     return {"proxy_host": constant(shown), "proxy_port": port}
 
 
-def _split(
-    draft: Draft, variable: str, directive: Directive, rules: RetryRules, replay_bytes: int
-) -> Destination:
-    split = draft.splits[variable]
-    shares: dict[str, int] = {}
-    for value, share in split.shares.items():
-        name = draft.pools.use(draft.pools.find(value, directive), rules, replay_bytes, directive)
-        shares[name] = shares.get(name, 0) + share
-    if set(shares) != set(split.shares):
-        draft.report.approximated(directive, "$proxy_host is the name of the pool")
-    local = {"proxy_host": "$proxy_host", "proxy_port": "80"}
-    common = gcd(*shares.values())
-    shares = {name: share // common for name, share in shares.items()}
-    return Destination({"pools": shares, "split_by": split.key}, local)
-
-
 def _mapped(
     draft: Draft, variable: str, directive: Directive, rules: RetryRules, replay_bytes: int
 ) -> Destination:
@@ -122,7 +105,8 @@ def _mapped(
     if name is None:
         hint = "only a map or split_clients can choose the upstream"
         raise RefusalError(f"the upstream is in ${variable}", hint)
-    header_map = draft.document["header_maps"][name]
+    given = draft.document["header_maps"][name]
+    header_map = _without_rest(given)
     pools: dict[str, str] = {}
     for value in _values(header_map):
         if not value or "$" in value:
@@ -131,9 +115,20 @@ def _mapped(
         key = draft.pools.find(value, directive)
         pools[value] = draft.pools.use(key, rules, replay_bytes, directive)
     local = {"proxy_host": f"${name}", "proxy_port": "80"}
-    if all(value == pool for value, pool in pools.items()):
+    if all(value == pool for value, pool in pools.items()) and header_map is given:
         return Destination({"pool": f"${name}"}, local)
     return Destination({"pool": f"${_derived(draft, name, header_map, pools, directive)}"}, local)
+
+
+def _without_rest(header_map: dict[str, Any]) -> dict[str, Any]:
+    """Return a map whose shares leave nothing over with its last value as the default.
+
+    What nginx cuts off of each share is a few of 4 billion hashes; it answers these 500.
+    """
+    shares = header_map.get("shares", {})
+    if "default" in header_map or sum(map(hundredths, shares.values())) != WHOLE:
+        return header_map
+    return header_map | {"default": list(shares)[-1]}
 
 
 def _values(header_map: dict[str, Any]) -> list[str]:
@@ -141,6 +136,7 @@ def _values(header_map: dict[str, Any]) -> list[str]:
         str(header_map.get("default", "")),
         *header_map.get("exact", {}).values(),
         *header_map.get("hostnames", {}).values(),
+        *header_map.get("shares", {}),
         *(entry["value"] for entry in header_map.get("regex", ())),
     ]
 
@@ -159,6 +155,11 @@ def _derived(
             made[kind] = {key: pools[value] for key, value in made[kind].items()}
     if "regex" in made:
         made["regex"] = [dict(each, value=pools[each["value"]]) for each in made["regex"]]
+    if "shares" in made:
+        shares = made["shares"]
+        made["shares"] = {pools[value]: share for value, share in shares.items()}
+        if len(made["shares"]) != len(shares):
+            raise RefusalError("two values with shares are one upstream", "write one of them")
     maps = draft.document["header_maps"]
     number, own = 1, f"{name[:50]}_pool"
     while own in maps and maps[own] != made:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from admin.nginx.logs import judge_error_log
 from admin.nginx.reading import Directive
 from admin.nginx.report import Report
 from admin.nginx.values import words
@@ -21,6 +22,10 @@ BUILT: Final = words(
     proxy_pass proxy_http_version proxy_set_header proxy_hide_header proxy_pass_header add_header
     proxy_connect_timeout proxy_send_timeout proxy_read_timeout proxy_next_upstream
     proxy_next_upstream_timeout proxy_next_upstream_tries proxy_request_buffering
+    return rewrite set if break internal error_page proxy_intercept_errors allow deny satisfy
+    absolute_redirect port_in_redirect server_name_in_redirect default_type types
+    proxy_redirect proxy_cookie_domain proxy_cookie_path proxy_ignore_headers
+    access_log log_format
     """
 )
 """The handlers have read these, and note themselves what differs."""
@@ -70,7 +75,7 @@ ACCEPTED: Final[dict[str, str]] = {
     ),
     **_each(
         """
-        types default_type root index etag if_modified_since open_file_cache open_file_cache_valid
+        root index etag if_modified_since open_file_cache open_file_cache_valid
         open_file_cache_min_uses open_file_cache_errors log_not_found max_ranges
         """,
         "about files, which hotsplice does not serve",
@@ -80,10 +85,10 @@ ACCEPTED: Final[dict[str, str]] = {
     "user": "hotsplice keeps the user it is started as",
     "load_module": "there are no modules to load",
     "zone": "there is one process, so state is shared anyway",
-    "proxy_ignore_headers": "what an upstream says in X-Accel-* fields is never obeyed",
-    "log_format": "the access log is JSON, with fields of its own",
     "log_subrequest": "there are no subrequests",
-    "open_log_file_cache": "logs go to standard error",
+    "rewrite_log": "rewrites are not logged",
+    "uninitialized_variable_warn": "a variable that nothing has assigned is empty",
+    "open_log_file_cache": "a log is open as long as it is configured",
     "server_tokens": "no version is shown, in any case",
     "msie_padding": "for browsers long gone",
     "msie_refresh": "for browsers long gone",
@@ -91,8 +96,6 @@ ACCEPTED: Final[dict[str, str]] = {
 """Kept, because they change nothing that a client or an upstream could see."""
 
 APPROXIMATED: Final[dict[str, str]] = {
-    "access_log": "the access log is JSON on standard error; --access-log says which requests",
-    "error_log": "logs are JSON on standard error; --log-level says how much",
     "resolver": "names are resolved by the system's resolver",
     "resolver_timeout": "names are resolved by the system's resolver",
     "proxy_buffer_size": "response heads of up to 64 KiB pass",
@@ -111,8 +114,6 @@ _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "merge_slashes": ("on", "repeated slashes are always merged before locations are matched"),
     "ignore_invalid_headers": ("on", "a request with an invalid field is answered 400"),
     "chunked_transfer_encoding": ("on", "HTTP/1.1 clients get chunks where no length is known"),
-    "proxy_redirect": ("off", "Location and Refresh are not rewritten yet"),
-    "proxy_intercept_errors": ("off", "the upstream's error responses go to the client"),
     "proxy_pass_request_headers": ("on", "there is no switch for all request fields"),
     "proxy_pass_request_body": ("on", "request bodies always go upstream"),
     "proxy_ignore_client_abort": ("off", "a request is cancelled when its client goes away"),
@@ -121,34 +122,21 @@ _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "proxy_bind": ("off", "connections leave from the address that the kernel chooses"),
     "proxy_limit_rate": ("0", "responses are not slowed down"),
     "proxy_force_ranges": ("off", "ranges are the upstream's business"),
-    "proxy_cookie_domain": ("off", "cookies are not rewritten yet"),
-    "proxy_cookie_path": ("off", "cookies are not rewritten yet"),
-    "proxy_cookie_flags": ("off", "cookies are not rewritten yet"),
+    "proxy_cookie_flags": ("off", "a cookie keeps the flags that the upstream gave it"),
     "client_body_in_file_only": ("off", _STREAMED),
     "auth_basic": ("off", "hotsplice does not authenticate"),
-    "absolute_redirect": ("on", "a redirect to the path with a slash is absolute"),
-    "server_name_in_redirect": ("off", "a redirect names the host that the client named"),
-    "satisfy": ("all", "there are no access rules"),
     "limit_rate": ("0", "responses are not slowed down"),
     "charset": ("off", "the Content-Type goes to the client as the upstream sends it"),
     "ssi": ("off", "bodies are not changed"),
-    "recursive_error_pages": ("off", "error pages are not supported yet"),
+    "recursive_error_pages": ("off", "the error of an error page is answered as it is"),
 }
 """The choice that is how hotsplice does it; any other is refused, and why."""
 
 _TLS: Final = "put what ends TLS in front of hotsplice"
 _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
-    "return": ("fixed answers are not supported yet", "let an upstream answer"),
-    "rewrite": ("rewriting is not supported yet", "a proxy_pass with a URI replaces a prefix"),
-    "set": ("variables cannot be assigned", "compute it by a map"),
-    "if": ("conditions are not supported", "choose by a map: proxy_pass http://$variable"),
     "limit_except": ("methods are not a condition", "let the upstream refuse methods"),
-    "error_page": ("error pages are not supported yet", "let the upstream answer"),
-    "allow": ("access rules are not supported yet", "use a NetworkPolicy or a firewall"),
-    "deny": ("access rules are not supported yet", "use a NetworkPolicy or a firewall"),
     "try_files": ("hotsplice serves no files", "proxy_pass to something that does"),
     "alias": ("hotsplice serves no files", "proxy_pass to something that does"),
-    "internal": ("there are no internal requests", "leave the location out"),
     "expires": ("response fields by age are not supported", "use add_header Cache-Control"),
     "proxy_method": ("methods go upstream as they came", None),
     "proxy_set_body": ("bodies go upstream as they came", None),
@@ -173,6 +161,10 @@ _PER_LISTENER: Final = words(
 """What a document says of a listener, and so of no location."""
 
 
+_NO_DIRECTIVES: Final = frozenset({"map", "split_clients", "types", "if"})
+"""Blocks whose content is no directives, or is judged where it is read."""
+
+
 def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> None:
     """Note a first verdict on every directive; the handlers add what they find."""
     for directive in tree:
@@ -181,7 +173,7 @@ def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> N
             report.refused(directive, "holds for a listener", "say it in the server block")
         elif name in BUILT:
             report.kept(directive)
-            if directive.block is not None and name not in {"map", "split_clients"}:
+            if directive.block is not None and name not in _NO_DIRECTIVES:
                 judge(directive.block, report, within=name)
         else:
             _judge_unbuilt(directive, report)
@@ -189,7 +181,9 @@ def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> N
 
 def _judge_unbuilt(directive: Directive, report: Report) -> None:
     name = directive.name
-    if name in ACCEPTED:
+    if name == "error_log":
+        judge_error_log(directive, report)
+    elif name in ACCEPTED:
         report.kept(directive, ACCEPTED[name])
     elif name in APPROXIMATED:
         report.approximated(directive, APPROXIMATED[name])

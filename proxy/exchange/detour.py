@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 class Detour:
     """What is to be remembered of one."""
 
-    __slots__ = ("began", "bodiless", "failure", "moved", "paged", "prelude", "reroutes", "status")
+    __slots__ = (
+        "began",
+        "bodiless",
+        "challenge",
+        "failure",
+        "moved",
+        "paged",
+        "prelude",
+        "reroutes",
+        "status",
+    )
 
     def __init__(self) -> None:
         self.prelude: Route | None = None
@@ -32,6 +42,8 @@ class Detour:
         """The error that led to the page."""
         self.began: float | None = None
         """When the present route began, if that was later than the request (monotonic seconds)."""
+        self.challenge = b""
+        """Lines of a 401 that an error page stands in for."""
         self.bodiless = False
         """The request goes on without the body that the client sends."""
 

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy.exchange import dispatch, failover, routing
+from proxy.exchange.body import NOTHING
 from proxy.exchange.detour import detour_of, rules_route
 from proxy.message import Request
 from proxy.steps.answer import Answer, safe_location
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from proxy.exchange.detour import Detour
     from proxy.exchange.exchange import Exchange
     from proxy.steps.error_page import ErrorPage
+    from proxy.upstream.response_parser import ResponseHead
 
 
 def to_error_page(exchange: Exchange, status: int, failure: Failure | None) -> bool:
@@ -34,7 +36,7 @@ def to_error_page(exchange: Exchange, status: int, failure: Failure | None) -> b
     detour.failure = exchange.failure = failure
     detour.began = monotonic()
     if exchange.member is not None:
-        failover.drop(exchange, str(status), detour.began)
+        failover.drop(exchange, status, detour.began, answered=failure is None)
     exchange.tried, exchange.attempts, exchange.free_try_used = (), 0, False
     exchange.sent = False
     if page.location is not None:
@@ -49,11 +51,16 @@ def to_error_page(exchange: Exchange, status: int, failure: Failure | None) -> b
     return True
 
 
-def intercepted(exchange: Exchange, status: int) -> bool:
+def intercepted(exchange: Exchange, head: ResponseHead) -> bool:
     """Have an error page stand in for a response of the upstream; return whether one does."""
+    status = head.status
+    if status == 401:
+        # Without its challenge a 401 is none (RFC 9110, 15.5.2), and nginx keeps it as well.
+        challenges = (f for f in head.fields if f[0].lower() == b"www-authenticate")
+        detour_of(exchange).challenge = b"".join(b"%b: %b\r\n" % field for field in challenges)
     if exchange.detour is not None and exchange.detour.paged:
         # The page of an error fails itself.
-        failover.drop(exchange, str(status), monotonic())
+        failover.drop(exchange, status, monotonic(), answered=True)
         exchange.reply(Answer(status))
         return True
     return to_error_page(exchange, status, None)
@@ -69,7 +76,8 @@ def _lead(exchange: Exchange, page: ErrorPage, detour: Detour) -> bool:
     detour.moved = True
     _without_body(request)
     detour.bodiless = True
-    exchange.body.forget()
+    if exchange.body is not NOTHING:
+        exchange.body.forget()
     return routing.reroute(exchange, preceded=True)
 
 

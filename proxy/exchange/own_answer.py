@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from multidict import CIMultiDict, CIMultiDictProxy
-
-from proxy.exchange import respond
+from proxy.exchange import facts, respond
 from proxy.exchange.detour import rules_route
 from proxy.exchange.error_page import to_error_page
 from proxy.spec import SILENCE
@@ -14,8 +12,6 @@ from proxy.steps.answer import Answer
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
-
-_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def reply(exchange: Exchange, answer: Answer) -> None:
@@ -37,17 +33,18 @@ def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
     exchange.status = status
     failure = exchange.failure
     lines, dropped = _ruled(exchange, status)
-    exchange.client.transport.write(
-        respond.whole(
-            status,
-            answer,
-            None if failure is None else failure.reason,
-            exchange.request,
-            lines,
-            dropped,
-            keep_alive=keep_alive,
-        )
+    if detour is not None:
+        lines += detour.challenge
+    exchange.replied = respond.whole(
+        status,
+        answer,
+        None if failure is None else failure.reason,
+        exchange.request,
+        lines,
+        dropped,
+        keep_alive=keep_alive,
     )
+    exchange.client.transport.write(exchange.replied)
     exchange.finish(keep_alive=keep_alive)
 
 
@@ -56,7 +53,7 @@ def _ruled(exchange: Exchange, status: int) -> tuple[bytes, frozenset[bytes]]:
     route = rules_route(exchange)
     if route is None or not route.writes_response:
         return b"", frozenset()
-    request, rules = exchange.request, route.response_rules
+    request, rules = exchange.request, route.rules_for(status)
     if route.asks_response:
-        request.response = exchange.facts(status, (), _NO_HEADERS, exchange.trail)
+        request.response = facts.own(exchange, status)
     return rules.set.render(request) + rules.appended.render(request), rules.dropped

@@ -74,7 +74,7 @@ class Splice:
             self.client, self.upstream = OctetHalf(self, client), OctetHalf(self, upstream)
         self.client.join(self.upstream)
         self.upstream.join(self.client)
-        self._on_end: Final = on_end
+        self._on_end = on_end
         self._idle_timeout_s = idle_timeout_s
         self._goodbye: Goodbye | None = None
         self._finishing = False
@@ -227,7 +227,10 @@ class Splice:
             self.finish()
         if not self._open:
             self.ended = True
-            self._on_end(self)
+            # The halves and the splice hold each other: what the end needed must not wait for the
+            # collector, such as a log file that is to be closed.
+            on_end, self._on_end = self._on_end, _ended
+            on_end(self)
 
     def close_came(self, half: FrameHalf, code: int) -> None:
         """Note who has sent the first Close frame."""
@@ -293,6 +296,10 @@ def _ping(client: FrameHalf, upstream: FrameHalf, pings: Pings) -> None:
     if upstream.tracker.close_code is None and not client.transport.is_closing():
         client.take_out(pings)
         client.transport.write(pings.next_frame())
+
+
+def _ended(splice: Splice) -> None:
+    """Take the place of what was told of the end."""
 
 
 def _stride(idle_timeout_s: float | None, ping_interval_s: float | None) -> float:

@@ -32,10 +32,7 @@ def compile_condition(
         return lambda request: False
 
     def matches(request: Request) -> bool:
-        captures = pattern.captures(value(request))
-        if captures is not None:
-            remember(request, captures)
-        return (captures is not None) is not negated
+        return match(pattern, value(request), request) is not negated
 
     return matches
 
@@ -51,11 +48,22 @@ def compile_pattern(
         return None
 
 
-def remember(request: Request, captures: dict[str, bytes]) -> None:
-    """Put what a step's regular expression captured in place of the numbers captured before.
+def match(pattern: Pattern, text: bytes, request: Request) -> bool:
+    """Match a step's regular expression, and put what it captures in place of what was before.
 
-    Names become variables of the request, as in nginx; they outlast the next match.
+    As in nginx, numbers are lost when an expression with groups does not match, too; names become
+    variables of the request, and outlast the next match.
     """
+    captures = pattern.captures(text)
+    if captures is None:
+        if request.captures and pattern.names:
+            _remember(request, {})
+        return False
+    _remember(request, captures)
+    return True
+
+
+def _remember(request: Request, captures: dict[str, bytes]) -> None:
     before = request.captures
     numbers = {name: text for name, text in captures.items() if name.isdecimal()}
     if before:

@@ -16,7 +16,7 @@ from proxy.message import Request
 from proxy.patterns import Pattern
 from proxy.spec import RewriteSpec, RewriteThen
 from proxy.steps.answer import Answer, safe_location
-from proxy.steps.condition import compile_pattern, remember
+from proxy.steps.condition import compile_pattern, match
 
 # The table ``args[]`` of ngx_string.c since nginx 1.21.1, and what is left of it in a redirect,
 # where whatever lies between % and DEL is unescaped again (NGX_UNESCAPE_REDIRECT).
@@ -48,10 +48,8 @@ class Rewrite:
 
     def apply(self, request: Request) -> bool | Answer:
         """Rewrite ``uri`` and ``query``; return whether that was so, or a redirect."""
-        captures = self._pattern.captures(request.uri)
-        if captures is None:
+        if not match(self._pattern, request.uri, request):
             return False
-        remember(request, captures)
         path = self._path.render(request)
         queries = [] if self._query is None else [self._query.render(request)]
         if self._keeps_query and request.query:

@@ -11,8 +11,7 @@ from enum import Enum
 from typing import Final
 
 from proxy.errors import Fault, FaultError, pointer
-from proxy.headers.template import Scope, Template, compile_at
-from proxy.headers.variables import is_reserved
+from proxy.headers.template import Scope, Template, compile_at, is_reserved
 from proxy.message import Request
 from proxy.patterns import Pattern
 from proxy.spec import RouteSpec, StepSpec
@@ -116,10 +115,15 @@ def assigned_variables(routes: Iterable[RouteSpec]) -> frozenset[str]:
     return frozenset(names)
 
 
-def numbered_captures(steps: Iterable[StepSpec]) -> frozenset[str]:
-    """Return the numbers that regular expressions of some steps capture."""
+def numbered_captures(routes: Iterable[RouteSpec]) -> frozenset[str]:
+    """Return the numbers that steps of these routes capture.
+
+    They last until another regular expression matches, so any route may see them: a prelude comes
+    before it, a step elsewhere may lead to it.
+    """
+    steps = [step for route in routes for step in route.steps]
     found = [name for step in steps for text in _patterns(step) for name in _names(text)]
-    return frozenset(filter(str.isdecimal, found))
+    return frozenset(name for name in found if name.isdecimal())
 
 
 def _patterns(step: StepSpec) -> Iterable[str]:

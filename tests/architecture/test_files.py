@@ -11,8 +11,9 @@ from tests.architecture.sources import ROOT, modules, project_files
 
 LINES: Final = 450
 LARGEST: Final = {
-    "proxy/downstream/connection.py": 500,  # one state machine: its states belong together
+    "proxy/downstream/connection.py": 510,  # one state machine: its states belong together
     "proxy/server.py": 500,  # all that the data plane offers; what it does is elsewhere
+    "proxy/spec.py": 500,  # data alone, one object after the other
     "proxy/exchange/exchange.py": 500,  # likewise; its phases are modules of their own already
 }
 """Files that may be longer, and how long."""

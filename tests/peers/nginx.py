@@ -62,6 +62,17 @@ async def nginx(folder: Path, http: str) -> AsyncIterator[None]:
         await within(process.wait(), "nginx to stop")
 
 
+async def takes(folder: Path, http: str) -> bool:
+    """Tell whether nginx would start with ``http`` as the content of its ``http`` block."""
+    assert NGINX is not None
+    conf = folder / "nginx.conf"
+    conf.write_text(_CONF.format(folder=folder, http=http, user=""))
+    process = await asyncio.create_subprocess_exec(
+        NGINX, "-t", "-q", "-p", str(folder), "-c", str(conf), stderr=asyncio.subprocess.DEVNULL
+    )
+    return await within(process.wait(), "nginx to look at a file") == 0
+
+
 async def connect(path: Path, name: str = "client of nginx") -> RawClient:
     """Connect to a Unix socket that nginx listens on."""
     return await RawClient.connect(f"unix:{path}", name=name)

@@ -15,9 +15,11 @@ from tests.unit.headers.samples import request, response
 class Counting:
     """A header map that counts how often it is evaluated."""
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, *, volatile: bool = False, response: bool = False) -> None:
         self.value = value
         self.evaluations = 0
+        self.volatile = volatile
+        self.response = response
 
     def evaluate(self, _: Request) -> bytes:
         self.evaluations += 1
@@ -129,6 +131,21 @@ def test_header_map_is_evaluated_once_per_request(value: bytes) -> None:
     assert tier.evaluations == 1
     assert again.render(request()) == value
     assert tier.evaluations == 2
+
+
+def test_volatile_header_map_is_evaluated_each_time() -> None:
+    tier = Counting(b"gold", volatile=True)
+    made = request()
+    assert compile_template("$tier$tier", Scope(maps={"tier": tier})).render(made) == b"goldgold"
+    assert tier.evaluations == 2
+    assert made.maps is None
+
+
+def test_header_map_that_asks_for_the_response_is_known_in_response_rules_only() -> None:
+    maps = {"tier": Counting(b"gold", response=True)}
+    assert compile_template("$tier", Scope(maps=maps, response=True)).render(request()) == b"gold"
+    with pytest.raises(FaultError, match="is only known in response rules"):
+        compile_template("$tier", Scope(maps=maps))
 
 
 def test_fault_found_at_a_place_carries_its_path() -> None:

@@ -66,7 +66,7 @@ def echo_origin(processes: Processes) -> str:
 SCENARIOS: Final = {
     "http": Scenario("http", 2.0, nginx.origin, wrk),
     "varied": Scenario("varied", 2.0, nginx.origin, varied),
-    "websocket": Scenario("websocket", 1.6, echo_origin, websockets),
+    "websocket": Scenario("websocket", 1.2, echo_origin, websockets),
 }
 
 

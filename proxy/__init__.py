@@ -21,7 +21,12 @@ header map
 exchange
     One request with its response; it makes one or more *attempts* on endpoints.
 splice
-    Two transports joined after an upgrade (101): octets go through unchanged, and are counted.
+    Two transports joined after an upgrade (101): octets go through unchanged, and are counted; the
+    frames of a WebSocket are followed.
+goodbye
+    Closing a WebSocket from our side: a Close frame to both ends, between two frames.
+cordon
+    To give an endpoint no new work, beside what the configuration says of it.
 snapshot
     A compiled configuration.  Every request reads the present one once and keeps it.
 override
@@ -54,9 +59,22 @@ The layers, from top to bottom: ``server``, ``downstream``, ``exchange``, ``snap
 then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and ``spec`` below all.
 """
 
+from proxy.connections import ConnectionView, Page, Selector
+from proxy.drains import DrainOrder, DrainProgress
 from proxy.errors import Fault, SpecError
 from proxy.prepared import Prepared
 from proxy.server import Server
 from proxy.spec import Spec
 
-__all__ = ["Fault", "Prepared", "Server", "Spec", "SpecError"]
+__all__ = [
+    "ConnectionView",
+    "DrainOrder",
+    "DrainProgress",
+    "Fault",
+    "Page",
+    "Prepared",
+    "Selector",
+    "Server",
+    "Spec",
+    "SpecError",
+]

@@ -90,6 +90,7 @@ BUDGET_SPENT: Final = Failure("budget_spent", "upstream", 504)
 
 # Ours.
 CONNECTION_LIMIT: Final = Failure("connection_limit", "proxy", 503)
+CLOSED_BY_OPERATOR: Final = Failure("closed_by_operator", "proxy", 503)
 DRAIN_TIMEOUT: Final = Failure("drain_timeout", "proxy", 503)
 TOO_MANY_REROUTES: Final = Failure("too_many_reroutes", "proxy", 500)
 INTERNAL: Final = Failure("internal", "proxy", 500)

@@ -49,6 +49,23 @@ class Peer:
         )
         """What the forwarding fields of every request begin with."""
 
+    @property
+    def client_end(self) -> str:
+        """The other end as text: ``host:port``, ``[v6]:port`` or ``unix:``."""
+        return _end(self.address, self.port)
+
+    @property
+    def server_end(self) -> str:
+        """Our end as text."""
+        return _end(self.server_address, self.server_port)
+
+
+def _end(host: bytes, port: int) -> str:
+    text = host.decode("utf-8", "replace")
+    if not port:
+        return text
+    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"
+
 
 class Request:
     """An admitted request."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import cast
+from typing import Final, NamedTuple, cast
 
 from proxy.addresses import parse_address
 from proxy.downstream.listener import Listener
@@ -78,58 +78,73 @@ def _pool(
     name: str, counters: PoolCounters, upstream: Upstream | None, at: Look, now: float
 ) -> PoolReading:
     endpoints: list[EndpointReading] = []
-    gone: list[Endpoint] = []
     live = upstream is not None and upstream.plan.pool.counters is counters
+    gone = [
+        endpoint
+        for pool in (*at.leaving, *([upstream.plan.pool] if upstream and live else ()))
+        if pool.counters is counters
+        for endpoint in pool.leaving.values()
+    ]
+    # Splices of removed endpoints count too: their pool's totals must never go back.
+    everywhere = [*(upstream.plan.pool.endpoints.values() if upstream and live else ()), *gone]
+    moved = {endpoint: _moved(endpoint) for endpoint in everywhere if endpoint.splice_set}
     if upstream is not None and live:
         plan = upstream.plan
         for member, state, why in plan.states(now):
             endpoints.append(
                 _endpoint(
-                    member.endpoint, member.name, state, why,
+                    member.endpoint, member.name, state, why, moved,
                     weight=member.weight, backup=member.backup, labels=member.labels,
                 )
             )  # fmt: skip
         endpoints += [
             _endpoint(
                 Endpoint(parse_address(spec.address)), spec.name, "unresolved",
-                "its name does not resolve",
+                "its name does not resolve", moved,
                 weight=spec.weight, backup=spec.backup, labels=spec.labels,
             )
             for spec in plan.unresolved
         ]  # fmt: skip
-        gone += plan.pool.leaving.values()
-    gone += [
-        endpoint
-        for pool in at.leaving
-        if pool.counters is counters
-        for endpoint in pool.leaving.values()
-    ]
     endpoints += [
-        _endpoint(endpoint, endpoint.address, "removed", "removed; work on it still ends")
+        _endpoint(endpoint, endpoint.address, "removed", "removed; work on it still ends", moved)
         for endpoint in gone
         if endpoint.active
     ]
-    # Splices of removed endpoints count too: their pool's totals must never go back.
-    everywhere = [*(upstream.plan.pool.endpoints.values() if upstream and live else ()), *gone]
-    to_upstream, to_client = _spliced(everywhere)
+    all_moved = Moved(*map(sum, zip(NONE_MOVED, *moved.values(), strict=True)))
     return PoolReading(
         name=name,
         live=live,
         counters=counters,
         endpoints=tuple(endpoints),
-        spliced_to_upstream=counters.spliced_to_upstream + to_upstream,
-        spliced_to_client=counters.spliced_to_client + to_client,
+        spliced_to_upstream=counters.spliced_to_upstream + all_moved.to_upstream,
+        spliced_to_client=counters.spliced_to_client + all_moved.to_client,
+        messages_to_upstream=counters.messages_to_upstream + all_moved.messages_to_upstream,
+        messages_to_client=counters.messages_to_client + all_moved.messages_to_client,
     )
 
 
-def _spliced(endpoints: Sequence[Endpoint]) -> tuple[int, int]:
-    """Sum up what the live splices of some endpoints have moved."""
-    to_upstream = to_client = 0
-    for endpoint in endpoints:
-        for splice in cast("set[Splice]", endpoint.splice_set):
-            to_upstream += splice.to_upstream
-            to_client += splice.to_client
-    return to_upstream, to_client
+class Moved(NamedTuple):
+    """What live splices have moved so far."""
+
+    to_upstream: int = 0
+    to_client: int = 0
+    messages_to_upstream: int = 0
+    messages_to_client: int = 0
+
+
+NONE_MOVED: Final = Moved()
+
+
+def _moved(endpoint: Endpoint) -> Moved:
+    to_upstream = to_client = messages_to_upstream = messages_to_client = 0
+    for splice in cast("set[Splice]", endpoint.splice_set):
+        to_upstream += splice.client.octets
+        to_client += splice.upstream.octets
+        if splice.kind == "websocket":
+            up, down = splice.messages
+            messages_to_upstream += up
+            messages_to_client += down
+    return Moved(to_upstream, to_client, messages_to_upstream, messages_to_client)
 
 
 def _endpoint(
@@ -137,12 +152,13 @@ def _endpoint(
     name: str,
     state: str,
     why: str,
+    moved: Mapping[Endpoint, Moved],
     *,
     weight: int = 0,
     backup: bool = False,
     labels: tuple[tuple[str, str], ...] = (),
 ) -> EndpointReading:
-    to_upstream, to_client = _spliced([endpoint])
+    to_upstream, to_client, *_ = moved.get(endpoint, NONE_MOVED)
     counters = endpoint.counters
     return EndpointReading(
         name=name,

@@ -6,9 +6,9 @@ pool's rate, faster if its timeout asks for it.  An endpoint that comes back in 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final, cast
 
+from proxy.pacing import Pace
 from proxy.spec import PoolSpec
 from proxy.splice.relay import Splice
 from proxy.upstream.endpoint import Endpoint
@@ -16,34 +16,46 @@ from proxy.upstream.pool import Pool
 
 
 class Retirement:
-    """The splices that are yet to be closed, by time."""
+    """The endpoints whose splices are being closed."""
 
-    __slots__ = ("_queues",)
+    __slots__ = ("_leaving",)
 
     def __init__(self) -> None:
-        self._queues: Final[list[deque[tuple[float, Splice, Endpoint, Pool]]]] = []
+        self._leaving: Final[dict[tuple[str, str], tuple[Pace, float, Endpoint, Pool]]] = {}
+        """By name of the pool and canonical address."""
+
+    @property
+    def busy(self) -> bool:
+        """Splices are yet to be told."""
+        return any(pace.pending for pace, *_ in self._leaving.values())
 
     def retire(self, endpoint: Endpoint, pool: Pool, spec: PoolSpec, now: float) -> None:
         """Close the endpoint's splices as the pool's policy says."""
-        splices = cast("list[Splice]", list(endpoint.splice_set))
-        if not splices or spec.on_removal == "keep":
+        if spec.on_removal == "keep" or not endpoint.active:
             return
+        drain = spec.drain
+        rate = float(drain.rate) if spec.on_removal == "drain" else float("inf")
+        ends_at = now + drain.timeout_s
+        pace = Pace(drain.close_code, drain.reason, rate, ends_at)
+        pace.include(cast("set[Splice]", endpoint.splice_set), now)
+        self._leaving[pool.name, endpoint.key] = pace, ends_at, endpoint, pool
         if spec.on_removal == "close":
-            for splice in splices:
-                splice.close()
-            return
-        step = min(1 / spec.drain.rate, spec.drain.timeout_s / len(splices))
-        self._queues.append(
-            deque((now + step * number, one, endpoint, pool) for number, one in enumerate(splices))
-        )
+            pace.sweep(now)
+
+    def joined(self, splice: Splice, now: float) -> None:
+        """Receive: a splice was made, maybe by a request that was under way at the removal."""
+        if splice.place is not None and self._leaving:
+            found = self._leaving.get((splice.place.pool, splice.place.endpoint_key))
+            if found is not None:
+                found[0].include([splice], now)
 
     def sweep(self, now: float) -> None:
-        """Close what is due."""
-        for queue in self._queues:
-            while queue and queue[0][0] <= now:
-                _, splice, endpoint, pool = queue.popleft()
-                if pool.find(endpoint.key) is endpoint and endpoint.key in pool.endpoints:
-                    queue.clear()
-                    break
-                splice.close()
-        self._queues[:] = [queue for queue in self._queues if queue]
+        """Close what is due; forget what is over, or was called off."""
+        for key, (pace, ends_at, endpoint, pool) in list(self._leaving.items()):
+            back = pool.endpoints.get(endpoint.key) is endpoint
+            if back:
+                pace.cancel()
+            else:
+                pace.sweep(now)
+            if back or now >= ends_at or not endpoint.active:
+                del self._leaving[key]

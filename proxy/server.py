@@ -13,16 +13,22 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from proxy.addresses import parse_address
-from proxy.downstream.listener import Listener, bind_socket
-from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError, pointer
+from proxy.binding import bind_listeners, stop_new
+from proxy.connections import ANY, PAGE, Connections, ConnectionView, Page, Selector
+from proxy.downstream.connection import ClientConnection
+from proxy.downstream.listener import Listener
+from proxy.drains import DrainOrder, DrainProgress, Drains
+from proxy.errors import CLOSED_BY_OPERATOR, DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
 from proxy.logs.targets import Opened, Targets
 from proxy.prepared import Prepared
+from proxy.process_drain import ProcessDrain
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
 from proxy.snapshot import Snapshot, compile_overrides, compile_snapshot
 from proxy.spec import Overrides, Spec
+from proxy.splice.closing import GOING_AWAY
+from proxy.splice.relay import Splice
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
 from proxy.telemetry.log_sink import LogSink
@@ -35,6 +41,9 @@ from proxy.upstream.pool import Pool
 
 SWEEP_S: Final = 0.2
 """Seconds between two looks at all deadlines; a timeout may be late by as much."""
+
+PACE_S: Final = 0.02
+"""Seconds between two looks at what is closed one by one, while there is anything."""
 
 CLOSE_S: Final = 5.0
 """How long ``Server.close`` waits for aborted transports to report their end, in seconds."""
@@ -73,10 +82,12 @@ class Server:
         self._retirement: Final = Retirement()
         self._lag: Final = LoopLag()
         self._preparing: Final = asyncio.Lock()
-        self._accept_until: float | None = None
-        self._drain_until: float | None = None
-        self._drained: Final = asyncio.Event()
+        self._connections: Final = Connections(self._runtime)
+        self._drains: Final = Drains(self._runtime, self._connections)
+        self._drain: Final = ProcessDrain()
+        self._runtime.joined = self._joined
         self._lag.start()
+        self._sweep_at = 0.0
         self._timer = loop.call_later(SWEEP_S, self._sweep)
 
     def __repr__(self) -> str:
@@ -102,7 +113,7 @@ class Server:
     @property
     def draining(self) -> bool:
         """A process drain is under way, or done."""
-        return self._drain_until is not None
+        return self._drain.active
 
     @property
     def remaining(self) -> int:
@@ -127,6 +138,52 @@ class Server:
                 log_lines_dropped=self._targets.dropped(),
             )
         )
+
+    # Connections, one by one
+
+    def connections(
+        self, selector: Selector = ANY, cursor: str | None = None, limit: int = PAGE
+    ) -> Page:
+        """Return a page of the live connections that ``selector`` takes, the oldest first.
+
+        ``cursor`` is the ``next`` of the page before.  Raise ``ValueError`` if it is not.
+        """
+        return self._connections.page(selector, cursor, limit, monotonic())
+
+    def connection(self, name: str) -> ConnectionView | None:
+        """Return a live connection by its id."""
+        return self._connections.view(name, monotonic())
+
+    def close_connection(self, name: str, code: int = GOING_AWAY, reason: str = "") -> bool:
+        """Close a connection; return whether there is one of that id.
+
+        Both ends of a WebSocket are told code and reason.  A request under way is cut.
+        """
+        found = self._connections.find(name)
+        if isinstance(found, Splice):
+            found.close(code, reason)
+        elif isinstance(found, ClientConnection):
+            found.abort(CLOSED_BY_OPERATOR)
+        return found is not None
+
+    def start_drain(self, name: str, order: DrainOrder) -> DrainProgress:
+        """Tell some connections to close, paced; idempotent by name and order.
+
+        Raise ``ValueError`` if it would take everything, ``TooManyDrainsError``.
+        """
+        return self._drains.start(name, order, monotonic())
+
+    def cancel_drain(self, name: str) -> bool:
+        """Close no further ones, give endpoints work again, and forget it, if there is one."""
+        return self._drains.cancel(name)
+
+    def drain_progress(self, name: str) -> DrainProgress | None:
+        """Return how far a drain is."""
+        return self._drains.get(name)
+
+    def drains(self) -> tuple[DrainProgress, ...]:
+        """Return how far each drain is, the oldest first."""
+        return self._drains.all()
 
     # Changing it
 
@@ -174,7 +231,8 @@ class Server:
         try:
             sinks = {name: target.sink for name, target in targets.items()}
             snapshot = await self._compile(spec, revision, addresses, sinks)
-            listeners = await self._bind(spec, snapshot)
+            present, counters = self._listeners, self._listener_counters
+            listeners = await bind_listeners(spec, snapshot, present, counters, self._runtime)
         except BaseException:
             self._targets.abandon(targets)
             raise
@@ -214,42 +272,8 @@ class Server:
         }
         return counted | {pool.name: pool for pool in self._leaving} | self._pools
 
-    async def _bind(self, spec: Spec, snapshot: Snapshot) -> dict[str, Listener]:
-        """Return a listener for each name: one that is there already, or a new one."""
-        present = {_identity(name, one.bind.text): one for name, one in self._listeners.items()}
-        listeners: dict[str, Listener] = {}
-        faults: list[Fault] = []
-        for name, wanted in spec.listeners.items():
-            bind = parse_address(wanted.bind, any_port=True)
-            found = present.get(_identity(name, bind.text))
-            if found is not None:
-                listeners[name] = found
-                continue
-            try:
-                counters = self._listener_counters.get(name) or ListenerCounters()
-                site = snapshot.sites[name]
-                made = Listener(name, bind, bind_socket(bind), site, counters, self._runtime)
-                listeners[name] = made
-                await made.prepare()
-            except OSError as error:
-                said = f"cannot listen on {wanted.bind}: {error.strerror or error}"
-                faults.append(Fault(pointer("listeners", name, "bind"), said))
-            except BaseException:
-                self._close_new(listeners)
-                raise
-        if faults:
-            self._close_new(listeners)
-            raise SpecError(tuple(faults))
-        return listeners
-
-    def _close_new(self, listeners: Mapping[str, Listener]) -> None:
-        present = set(self._listeners.values())
-        for listener in listeners.values():
-            if listener not in present:
-                listener.stop()
-
     def _discard(self, listeners: Mapping[str, Listener], targets: Opened) -> None:
-        self._close_new(listeners)
+        stop_new(listeners, self._listeners)
         self._targets.abandon(targets)
         self._preparing.release()
 
@@ -284,6 +308,7 @@ class Server:
         self._pools = pools
         self._leaving[:] = [pool for pool in self._leaving if pools.get(pool.name) is not pool]
         self._pool_counters.publish({name: one.counters for name, one in pools.items()}, now)
+        self._drains.published()
 
     def _publish_listeners(
         self, snapshot: Snapshot, listeners: Mapping[str, Listener], now: float
@@ -299,7 +324,7 @@ class Server:
             listener.site = snapshot.sites[name]
             if listener in present:
                 continue
-            if self.draining and self._accept_until is None:
+            if self._drain.doors_closed:
                 listener.stop()  # until the drain is undone
             else:
                 listener.start()
@@ -344,13 +369,11 @@ class Server:
         """Finish what is under way and take nothing new; only the first call does anything.
 
         From now on every response closes its connection; listeners accept for ``accept_s`` more;
-        what is left after ``timeout_s`` is cut.  Both are seconds from now.
+        then WebSockets are told to go, one by one; what is left after ``timeout_s`` is cut.  Both
+        are seconds from now.
         """
-        if self._drain_until is None:
-            now = monotonic()
-            self._runtime.draining = True
-            self._accept_until = now + min(accept_s, timeout_s)
-            self._drain_until = now + timeout_s
+        self._runtime.draining = True
+        self._drain.begin(monotonic(), timeout_s, accept_s)
 
     async def undrain(self) -> None:
         """Take a drain back: accept again, at the same addresses.  Raise ``OSError``.
@@ -361,12 +384,11 @@ class Server:
             if not listener.accepting:
                 await listener.rebind()
         self._runtime.draining = False
-        self._accept_until = self._drain_until = None
-        self._drained.clear()
+        self._drain.undo()
 
     async def drained(self) -> None:
         """Return when a drain is done; wait for ever if none is under way."""
-        await self._drained.wait()
+        await self._drain.done.wait()
 
     async def close(self) -> None:
         """Cut everything at once; return when everything is closed."""
@@ -401,16 +423,24 @@ class Server:
 
     def _sweep(self) -> None:
         now = monotonic()
-        self._timer = self._runtime.loop.call_later(SWEEP_S, self._sweep)
+        paced = self._retirement.busy or self._drains.busy or self._drain.pacing
+        self._timer = self._runtime.loop.call_later(PACE_S if paced else SWEEP_S, self._sweep)
+        self._retirement.sweep(now)
+        self._drains.sweep(now)
+        if self._drain.active:
+            self._sweep_drain(now)
+        if now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_S - PACE_S / 2
+            self._sweep_all(now)
+
+    def _sweep_all(self, now: float) -> None:
+        """Look at all deadlines."""
         for listener in (*self._listeners.values(), *self._retired):
             listener.sweep(now)
         for splice in list(self._runtime.splices):
             splice.sweep(now)
         self._runtime.upstreams.close_idle(now)
-        self._retirement.sweep(now)
         self._forget(now)
-        if self._drain_until is not None:
-            self._sweep_drain(now)
 
     def _forget(self, now: float) -> None:
         """Let go of what is removed and no longer used."""
@@ -425,21 +455,24 @@ class Server:
 
     def _sweep_drain(self, now: float) -> None:
         listeners = (*self._listeners.values(), *self._retired)
-        if self._accept_until is not None and now >= self._accept_until:
-            self._accept_until = None
+        if self._drain.close_doors(now):
             for listener in listeners:
                 listener.stop()
                 listener.close_idle()
-        if self._accept_until is None and not self.remaining:
-            self._drained.set()
-        elif self._drain_until is not None and now >= self._drain_until:
+            self._drain.say_goodbye(self._runtime.splices, now)
+        spent = self._drain.sweep(now)
+        if self._drain.doors_closed and not self.remaining:
+            self._drain.done.set()
+        elif spent:
             self._cut()
+
+    def _joined(self, splice: Splice) -> None:
+        """Receive: a splice was made; whoever closes its like closes it too."""
+        now = monotonic()
+        self._retirement.joined(splice, now)
+        self._drains.joined(splice, now)
+        self._drain.joined(splice, now)
 
 
 def _written(spec: Spec) -> list[str]:
     return [point.address for pool in spec.pools.values() for point in pool.endpoints]
-
-
-def _identity(name: str, bind: str) -> str:
-    """Tell a listener by its address; one with a port of the kernel's choice, by its name."""
-    return f"{name} {bind}" if bind.endswith(":0") else bind

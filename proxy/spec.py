@@ -426,6 +426,9 @@ class TunnelSpec:
     """What holds after an upgrade."""
 
     idle_timeout_s: float | None = 3600.0
+    """Without an octet from either end but for what answers our own pings."""
+    ping_interval_s: float | None = None
+    """Silence of a WebSocket's client after which it is asked whether it is still there."""
 
 
 INHERIT: Final = "inherit"

@@ -260,7 +260,10 @@ class Route(Model):
             ),
             requests_per_connection=self.limits.requests_per_connection or spec.INHERIT,
             body_bytes=spec.INHERIT if body_bytes is None else octets_or_none(body_bytes),
-            tunnel=spec.TunnelSpec(idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout)),
+            tunnel=spec.TunnelSpec(
+                idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout),
+                ping_interval_s=seconds_or_none(self.tunnel.ping_interval),
+            ),
             access_log=logs_to_spec(self.access_log),
         )
 

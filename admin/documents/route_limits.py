@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from admin.documents.model import Maybe, Model
-from admin.documents.scalars import Duration, DurationOrOff, Pattern, SizeOrUnlimited, Whole
+from admin.documents.scalars import Duration, DurationOrOff, SizeOrUnlimited, Whole
 
 
 class RouteTimeouts(Model):
@@ -63,6 +63,9 @@ class Tunnel(Model):
         description="Without a byte in either direction, the connection is closed.",
         examples=["1h", "off"],
     )
-    ping_interval: Annotated[
-        str, Pattern("^off$", "supported: this version does not send pings yet", "write off")
-    ] = Field(default="off", description="WebSocket pings; only `off` for now.", examples=["off"])
+    ping_interval: DurationOrOff = Field(
+        default="off",
+        description="A WebSocket's client that is silent for so long is sent a ping; if nothing "
+        "comes for as long again, the connection is closed.",
+        examples=["30s", "off"],
+    )

@@ -100,6 +100,11 @@ class ClientConnection(asyncio.Protocol):
         return f"<ClientConnection {_STATES[self._state]} requests={self.requests} {self.exchange}>"
 
     @property
+    def idle_since(self) -> float:
+        """When the last exchange ended; of a connection that waits for a request."""
+        return self.read_by - self._timeouts.idle_s if self.requests else self.peer.started
+
+    @property
     def has_backlog(self) -> bool:
         """Octets wait behind the present request."""
         return bool(self._backlog)
@@ -158,6 +163,7 @@ class ClientConnection(asyncio.Protocol):
             self.counted = False
             self.counters.active["http"] -= 1
         self.listener.connections.discard(self)
+        self.runtime.live.pop(self.peer.serial, None)
         self.read_by = self.write_by = NEVER
         if self.exchange is not None:
             self.exchange.client_gone()

@@ -115,6 +115,7 @@ class Listener:
         full = limit is not None and sum(counters.active.values()) >= limit
         counters.opened["http"] += 1
         self.connections.add(connection)
+        self.runtime.live[_serial] = connection
         if full or self.retired:
             count_rejected(counters.rejected, errors.CONNECTION_LIMIT.reason)
             transport.write(respond.error(errors.CONNECTION_LIMIT, None, keep_alive=False))

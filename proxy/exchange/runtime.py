@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any, Final
 
 from proxy.snapshot import NOTHING
@@ -24,6 +25,8 @@ class Runtime:
         "_ids",
         "access_log",
         "draining",
+        "joined",
+        "live",
         "log",
         "loop",
         "no_route",
@@ -40,6 +43,10 @@ class Runtime:
         self.access_log: Final = access_log
         self.upstreams: Final = Connections(loop)
         self.splices: Final[set[Splice]] = set()
+        self.live: Final[dict[int, object]] = {}
+        """Client connections and splices by their number, the oldest first."""
+        self.joined: Callable[[Splice], None] | None = None
+        """Told of every new splice, while somebody wants to know."""
         self.snapshot = NOTHING
         """What serves; publishing a configuration is assigning it."""
         self.draining = False

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy.exchange.log_lines import tunnel_log
+from proxy.splice.place import Place
 from proxy.splice.relay import Kind, Splice
 
 if TYPE_CHECKING:
@@ -29,16 +30,18 @@ def join(
     The place on the endpoint passes from the exchange to the splice.
     """
     client, endpoint = exchange.client, exchange.taken_member.endpoint
-    idle_timeout_s = exchange.taken_route.spec.tunnel.idle_timeout_s
+    tunnel = exchange.taken_route.spec.tunnel
     kind: Kind = "websocket" if protocol.lower() == b"websocket" else "tunnel"
     counters, runtime = client.counters, client.runtime
     # Nothing of the exchange or of its configuration outlives it in a splice, but for the log.
     totals = exchange.pool.counters
     log_end = tunnel_log(exchange)
+    place = _place(exchange)
 
     def ended(splice: Splice) -> None:
         now = monotonic()
         runtime.splices.discard(splice)
+        runtime.live.pop(place.serial, None)
         counters.active[splice.kind] -= 1
         _settle(splice, endpoint, totals, now)
         if log_end is not None:
@@ -48,9 +51,11 @@ def join(
         kind,
         client.transport,
         upstream.transport,
-        idle_timeout_s=idle_timeout_s,
+        idle_timeout_s=tunnel.idle_timeout_s,
+        ping_interval_s=tunnel.ping_interval_s,
         on_end=ended,
         now=now,
+        place=place,
     )
     for transport in (client.transport, upstream.transport):
         _keep_alive(transport)
@@ -58,6 +63,7 @@ def join(
     endpoint.splices += 1
     endpoint.splice_set.add(splice)
     runtime.splices.add(splice)
+    runtime.live[place.serial] = splice
     counters.active[kind] += 1
     counters.opened[kind] += 1
     behind_request = client.release_transport()
@@ -65,6 +71,28 @@ def join(
     upstream.leave()
     exchange.settle()
     splice.start(behind_request, behind_head)
+    if runtime.joined is not None:
+        runtime.joined(splice)
+
+
+def _place(exchange: Exchange) -> Place:
+    member = exchange.taken_member
+    peer = exchange.request.peer
+    return Place(
+        peer.serial,
+        peer.client_end,
+        peer.server_end,
+        exchange.site.spec.name,
+        exchange.taken_route.name,
+        exchange.pool_name,
+        member.name,
+        member.endpoint.address,
+        member.labels,
+        exchange.snapshot.number,
+        exchange.request.request_id,
+        exchange.request.ordinal,
+        member.endpoint.key,
+    )
 
 
 def _keep_alive(transport: asyncio.Transport) -> None:
@@ -83,3 +111,8 @@ def _settle(splice: Splice, endpoint: Endpoint, totals: PoolCounters, now: float
     totals.spliced_to_client += splice.to_client
     totals.spliced_to_upstream += splice.to_upstream
     totals.tunnel_duration.observe(now - splice.started)
+    if splice.kind == "websocket":
+        to_upstream, to_client = splice.messages
+        totals.messages_to_upstream += to_upstream
+        totals.messages_to_client += to_client
+        totals.closes[splice.outcome] = totals.closes.get(splice.outcome, 0) + 1

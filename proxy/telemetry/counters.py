@@ -88,11 +88,14 @@ class PoolCounters:
     """Of one pool."""
 
     __slots__ = (
+        "closes",
         "connect_duration",
         "ejections",
         "errors",
         "http_to_client",
         "http_to_upstream",
+        "messages_to_client",
+        "messages_to_upstream",
         "retries",
         "spliced_to_client",
         "spliced_to_upstream",
@@ -109,6 +112,11 @@ class PoolCounters:
         self.spliced_to_upstream = 0
         """By splices that ended; ``Reading`` adds the live ones."""
         self.spliced_to_client = 0
+        self.messages_to_upstream = 0
+        """Of WebSockets that ended; ``Reading`` adds the live ones."""
+        self.messages_to_client = 0
+        self.closes: Final[dict[tuple[str, int], int]] = {}
+        """WebSockets that ended, by who ended them and close code."""
         self.retries = 0
         self.ejections = 0
         self.errors: Final[dict[str, int]] = {}

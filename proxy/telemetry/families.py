@@ -32,6 +32,9 @@ METHODS: Final = frozenset({
 CODES: Final = {int(status): str(int(status)) for status in HTTPStatus} | {499: "499"}
 """Registered status codes, and nginx's for a client that went away; the rest is ``other``."""
 
+CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1005, 1016), 3000, 3003, 3008})
+"""WebSocket close codes that IANA has registered; 1005: none was given, 1006: no Close frame."""
+
 STATES: Final = ("active", "drain", "down", "ejected", "full", "unresolved", "removed")
 """Every state that ``pool_endpoints`` counts, at 0 too, so that an alert can compare with it."""
 
@@ -173,6 +176,24 @@ def _of_pools(pools: Iterable[PoolReading]) -> Families:
         ),
     )
     yield Counter(
+        "websocket_messages",
+        "Messages through WebSockets, those still open included",
+        ("pool", "direction"),
+        _directions(
+            (pool.name, pool.messages_to_upstream, pool.messages_to_client) for pool in pools
+        ),
+    )
+    yield Counter(
+        "websocket_closes",
+        "WebSockets that ended, by who ended them and close code",
+        ("pool", "initiator", "code"),
+        (
+            ((pool.name, *key), count)
+            for pool in pools
+            for key, count in _by_code(pool.counters.closes).items()
+        ),
+    )
+    yield Counter(
         "http_bytes",
         "Bytes of request and response bodies",
         ("pool", "direction"),
@@ -187,6 +208,15 @@ def _of_pools(pools: Iterable[PoolReading]) -> Families:
         ("pool",),
         (((pool.name,), pool.counters.retries) for pool in pools),
     )
+
+
+def _by_code(closes: dict[tuple[str, int], int]) -> dict[tuple[str, str], int]:
+    """Fold what shares ``other`` into one series."""
+    totals: dict[tuple[str, str], int] = {}
+    for (initiator, code), count in closes.copy().items():
+        key = initiator, str(code) if code in CLOSE_CODES else "other"
+        totals[key] = totals.get(key, 0) + count
+    return totals
 
 
 def _directions(

@@ -61,6 +61,9 @@ class PoolReading:
     spliced_to_upstream: int
     """Live splices included."""
     spliced_to_client: int
+    messages_to_upstream: int = 0
+    """Of WebSockets, live ones included."""
+    messages_to_client: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,9 @@ class Endpoint:
     the balancing survive every change of configuration that keeps these.
     """
 
-    __slots__ = ("accessed", "active", "address", "checked", "counters", "current", "fails", "idle",
-                 "key", "penalty", "retired", "splice_set", "splices", "target")  # fmt: skip
+    __slots__ = ("accessed", "active", "address", "checked", "cordoned", "counters", "current",
+                 "fails", "idle", "key", "penalty", "retired", "splice_set", "splices",
+                 "target")  # fmt: skip
 
     def __init__(self, target: Address, seat: int = 1) -> None:
         self.target: Final = target
@@ -38,6 +39,8 @@ class Endpoint:
         """Idle connections, the one used last at the right; owned by who makes them."""
         self.retired = False
         """Its pool no longer has it: what is under way on it ends, and nothing of it is kept."""
+        self.cordoned = ""
+        """Names of the drains because of which it is given no new work."""
         self.fails = 0
         """Failures that still count."""
         self.accessed = 0.0
@@ -51,8 +54,8 @@ class Endpoint:
 
     @property
     def suspect(self) -> bool:
-        """Whether failures still tell in how it is picked."""
-        return self.fails > 0 or self.penalty > 0
+        """Whether a pick has to look at it: failures still tell, or it is cordoned."""
+        return self.fails > 0 or self.penalty > 0 or self.cordoned != ""
 
     def __repr__(self) -> str:
         return (

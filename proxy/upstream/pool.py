@@ -60,6 +60,15 @@ class Pool:
         """Return the endpoint with that key, a leaving one too."""
         return self.endpoints.get(key) or self.leaving.get(key)
 
+    def cordon(self, endpoint: Endpoint, drains: str) -> None:
+        """Give an endpoint no new work because of some drains; without any, give it work again."""
+        self.standing.settle()
+        endpoint.cordoned = drains
+        if not endpoint.suspect:
+            self.standing.suspects.discard(endpoint)
+        elif self.endpoints.get(endpoint.key) is endpoint:
+            self.standing.suspects.add(endpoint)
+
     def prune(self) -> None:
         """Forget the leaving endpoints on which nothing lives any more."""
         for key in [key for key, gone in self.leaving.items() if not gone.active]:
@@ -101,8 +110,8 @@ class Pool:
 class PoolPlan:
     """A pool as one configuration has it; made by ``compile_pool``, never changes."""
 
-    __slots__ = ("_endpoints", "_tiers", "given", "in_service", "key_kind", "members", "pick",
-                 "pool", "resolved", "single", "spec", "unresolved")  # fmt: skip
+    __slots__ = ("_at", "_endpoints", "_tiers", "given", "in_service", "key_kind", "members",
+                 "pick", "pool", "resolved", "single", "spec", "unresolved")  # fmt: skip
 
     def __init__(
         self, pool: Pool, spec: PoolSpec, given: Given, resolved: Resolved,
@@ -122,6 +131,7 @@ class PoolPlan:
         """Endpoints whose names have no address."""
         self.single: Final = len(members) == 1
         """A pool of one: its endpoint is never taken out (nginx ``single``)."""
+        self._at: dict[str, Member] | None = None
         self._endpoints: Final = {member.endpoint.key: member.endpoint for member in members}
         self._tiers: Final[list[Tier]] = assemble(
             members,
@@ -135,6 +145,12 @@ class PoolPlan:
         ``spec.balance.key``."""
         self.pick: Final[Pick] = self._tiers[0].pick
         """Pick a member; see ``Pick``."""
+
+    def member_at(self, key: Key) -> Member | None:
+        """Return the member with that key."""
+        if self._at is None:
+            self._at = {member.endpoint.key: member for member in self.members}
+        return self._at.get(key)
 
     def publish(self) -> list[Endpoint]:
         """Make this the plan in force; return the endpoints that it no longer has."""
@@ -261,6 +277,8 @@ def _state_of(member: Member, now: float, ejected: set[Endpoint]) -> tuple[str, 
         return "drain", "takes no new work, keeps what it has"
     if member.state == "down":
         return "down", "taken out of service"
+    if endpoint.cordoned:
+        return "drain", f"takes no new work while it is drained by {endpoint.cordoned}"
     if endpoint in ejected:
         left = endpoint.checked + member.fail_timeout_s - now
         return "ejected", f"{fails}, out for {left:.1f} s more"

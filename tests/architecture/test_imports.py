@@ -20,6 +20,8 @@ PURE = (
     "proxy/upstream/health.py",
     "proxy/exchange/retry.py",
     "proxy/framing.py",
+    "proxy/splice/frames.py",
+    "proxy/splice/pings.py",
 )
 PARSERS = {"proxy/downstream/request_parser.py", "proxy/upstream/response_parser.py"}
 

@@ -20,8 +20,8 @@ from tests.peers import (
     within,
 )
 from tests.peers.client import RawClient, request
-from tests.peers.frames import HANDSHAKE_FIELDS
-from tests.peers.origin import websocket
+from tests.peers.frames import CLOSE, HANDSHAKE_FIELDS, TEXT, encode, read_frame
+from tests.peers.origin import accept_upgrade, websocket
 
 
 async def serve(stage: Stage, release: asyncio.Event | None = None) -> Running:
@@ -223,16 +223,30 @@ async def test_configuration_applied_in_a_drain_does_not_hinder_it(
         assert (await (await running.connect(name)).get()).status == 200
 
 
-async def test_websocket_lives_until_the_budget_is_spent(stage: Stage) -> None:
-    origin = stage.origin(websocket())
-    running = await stage.serve(build_spec(origin.address, routes=[everything()]))
-    client = await running.connect()
+async def test_websocket_goes_on_while_listeners_accept_and_is_told_to_go_then(
+    stage: Stage,
+) -> None:
+    async def script(conn: Conn) -> None:
+        await accept_upgrade(conn)
+        while True:
+            frame = await read_frame(conn)
+            await conn.send(encode(frame.opcode, frame.payload))
+
+    running = await stage.serve(build_spec(stage.origin(script).address))
+    client, late = await running.connect(), await running.connect()
     assert (await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status == 101
-    running.server.drain(timeout_s=1.0, accept_s=0)
-    await client.send(b"still here")
-    assert await client.read_exactly(10) == b"still here"
+    start = time.monotonic()
+    running.server.drain(timeout_s=5.0, accept_s=0.5)
+    assert (await late.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status == 101
+    await client.send(encode(TEXT, b"still here", mask=True))
+    assert (await read_frame(client)).payload == b"still here"
+    for one in (client, late):
+        told = await read_frame(one)
+        assert told.payload == b"\x03\xe9server shutdown"
+        await one.send(encode(CLOSE, told.payload, mask=True))
+        await one.read_eof()
+    assert time.monotonic() - start >= 0.45
     await within(running.server.drained(), "the drain", 5)
-    await client.gone()
 
 
 async def test_tunnel_lives_until_the_budget(stage: Stage) -> None:

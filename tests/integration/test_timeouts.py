@@ -25,7 +25,7 @@ from tests.peers import (
     reply,
 )
 from tests.peers.client import request
-from tests.peers.frames import HANDSHAKE_FIELDS
+from tests.peers.frames import HANDSHAKE_FIELDS, read_frame
 from tests.peers.origin import Script, accept_upgrade, websocket
 from tests.peers.stream import Stream, until_time
 
@@ -384,7 +384,8 @@ async def joined(stage: Stage, script: Script, **differs: Any) -> tuple[Running,
 async def test_tunnel_without_traffic_is_closed_at_its_idle_timeout(stage: Stage) -> None:
     running, client = await joined(stage, websocket(), tunnel=TunnelSpec(idle_timeout_s=SHORT))
     async with strikes():
-        await client.gone()
+        assert (await read_frame(client)).payload == b"\x03\xe9idle timeout"
+    client.close()
     await running.quiet()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from proxy.spec import ListenerTimeouts, PoolTimeouts, TunnelSpec
-from proxy.splice import relay
+from proxy.splice import closing, relay
 from tests.peers import (
     OK,
     Conn,
@@ -40,8 +40,10 @@ BRIEF = 0.5
 
 @pytest.fixture(autouse=True)
 def flush_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait out the seconds that a closing splice gives a stuck peer to take the rest."""
+    """Do not wait out the seconds that a closing splice gives a stuck peer to answer."""
     monkeypatch.setattr(relay, "FLUSH_S", BRIEF)
+    monkeypatch.setattr(closing, "FLUSH_S", BRIEF)
+    monkeypatch.setattr(closing, "ECHO_S", BRIEF)
 
 
 @dataclass

@@ -37,8 +37,8 @@ from tests.peers import (
     settle,
 )
 from tests.peers.client import request
-from tests.peers.frames import HANDSHAKE_FIELDS
-from tests.peers.origin import then, websocket
+from tests.peers.frames import CLOSE, HANDSHAKE_FIELDS, encode, read_frame
+from tests.peers.origin import accept_upgrade, then, websocket
 
 
 def named(stage: Stage, name: bytes) -> Origin:
@@ -273,7 +273,11 @@ async def test_endpoint_that_comes_back_finds_its_splices(stage: Stage) -> None:
 async def test_policy_in_force_at_the_removal_ends_the_splices(
     stage: Stage, on_removal: OnRemoval
 ) -> None:
-    old, new = stage.origin(websocket()), named(stage, b"new")
+    async def script(conn: Conn) -> None:
+        await accept_upgrade(conn)
+        await conn.send(encode(CLOSE, (await read_frame(conn)).payload))
+
+    old, new = stage.origin(script), named(stage, b"new")
     drain = DrainSpec(timeout_s=5, rate=100, close_code=4321, reason="moving")
 
     def pools(address: str) -> Spec:
@@ -283,6 +287,8 @@ async def test_policy_in_force_at_the_removal_ends_the_splices(
     splices = [await upgrade(running) for _ in range(3)]
     await running.server.apply(pools(new.address))
     for splice in splices:
+        assert (await read_frame(splice)).payload == b"\x10\xe1moving"
+        await splice.send(encode(CLOSE, b"\x10\xe1", mask=True))
         await splice.read_eof()
         splice.close()
     for number in range(1, 4):

@@ -114,8 +114,11 @@ class Tier(ABC):
         return marked
 
     def _barred(self, now: float, tried: Collection[Endpoint]) -> Collection[Endpoint]:
-        ejected = self.ejected(now)
-        return {*ejected, *tried} if ejected else tried
+        return self._with_cordoned({*ejected, *tried} if (ejected := self.ejected(now)) else tried)
+
+    def _with_cordoned(self, barred: Collection[Endpoint]) -> Collection[Endpoint]:
+        cordoned = [endpoint for endpoint in self.standing.suspects if endpoint.cordoned]
+        return {*cordoned, *barred} if cordoned else barred
 
     def _elsewhere(
         self, now: float, key: bytes, tried: Collection[Endpoint], barred: Collection[Endpoint]
@@ -125,7 +128,7 @@ class Tier(ABC):
             return None
         member = self.backup.pick(now, key, tried)
         if member is None and barred is not tried and self._max_ejected_percent < 100:
-            return self.choose(now, key, tried)
+            return self.choose(now, key, self._with_cordoned(tried))
         return member
 
 

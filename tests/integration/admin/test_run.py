@@ -7,12 +7,14 @@ import json
 import signal
 import socket
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from websockets.asyncio.client import connect
 
 from admin.demo import ANYWHERE
 from admin.listening import listening
@@ -87,6 +89,33 @@ async def test_config_file_serves_once_it_is_ready(
             shown = await answer.json()
         assert (shown["revision"]["source"], shown["revision"]["number"]) == ("file", 1)
         assert shown["listeners"]["public"]["address"] == ready["listeners"]["public"]
+
+
+async def test_websockets_are_told_to_go_when_the_process_is_terminated(
+    tmp_path: Path, blue: str
+) -> None:
+    config = write(tmp_path / "c.json", document(blue))
+    flags = ("--drain-timeout", "5s", "--drain-accept", "0s")
+    async with process(tmp_path, "run", "--config", config, *flags) as running:
+        public = (await running.ready())["listeners"]["public"]
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(connect(f"ws://{public}/ws", ping_interval=None))
+                for _ in range(5)
+            ]
+            for client in clients:
+                await client.send("hello")
+                await within(client.recv(), "the echo")
+            running.signal(signal.SIGTERM)
+            for client in clients:
+                await within(client.wait_closed(), "the goodbye")
+            assert {(one.close_code, one.close_reason) for one in clients} == {
+                (1001, "server shutdown")
+            }
+        status, said = await running.ended()
+    assert status == 0, said
+    (stopped,) = [line for line in said.splitlines() if '"stopped"' in line]
+    assert json.loads(stopped)["drained"] is True
 
 
 async def test_faulty_config_file_ends_with_2_and_every_fault(tmp_path: Path) -> None:

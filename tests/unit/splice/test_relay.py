@@ -8,46 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.splice.relay import FLUSH_S, HALF_CLOSED_S, Splice
+from proxy.splice.closing import FLUSH_S
+from proxy.splice.relay import HALF_CLOSED_S, Kind
 from tests.unit.fake_transport import HIGH_WATER, FakeTransport
-
-NOW = 1000.0
-
-
-class Pair:
-    """Two ends and the splice between them."""
-
-    def __init__(
-        self,
-        *,
-        idle_timeout_s: float | None = 80.0,
-        client: FakeTransport | None = None,
-        upstream: FakeTransport | None = None,
-        behind_request: bytes = b"",
-        behind_response: bytes = b"",
-    ) -> None:
-        self.client = client or FakeTransport()
-        self.upstream = upstream or FakeTransport()
-        self.ended: list[Splice] = []
-        self.splice = Splice(
-            "websocket", self.client, self.upstream,
-            idle_timeout_s=idle_timeout_s, on_end=self.ended.append, now=NOW,
-        )  # fmt: skip
-        self.splice.start(behind_request, behind_response)
-
-    def lose_both(self) -> None:
-        for transport in (self.client, self.upstream):
-            if not transport.closed:
-                transport.lose()
-
-    @property
-    def closing(self) -> tuple[bool, bool]:
-        return self.client.is_closing(), self.upstream.is_closing()
+from tests.unit.splice.pair import NOW, Pair
 
 
-@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=30)), max_size=20))
-def test_each_side_gets_what_the_other_sent(pieces: list[tuple[bool, bytes]]) -> None:
-    pair = Pair()
+@given(
+    st.sampled_from(["websocket", "tunnel"]),
+    st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=30)), max_size=20),
+)
+def test_each_side_gets_what_the_other_sent(kind: Kind, pieces: list[tuple[bool, bytes]]) -> None:
+    pair = Pair(kind=kind)
     for from_client, data in pieces:
         (pair.client if from_client else pair.upstream).receive(data)
     up = b"".join(data for from_client, data in pieces if from_client)
@@ -245,6 +217,8 @@ def test_abort_cuts_both_ends_at_once() -> None:
 
 def test_splice_says_what_it_moved() -> None:
     pair = Pair(behind_request=b"abc")
-    assert repr(pair.splice) == "<Splice websocket to_upstream=3 to_client=0>"
+    assert repr(pair.splice) == "<Splice tunnel to_upstream=3 to_client=0>"
     pair.splice.close()
-    assert repr(pair.splice).endswith("closed>")
+    assert repr(pair.splice).endswith(" closing>")
+    pair.lose_both()
+    assert repr(pair.splice).endswith(" ended>")

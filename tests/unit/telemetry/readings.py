@@ -114,6 +114,7 @@ def _busy_pool(name: str, endpoints: int) -> PoolReading:
         counters.tunnel_duration.observe(seconds * 100)
     counters.http_to_upstream, counters.http_to_client = 10, 12_345_678_901
     counters.retries = counters.ejections = 1
+    counters.closes.update({("client", 1000): 1, ("proxy", 1012): 2})
     counters.errors.update(connect_failed=2, read_timeout=1)
     members = [
         endpoint(f"blue-{n}", active=1, splices=1, idle=2, by_class=(1, 2, 1_234_567, 4, 5, 6))

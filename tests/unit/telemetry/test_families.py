@@ -28,6 +28,8 @@ CONTRACT = {
     "connections_opened_total": {"listener", "kind"},
     "spliced_bytes_total": {"pool", "direction"},
     "http_bytes_total": {"pool", "direction"},
+    "websocket_messages_total": {"pool", "direction"},
+    "websocket_closes_total": {"pool", "initiator", "code"},
     "upstream_errors_total": {"pool", "reason"},
     "upstream_connections": {"pool", "state"},
     "upstream_connect_duration_seconds_bucket": {"pool", "le"},
@@ -192,6 +194,25 @@ def test_upstream_connections_tell_idle_from_active() -> None:
     members = [readings.endpoint(f"e{n}", active=1, splices=2, idle=5) for n in range(2)]
     shown = readings.reading(pools=(readings.pool(*members),))
     assert by(samples(shown, "upstream_connections"), "state") == {"idle": 10, "active": 6}
+
+
+def test_unregistered_close_codes_become_one_other_series() -> None:
+    counters = PoolCounters()
+    counters.closes.update(
+        {
+            ("client", 1000): 1, ("client", 1005): 2, ("proxy", 1006): 3, ("proxy", 1012): 4,
+            ("upstream", 4000): 5, ("upstream", 4999): 6, ("upstream", 1004): 7, ("client", 0): 8,
+        }
+    )  # fmt: skip
+    shown = readings.reading(pools=(readings.pool(counters=counters),))
+    found = {
+        (dict(labels)["initiator"], dict(labels)["code"]): value
+        for labels, value in samples(shown, "websocket_closes_total").items()
+    }
+    assert found == {
+        ("client", "1000"): 1, ("client", "1005"): 2, ("proxy", "1006"): 3, ("proxy", "1012"): 4,
+        ("upstream", "other"): 18, ("client", "other"): 8,
+    }  # fmt: skip
 
 
 def test_spliced_bytes_count_live_splices() -> None:

@@ -225,10 +225,9 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
      "", "'unlimited' is not a duration", "for no limit write `off`"),
     ("routes all tunnel idle_timeout", 0, "", "0 is not", "`off`"),
     ("routes all tunnel idle_timeout", False, "", "false is not", 'in quotes: "off"'),
-    ("routes all tunnel ping_interval", "5s",
-     "", "'5s' is not supported: this version does not send pings yet", "write off"),
-    ("routes all tunnel ping_interval", 5,
-     "", "5 is not supported: this version does not send pings yet", "write off"),
+    ("routes all tunnel ping_interval", 5, "", "5 is not a duration", 'write "5s"'),
+    ("routes all tunnel ping_interval", "unlimited",
+     "", "'unlimited' is not a duration", "for no limit write `off`"),
     # Routes: meaning.
     ("routes all", {"path": {"prefix": "/"}}, "", "needs `pool`, `pools` or `respond`", None),
     ("routes all pool", "bakend", "", "no pool 'bakend'", "did you mean `backend`?"),

@@ -23,6 +23,7 @@ from proxy.snapshot import Snapshot, compile_snapshot
 from proxy.spec import Spec
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
+from proxy.telemetry.failures import Failures
 from proxy.telemetry.logging import get_logger
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.reading import Reading
@@ -139,6 +140,11 @@ class Server:
         """Client connections open now, spliced ones included."""
         listeners = (*self._listeners.values(), *self._retired)
         return sum(len(one.connections) for one in listeners) + len(self._runtime.splices)
+
+    @property
+    def failures(self) -> Failures:
+        """The last failed requests."""
+        return self._runtime.failures
 
     def read(self) -> Reading:
         """Look at everything that is live."""

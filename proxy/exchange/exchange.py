@@ -22,7 +22,7 @@ from typing import Final, Protocol
 
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange import accounting, facts, failover, own_answer, tunnel
+from proxy.exchange import accounting, facts, failing, failover, own_answer, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.detour import Detour
 from proxy.exchange.dispatch import dispatch
@@ -459,6 +459,8 @@ class Exchange:
         self.finished = True
         now = monotonic()
         self.read_by = self.send_by = NEVER
+        if self.failure is not None or self.status >= 500:
+            failing.record(self, now)
         if self.task is not None:
             self.task.cancel()
             self.task = None

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from admin.config_file import bootstrap
-from admin.controller import Controller, DataPlane, RefusedError
+from admin.controller import Controller, PendingError, RefusedError
+from admin.plane import DataPlane
 from admin.revisions import Origin
 from admin.settings import RunSettings
+from admin.store import NotKeptError
 from proxy.telemetry.logging import get_logger
 
 INTERRUPTED: Final = 1
@@ -97,8 +99,10 @@ class Lifecycle:
             return
         try:
             await self._controller.read(source, Origin("sighup", "hotsplice"))
-        except RefusedError:
+        except (RefusedError, NotKeptError):
             # The controller has logged and counted it; what served before goes on.
             return
+        except PendingError as error:
+            _log.error("reload_refused", reason=str(error))
         except Exception:  # noqa: BLE001 (a bug must not end the process)
             _log.exception("reload_failed")

@@ -24,6 +24,8 @@ splice
     Two transports joined after an upgrade (101): octets go through unchanged, and are counted.
 snapshot
     A compiled configuration.  Every request reads the present one once and keeps it.
+override
+    What an operator says of an endpoint, apart from the configuration, which it beats.
 drain
     To finish what is under way and take nothing new.
 

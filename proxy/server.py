@@ -19,8 +19,8 @@ from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError, pointer
 from proxy.exchange.runtime import Runtime
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
-from proxy.snapshot import Snapshot, compile_snapshot
-from proxy.spec import Spec
+from proxy.snapshot import Snapshot, compile_overrides, compile_snapshot
+from proxy.spec import Overrides, Spec
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
 from proxy.telemetry.failures import Failures
@@ -187,6 +187,20 @@ class Server:
         prepared.publish()
         return prepared.warnings
 
+    async def prepare_overrides(self, overrides: Overrides) -> Prepared:
+        """Make everything ready to serve the same configuration with these overrides, all of them.
+
+        They hold for whatever configuration follows.  Raise ``SpecError``.
+        """
+        await self._preparing.acquire()
+        try:
+            pools = self._known_pools(self.spec)
+            snapshot = compile_overrides(self._runtime.snapshot, overrides, pools)
+        except BaseException:
+            self._preparing.release()
+            raise
+        return Prepared(self, snapshot, self._listeners, ())
+
     async def _prepare(
         self, spec: Spec, revision: int, addresses: Mapping[str, tuple[str, ...]]
     ) -> Prepared:
@@ -263,7 +277,8 @@ class Server:
         self._runtime.snapshot = snapshot
         self._publish_pools(previous, snapshot, now)
         self._publish_listeners(snapshot, listeners, now)
-        self._routes.publish({name: one.counters for name, one in snapshot.routes.items()}, now)
+        if snapshot.routes is not previous.routes:
+            self._routes.publish({name: one.counters for name, one in snapshot.routes.items()}, now)
         if self._refreshing is None and snapshot.addresses:
             self._refreshing = self._runtime.loop.create_task(self._refresh())
         self._preparing.release()

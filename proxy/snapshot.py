@@ -8,7 +8,7 @@ changes.  Publishing a snapshot is one assignment; every request reads it once a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from multidict import istr
@@ -18,10 +18,11 @@ from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.networks import Networks
+from proxy.overrides import overridden
 from proxy.route import Route, compile_route
 from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
 from proxy.routing.table import Entry, Found, Table, conflicts
-from proxy.spec import EMPTY, ListenerSpec, RouteSpec, Spec
+from proxy.spec import EMPTY, ListenerSpec, Overrides, PoolSpec, RouteSpec, Spec
 from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import Ledger, RouteCounters
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
@@ -164,6 +165,8 @@ class Snapshot:
     """What names in endpoint addresses stood for when this was compiled."""
     number: int = 0
     """Revision of the configuration, for logs."""
+    overrides: Overrides = field(default_factory=dict)
+    """What beats the spec."""
 
 
 NOTHING: Final = Snapshot(EMPTY, {}, {}, Scope(), {}, {})
@@ -195,7 +198,28 @@ def compile_snapshot(
     sites = _compile_sites(spec, previous, routes, faults)
     if faults:
         raise SpecError(tuple(faults))
-    return Snapshot(spec, sites, upstreams, names, routes, addresses, number)
+    return Snapshot(spec, sites, upstreams, names, routes, addresses, number, previous.overrides)
+
+
+def compile_overrides(
+    previous: Snapshot, overrides: Overrides, pools: Mapping[str, Pool]
+) -> Snapshot:
+    """Compile the same spec with other overrides: the pools that these concern, and no more.
+
+    Raise ``SpecError``.
+    """
+    faults: list[Fault] = []
+    upstreams = dict(previous.pools)
+    for name, old in previous.pools.items():
+        by = overrides.get(name)
+        if by != previous.overrides.get(name):
+            pool = overridden(previous.spec.pools[name], by)
+            plan = _plan(pool, previous.addresses, old, pools.get(name), faults)
+            if plan is not None and plan is not old.plan:
+                upstreams[name] = Upstream(plan, old.key)
+    if faults:
+        raise SpecError(tuple(faults))
+    return replace(previous, pools=upstreams, overrides=overrides)
 
 
 def _compile_pools(
@@ -216,16 +240,29 @@ def _compile_pools(
                 key = compile_template(pool.balance.key, names)
             except FaultError as error:
                 faults.append(Fault(f"{at}/balance/hash", error.message, error.hint))
-        try:
-            plan = compile_pool(pool, addresses, old.plan if old else None, pools.get(name))
-        except PoolFaultError as error:
-            faults += error.faults
+        effective = overridden(pool, previous.overrides.get(name))
+        plan = _plan(effective, addresses, old, pools.get(name), faults)
+        if plan is None:
             continue
         if old is not None and plan is old.plan and names is previous.names:
             upstreams[name] = old
         else:
             upstreams[name] = Upstream(plan, key)
     return upstreams
+
+
+def _plan(
+    pool: PoolSpec,
+    addresses: Mapping[str, tuple[str, ...]],
+    old: Upstream | None,
+    live: Pool | None,
+    faults: list[Fault],
+) -> PoolPlan | None:
+    try:
+        return compile_pool(pool, addresses, old.plan if old else None, live)
+    except PoolFaultError as error:
+        faults += error.faults
+        return None
 
 
 def _compile_routes(
@@ -305,4 +342,13 @@ def _compile_sites(
     return sites
 
 
-__all__ = ["NOTHING", "BadTarget", "Resolution", "Site", "Snapshot", "Upstream", "compile_snapshot"]
+__all__ = [
+    "NOTHING",
+    "BadTarget",
+    "Resolution",
+    "Site",
+    "Snapshot",
+    "Upstream",
+    "compile_overrides",
+    "compile_snapshot",
+]

@@ -110,6 +110,19 @@ class EndpointSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideSpec:
+    """What an operator says of an endpoint, apart from the configuration, which it beats."""
+
+    state: EndpointState
+    weight: int | None = None
+    """``None``: as the configuration has it."""
+
+
+Overrides = Mapping[str, Mapping[str, OverrideSpec]]
+"""By pool, by the name of the endpoint; either may be one that the configuration does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceSpec:
     """How a pool chooses among its eligible endpoints."""
 

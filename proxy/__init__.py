@@ -55,7 +55,8 @@ then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and 
 """
 
 from proxy.errors import Fault, SpecError
-from proxy.server import Prepared, Server
+from proxy.prepared import Prepared
+from proxy.server import Server
 from proxy.spec import Spec
 
 __all__ = ["Fault", "Prepared", "Server", "Spec", "SpecError"]

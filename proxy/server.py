@@ -17,6 +17,8 @@ from proxy.addresses import parse_address
 from proxy.downstream.listener import Listener, bind_socket
 from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError, pointer
 from proxy.exchange.runtime import Runtime
+from proxy.explain.inquiry import Explanation, Live, Question, explain
+from proxy.prepared import Prepared
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
 from proxy.snapshot import Snapshot, compile_overrides, compile_snapshot
@@ -44,41 +46,6 @@ ACCESS_LOG_FLUSH_S: Final = 0.05
 
 COMPILE_INLINE: Final = 500
 """Objects (routes and endpoints) that are compiled on the event loop; more go to a thread."""
-
-
-class Prepared:
-    """A configuration that is ready to serve: ``publish`` it, or ``discard`` it.
-
-    Until one of the two is called no other configuration can be prepared.
-    """
-
-    __slots__ = ("_listeners", "_server", "_snapshot", "warnings")
-
-    def __init__(
-        self,
-        server: Server,
-        snapshot: Snapshot,
-        listeners: Mapping[str, Listener],
-        warnings: tuple[str, ...],
-    ) -> None:
-        self._server: Final = server
-        self._snapshot: Final = snapshot
-        self._listeners: Final = listeners
-        self.warnings: Final = warnings
-        """What is odd about it, though it can serve; one sentence each."""
-
-    @property
-    def addresses(self) -> Mapping[str, tuple[str, ...]]:
-        """What the names in it stand for."""
-        return self._snapshot.addresses
-
-    def publish(self) -> None:
-        """Serve it.  This cannot fail."""
-        self._server._publish(self._snapshot, self._listeners)
-
-    def discard(self) -> None:
-        """Undo what preparing it took: close the sockets it bound."""
-        self._server._discard(self._listeners)
 
 
 class Server:
@@ -162,6 +129,15 @@ class Server:
                 loop_lag_s=self._lag.seconds,
             )
         )
+
+    async def explain(self, asked: Question, candidate: Spec | None = None) -> Explanation:
+        """Say what would become of a request, if need be as ``candidate`` would have it.
+
+        Raise ``FaultError`` for one that nobody can tell of, ``SpecError`` for a bad candidate.
+        """
+        pools = {} if candidate is None else self._known_pools(candidate)
+        live = Live(self._runtime.snapshot, self.addresses, pools, self._routes)
+        return await explain(asked, live, candidate)
 
     # Changing it
 

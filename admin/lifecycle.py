@@ -1,7 +1,8 @@
-"""Signals: the drain that ends the process, and reading the configuration again.
+"""Signals: the drain that ends the process, reading the configuration again, rotated logs.
 
 SIGTERM and SIGINT start the drain, and the process exits when it is done; another SIGTERM joins it,
-a second SIGINT, by someone at a terminal who has seen enough, ends it at once.
+a second SIGINT, by someone at a terminal who has seen enough, ends it at once.  SIGHUP reads the
+configuration again and opens log files anew, as in nginx; SIGUSR1 does the latter alone.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Lifecycle:
             signal.SIGTERM: self.terminate,
             signal.SIGINT: self.interrupt,
             signal.SIGHUP: self.hang_up,
+            signal.SIGUSR1: self.reopen_logs,
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
@@ -87,10 +89,15 @@ class Lifecycle:
         self.terminate()
 
     def hang_up(self) -> None:
-        """Read the file of ``--config`` or ``--nginx-conf`` again."""
+        """Read the file of ``--config`` or ``--nginx-conf`` again, and open log files anew."""
+        self.reopen_logs()
         task = asyncio.get_running_loop().create_task(self._reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
+
+    def reopen_logs(self) -> None:
+        """Open log files anew that were rotated away."""
+        self._server.reopen_logs()
 
     async def _reload(self) -> None:
         source = bootstrap(self._settings)

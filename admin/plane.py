@@ -57,3 +57,6 @@ class DataPlane(Protocol):
 
     def read(self) -> Reading:
         """Look at everything that is live."""
+
+    def reopen_logs(self) -> None:
+        """Open log files anew that were rotated away."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: order, case and repetition kept."""
+
+NO_HEADERS: Final[CIMultiDictProxy[str]] = CIMultiDictProxy(CIMultiDict())
 
 
 class Peer:
@@ -122,6 +124,15 @@ class Request:
         self.response: Response | None = None
 
 
+class UnusualRequest(Request):
+    """A request whose first line its parts do not tell: in absolute form, or refused as it came."""
+
+    __slots__ = ("line",)
+
+    line: bytes
+    """The request line as sent, without its end."""
+
+
 class Attempt(NamedTuple):
     """One try at an endpoint, as nginx's ``$upstream_…`` variables show it."""
 
@@ -173,6 +184,6 @@ class Response:
         self.head_bytes = 0
         """Octets of the head that went to the client."""
         self.body_bytes = 0
-        """Octets of the body that went to the client."""
+        """Octets behind it, chunk framing included; of a tunnel, those to the client."""
         self.complete = False
         """The whole response went to the client."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from proxy.downstream.listener import Listener
+    from proxy.logs.targets import Opened
     from proxy.server import Server
     from proxy.snapshot import Snapshot
 
@@ -17,18 +18,20 @@ class Prepared:
     Until one of the two is called no other configuration can be prepared.
     """
 
-    __slots__ = ("_listeners", "_server", "_snapshot", "warnings")
+    __slots__ = ("_listeners", "_server", "_snapshot", "_targets", "warnings")
 
     def __init__(
         self,
         server: Server,
         snapshot: Snapshot,
         listeners: Mapping[str, Listener],
+        targets: Opened,
         warnings: tuple[str, ...],
     ) -> None:
         self._server: Final = server
         self._snapshot: Final = snapshot
         self._listeners: Final = listeners
+        self._targets: Final = targets
         self.warnings: Final = warnings
         """What is odd about it, though it can serve; one sentence each."""
 
@@ -39,8 +42,8 @@ class Prepared:
 
     def publish(self) -> None:
         """Serve it.  This cannot fail."""
-        self._server._publish(self._snapshot, self._listeners)
+        self._server._publish(self._snapshot, self._listeners, self._targets)
 
     def discard(self) -> None:
-        """Undo what preparing it took: close the sockets it bound."""
-        self._server._discard(self._listeners)
+        """Undo what preparing it took: close the sockets it bound, and the logs it opened."""
+        self._server._discard(self._listeners, self._targets)

@@ -8,9 +8,10 @@ route as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from proxy.errors import Fault, FaultError, pointer
 from proxy.field_names import Memo, passing
@@ -24,6 +25,7 @@ from proxy.headers.hop_by_hop import HOP_BY_HOP
 from proxy.headers.rewriting import Rewriting, compile_rewriting
 from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.logs.access import Logs, compile_logs
 from proxy.message import Request
 from proxy.routing.normalise import escape_path
 from proxy.routing.table import capture_names, check_host
@@ -33,12 +35,18 @@ from proxy.steps.answer import AnswerPlan, compile_answer
 from proxy.steps.error_page import ErrorPage, compile_error_pages
 from proxy.steps.step import Step, compile_steps
 from proxy.telemetry.counters import RouteCounters
+from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.balancing.split import Split
 
 REGENERATED: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Fields that frame a message; each side's are made anew."""
 
+InheritedLogs = Literal["none", "some", "asking"]
+"""Whether a listener of a route has logs (being switched off counts), and of them some that say
+what has to be taken down when a response begins."""
+
 _CHANCE: Final = Random()
+_NO_SINKS: Final[Mapping[str, LogSink]] = {}
 
 
 class Route:
@@ -57,10 +65,13 @@ class Route:
         "error_pages",
         "forwarded",
         "forwarding_replaced",
+        "inherited_logs",
         "inherits_body_bytes",
         "intercepted",
         "internal",
         "keeps_body",
+        "logged",
+        "logs",
         "name",
         "only_pool",
         "passes_response",
@@ -85,8 +96,11 @@ class Route:
         "writes_response",
     )  # fmt: skip
 
-    def __init__(self, spec: RouteSpec, counters: RouteCounters) -> None:
+    def __init__(
+        self, spec: RouteSpec, counters: RouteCounters, inherited_logs: InheritedLogs
+    ) -> None:
         self.spec: Final = spec
+        self.inherited_logs: Final = inherited_logs
         self.name: Final = spec.name
         self.counters: Final = counters
         self.forwarded: Final = spec.forwarded_headers
@@ -114,7 +128,11 @@ class Route:
         """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
         self.asks_response = False
-        """The response rules ask for facts of the response."""
+        """The response rules or a log ask for facts of the response."""
+        self.logs: Logs | None = None
+        """Where its requests are logged; ``None``: where the listener's are."""
+        self.logged = False
+        """A document says where its requests are logged."""
         self.passes_untrusted: Memo[bytes]
         """How the line of a request field begins that goes on; from a peer that is no trusted
         proxy."""
@@ -183,14 +201,20 @@ class Route:
 
 
 def compile_route(
-    spec: RouteSpec, names: Scope, counters: RouteCounters, faults: list[Fault]
+    spec: RouteSpec,
+    names: Scope,
+    counters: RouteCounters,
+    faults: list[Fault],
+    sinks: Mapping[str, LogSink] = _NO_SINKS,
+    inherited_logs: InheritedLogs = "none",
 ) -> Route:
     """Compile one route; what is wrong with it is added to ``faults``.
 
-    ``names`` are the maps, variables and captures of steps that there are.
+    ``names`` are the maps, variables and captures of steps that there are, ``sinks`` are where logs
+    go, by target.
     """
     at = pointer("routes", spec.name)
-    route = Route(spec, counters)
+    route = Route(spec, counters, inherited_logs)
     captures = _captures(spec, at, faults) | names.captures
     scope = replace(names, captures=captures)
     after = replace(scope, response=True)
@@ -198,6 +222,7 @@ def compile_route(
         spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
     )
     _add_response_rules(route, after, f"{at}/response_headers", faults)
+    _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
@@ -229,6 +254,17 @@ def compile_route(
     if not route.direct or spec.error_pages:
         _compile_course(route, scope, at, faults)
     return route
+
+
+def _add_logs(route: Route, logs: Logs | None) -> None:
+    route.logs = logs
+    if logs is None:
+        route.logged = route.inherited_logs != "none"
+        asks = route.inherited_logs == "asking"
+    else:
+        route.logged = True
+        asks = any(log.asks_response for log in logs)
+    route.asks_response = route.asks_response or asks
 
 
 def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:

@@ -14,10 +14,11 @@ from time import monotonic
 from typing import Final
 
 from proxy.addresses import parse_address
-from proxy.downstream.listener import Listener, bind_socket
+from proxy.downstream.listener import Listener, bind_socket, identity
 from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError, pointer
 from proxy.exchange.runtime import Runtime
 from proxy.explain.inquiry import Explanation, Live, Question, explain
+from proxy.logs.targets import Opened, Targets
 from proxy.prepared import Prepared
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
@@ -26,11 +27,12 @@ from proxy.spec import Overrides, Spec
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
 from proxy.telemetry.failures import Failures
+from proxy.telemetry.log_sink import LogSink
 from proxy.telemetry.logging import get_logger
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.reading import Reading
 from proxy.upstream.connection import close_idle
-from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names
+from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names, written
 from proxy.upstream.pool import Pool
 
 SWEEP_S: Final = 0.2
@@ -56,8 +58,10 @@ class Server:
 
     def __init__(self, *, access_log: AccessLog | None = None) -> None:
         loop = asyncio.get_running_loop()
+        soon = partial(loop.call_later, ACCESS_LOG_FLUSH_S)
         if access_log is not None:
-            access_log.schedule = partial(loop.call_later, ACCESS_LOG_FLUSH_S)
+            access_log.schedule = soon
+        self._targets: Final = Targets(soon)
         self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log)
         self._listeners: dict[str, Listener] = {}
         self._retired: Final[set[Listener]] = set()
@@ -127,14 +131,12 @@ class Server:
                 draining=self.draining,
                 remaining=self.remaining if self.draining else 0,
                 loop_lag_s=self._lag.seconds,
+                log_lines_dropped=self._targets.dropped(),
             )
         )
 
     async def explain(self, asked: Question, candidate: Spec | None = None) -> Explanation:
-        """Say what would become of a request, if need be as ``candidate`` would have it.
-
-        Raise ``FaultError`` for one that nobody can tell of, ``SpecError`` for a bad candidate.
-        """
+        """Say what would become of a request, here or with ``candidate``; as ``inquiry.explain``."""
         pools = {} if candidate is None else self._known_pools(candidate)
         live = Live(self._runtime.snapshot, self.addresses, pools, self._routes)
         return await explain(asked, live, candidate)
@@ -152,7 +154,7 @@ class Server:
         try:
             if revision is None:
                 revision = self._runtime.snapshot.number + 1
-            return await self._prepare(spec, revision, await self._names.resolve(_written(spec)))
+            return await self._prepare(spec, revision, await self._names.resolve(written(spec)))
         except BaseException:
             self._preparing.release()
             raise
@@ -172,14 +174,35 @@ class Server:
         try:
             pools = self._known_pools(self.spec)
             snapshot = compile_overrides(self._runtime.snapshot, overrides, pools)
+            targets = await self._targets.open(self.spec)  # those that are open
         except BaseException:
             self._preparing.release()
             raise
-        return Prepared(self, snapshot, self._listeners, ())
+        return Prepared(self, snapshot, self._listeners, targets, ())
 
     async def _prepare(
         self, spec: Spec, revision: int, addresses: Mapping[str, tuple[str, ...]]
     ) -> Prepared:
+        targets = await self._targets.open(spec)
+        try:
+            sinks = {name: target.sink for name, target in targets.items()}
+            snapshot = await self._compile(spec, revision, addresses, sinks)
+            listeners = await self._bind(spec, snapshot)
+        except BaseException:
+            self._targets.abandon(targets)
+            raise
+        warnings = tuple(
+            f"{name} does not resolve yet" for name, found in addresses.items() if not found
+        )
+        return Prepared(self, snapshot, listeners, targets, warnings)
+
+    async def _compile(
+        self,
+        spec: Spec,
+        revision: int,
+        addresses: Mapping[str, tuple[str, ...]],
+        sinks: Mapping[str, LogSink],
+    ) -> Snapshot:
         compiling = partial(
             compile_snapshot,
             spec,
@@ -188,17 +211,12 @@ class Server:
             self._known_pools(spec),
             self._routes,
             revision,
+            sinks,
         )
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:
-            snapshot = await asyncio.to_thread(compiling)
-        else:
-            snapshot = compiling()
-        listeners = await self._bind(spec, snapshot)
-        warnings = tuple(
-            f"{name} does not resolve yet" for name, found in addresses.items() if not found
-        )
-        return Prepared(self, snapshot, listeners, warnings)
+            return await asyncio.to_thread(compiling)
+        return compiling()
 
     def _known_pools(self, spec: Spec) -> dict[str, Pool]:
         """Return the pools that go on: live ones, leaving ones, and those still counted."""
@@ -211,12 +229,12 @@ class Server:
 
     async def _bind(self, spec: Spec, snapshot: Snapshot) -> dict[str, Listener]:
         """Return a listener for each name: one that is there already, or a new one."""
-        present = {_identity(name, one.bind.text): one for name, one in self._listeners.items()}
+        present = {identity(name, one.bind.text): one for name, one in self._listeners.items()}
         listeners: dict[str, Listener] = {}
         faults: list[Fault] = []
         for name, wanted in spec.listeners.items():
             bind = parse_address(wanted.bind, any_port=True)
-            found = present.get(_identity(name, bind.text))
+            found = present.get(identity(name, bind.text))
             if found is not None:
                 listeners[name] = found
                 continue
@@ -243,14 +261,18 @@ class Server:
             if listener not in present:
                 listener.stop()
 
-    def _discard(self, listeners: Mapping[str, Listener]) -> None:
+    def _discard(self, listeners: Mapping[str, Listener], targets: Opened) -> None:
         self._close_new(listeners)
+        self._targets.abandon(targets)
         self._preparing.release()
 
-    def _publish(self, snapshot: Snapshot, listeners: Mapping[str, Listener]) -> None:
+    def _publish(
+        self, snapshot: Snapshot, listeners: Mapping[str, Listener], targets: Opened
+    ) -> None:
         now = monotonic()
         previous = self._runtime.snapshot
         self._runtime.snapshot = snapshot
+        self._targets.publish(targets, now)
         self._publish_pools(previous, snapshot, now)
         self._publish_listeners(snapshot, listeners, now)
         if snapshot.routes is not previous.routes:
@@ -304,7 +326,7 @@ class Server:
         while addresses := self._runtime.snapshot.addresses:
             await asyncio.sleep(REFRESH_S if all(addresses.values()) else RETRY_S)
             try:
-                await self._names.refresh(_written(self.spec))  # changes do not wait for this
+                await self._names.refresh(written(self.spec))  # changes do not wait for this
                 await self._follow()
             except SpecError as error:
                 self._runtime.log.warning("new addresses refused", detail=str(error))
@@ -316,7 +338,7 @@ class Server:
         """Serve the present configuration with what its names stand for by now."""
         await self._preparing.acquire()
         try:
-            known = self._names.known(_written(self.spec))
+            known = self._names.known(written(self.spec))
             prepared = await self._prepare(self.spec, self._runtime.snapshot.number, known)
         except BaseException:
             self._preparing.release()
@@ -372,6 +394,11 @@ class Server:
             await asyncio.sleep(CLOSE_POLL_S)
         if self._runtime.access_log is not None:
             self._runtime.access_log.flush()
+        await self._targets.close()
+
+    def reopen_logs(self) -> None:
+        """Look now whether log files were rotated away; without it, that takes a second."""
+        self._targets.reopen()
 
     def _cut(self) -> bool:
         """Abort whatever is open; return whether anything was."""
@@ -407,6 +434,7 @@ class Server:
         self._leaving[:] = [pool for pool in self._leaving if pool.leaving]
         for ledger in (self._routes, self._listener_counters, self._pool_counters):
             ledger.expire(now)
+        self._targets.sweep(now)
 
     def _sweep_drain(self, now: float) -> None:
         listeners = (*self._listeners.values(), *self._retired)
@@ -419,12 +447,3 @@ class Server:
             self._drained.set()
         elif self._drain_until is not None and now >= self._drain_until:
             self._cut()
-
-
-def _written(spec: Spec) -> list[str]:
-    return [point.address for pool in spec.pools.values() for point in pool.endpoints]
-
-
-def _identity(name: str, bind: str) -> str:
-    """Tell a listener by its address; one with a port of the kernel's choice, by its name."""
-    return f"{name} {bind}" if bind.endswith(":0") else bind

@@ -17,14 +17,16 @@ from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.logs.access import Logs, compile_logs
 from proxy.networks import Networks
 from proxy.overrides import overridden
-from proxy.route import Route, compile_route
+from proxy.route import InheritedLogs, Route, compile_route
 from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
 from proxy.routing.table import Entry, Found, Table, conflicts
 from proxy.spec import EMPTY, ListenerSpec, Overrides, PoolSpec, RouteSpec, Spec
 from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import Ledger, RouteCounters
+from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
 
 PATH_MEMO: Final = 1024
@@ -33,6 +35,8 @@ PATH_MEMO: Final = 1024
 
 PATH_MEMO_BYTES: Final = 256
 """Longer paths are looked up anew each time."""
+
+_NO_SINKS: Final[Mapping[str, LogSink]] = {}
 
 
 class Resolution:
@@ -64,14 +68,17 @@ class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
     __slots__ = (
-        "_memo", "_table", "client_field", "default_host", "has_preludes", "routes", "spec",
-        "trusted",
-        "trusts_nobody",
+        "_memo", "_table", "client_field", "default_host", "has_preludes", "logs", "routes", "spec",
+        "trusted", "trusts_nobody",
     )  # fmt: skip
 
-    def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
+    def __init__(
+        self, spec: ListenerSpec, routes: tuple[Route, ...], logs: Logs | None = None
+    ) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
+        self.logs: Final = logs
+        """Where requests are logged that no route says it of; ``None``: as the process has it."""
         self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
         self.default_host: Final = spec.default_host.encode()
@@ -180,10 +187,12 @@ def compile_snapshot(
     pools: Mapping[str, Pool],
     ledger: Ledger[RouteCounters],
     number: int = 0,
+    sinks: Mapping[str, LogSink] = _NO_SINKS,
 ) -> Snapshot:
     """Compile ``spec``.  Raise ``SpecError`` with every fault; nothing long-lived is touched.
 
-    ``pools`` are the live pools by name, ``addresses`` what every name was resolved to.
+    ``pools`` are the live pools by name, ``addresses`` what every name was resolved to, ``sinks``
+    where logs go, by target.
     """
     faults: list[Fault] = []
     names = previous.names
@@ -194,8 +203,9 @@ def compile_snapshot(
         maps = compile_maps(spec.header_maps, faults, variables)
         names = Scope(maps=maps, variables=variables, captures=captures)
     upstreams = _compile_pools(spec, previous, addresses, pools, names, faults)
-    routes = _compile_routes(spec, previous, names, ledger, faults)
-    sites = _compile_sites(spec, previous, routes, faults)
+    logs = _compile_logs(spec, previous, names, sinks, faults)
+    routes = _compile_routes(spec, previous, names, ledger, logs, sinks, faults)
+    sites = _compile_sites(spec, previous, routes, logs, faults)
     if faults:
         raise SpecError(tuple(faults))
     return Snapshot(spec, sites, upstreams, names, routes, addresses, number, previous.overrides)
@@ -270,6 +280,8 @@ def _compile_routes(
     previous: Snapshot,
     names: Scope,
     ledger: Ledger[RouteCounters],
+    logs: Mapping[str, Logs | None],
+    sinks: Mapping[str, LogSink],
     faults: list[Fault],
 ) -> dict[str, Route]:
     routes: dict[str, Route] = {}
@@ -293,16 +305,61 @@ def _compile_routes(
         if route.path is not None and not route.pools and route.answer is None:
             faults.append(Fault(f"{at}/pool", "a route with a path needs a pool or an answer"))
         old = previous.routes.get(name)
-        if old is not None and names is previous.names and old.spec == route:
+        inherited = _inherited_logs(route, logs)
+        if (
+            old is not None
+            and names is previous.names
+            and old.spec == route
+            and old.inherited_logs == inherited
+        ):
             routes[name] = old
         else:
             counters = ledger.get(name) or RouteCounters()
-            routes[name] = compile_route(route, names, counters, faults)
+            routes[name] = compile_route(route, names, counters, faults, sinks, inherited)
     return routes
 
 
+def _compile_logs(
+    spec: Spec,
+    previous: Snapshot,
+    names: Scope,
+    sinks: Mapping[str, LogSink],
+    faults: list[Fault],
+) -> dict[str, Logs | None]:
+    """Compile the logs of every listener."""
+    logs: dict[str, Logs | None] = {}
+    for name, listener in spec.listeners.items():
+        old = previous.sites.get(name)
+        same = names is previous.names
+        if old is not None and same and old.spec.access_log == listener.access_log:
+            logs[name] = old.logs
+        else:
+            at = pointer("listeners", name)
+            logs[name] = compile_logs(listener.access_log, names, sinks, at, faults)
+    return logs
+
+
+def _inherited_logs(route: RouteSpec, logs: Mapping[str, Logs | None]) -> InheritedLogs:
+    """Say what a route has to know of its listeners' logs."""
+    if route.access_log is not None:
+        return "none"
+    names = logs if route.listeners is None else route.listeners
+    inherited: InheritedLogs = "none"
+    for name in names:
+        some = logs.get(name)
+        if some is not None:
+            inherited = "some"
+            if any(log.asks_response for log in some):
+                return "asking"
+    return inherited
+
+
 def _compile_sites(
-    spec: Spec, previous: Snapshot, routes: dict[str, Route], faults: list[Fault]
+    spec: Spec,
+    previous: Snapshot,
+    routes: dict[str, Route],
+    logs: Mapping[str, Logs | None],
+    faults: list[Fault],
 ) -> dict[str, Site]:
     sites: dict[str, Site] = {}
     for name, listener in spec.listeners.items():
@@ -313,7 +370,12 @@ def _compile_sites(
             if route.spec.listeners is None or name in route.spec.listeners
         )
         old = previous.sites.get(name)
-        if old is not None and old.spec == listener and old.routes == mine:
+        if (
+            old is not None
+            and old.spec == listener
+            and old.routes == mine
+            and old.logs is logs[name]
+        ):
             sites[name] = old
             continue
         try:
@@ -326,7 +388,7 @@ def _compile_sites(
             faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
             continue
         try:
-            sites[name] = Site(listener, mine)
+            sites[name] = Site(listener, mine, logs[name])
         except FaultError as error:
             # A host or path that no table takes; its route has said so where it stands.
             if not faults:

@@ -26,6 +26,21 @@ BalanceKind = Literal["round_robin", "least_connections", "random", "ip_hash", "
 EndpointState = Literal["active", "drain", "down"]
 SubstitutionKind = Literal["prefix", "exact", "match"]
 OnRemoval = Literal["keep", "drain", "close"]
+LogEscape = Literal["default", "json", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """One access log (nginx ``access_log`` and ``log_format``)."""
+
+    to: str = "stderr"
+    """``stderr``, ``stdout``, or the absolute path of a file whose name ends in ``.log``."""
+    format: str = "json"
+    """``json``, ``combined``, or a template for lines of one's own."""
+    escape: LogEscape = "default"
+    """What becomes of values in a template that a line could be misread by."""
+    when: str | None = None
+    """Template; a request for which it is empty or ``0`` is not logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +96,8 @@ class ListenerSpec:
     limits: ListenerLimits = ListenerLimits()
     underscores_in_headers: bool = False
     """Let field names with underscores through (nginx ``underscores_in_headers on``)."""
+    access_log: tuple[LogSpec, ...] | None = None
+    """Where its requests are logged, nowhere if empty; ``None``: as the process has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -435,6 +452,8 @@ class RouteSpec:
     body_bytes: int | Literal["inherit"] | None = INHERIT
     """Limit of the request body; ``None``: unlimited."""
     tunnel: TunnelSpec = TunnelSpec()
+    access_log: tuple[LogSpec, ...] | None = None
+    """In place of the listener's; ``None`` inherits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

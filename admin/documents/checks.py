@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from admin.documents.access_log import check_fit, logs_to_spec
 from admin.documents.listener import Listener
 from admin.documents.pool import HashBalance, Pool
 from admin.documents.route_checks import (
@@ -24,6 +25,7 @@ from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, compile_at
+from proxy.logs.access import compile_logs
 from proxy.spec import HeaderMapSpec
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list
     names = {section: _names(raw, section) for section in sections}
     _check_binds(document.listeners, faults)
     scope = _scope(document, names["header_maps"], written(raw), faults)
+    for name, listener in document.listeners.items():
+        _check_logs(name, listener, scope, faults)
     for name, pool in document.pools.items():
         if scope is not None:
             _check_balance(name, pool, scope, faults)
@@ -64,13 +68,18 @@ def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     if before.keys() != after.keys() or fresh(after, before) or steps != defined(previous):
         return check(document, raw, frozenset())
     faults: list[Fault] = []
-    if fresh(document.listeners, previous.listeners):
+    listeners = fresh(document.listeners, previous.listeners)
+    if listeners:
         _check_binds(document.listeners, faults)
+    logged = any(listener.access_log is not None for listener in listeners.values())
     pools = fresh(document.pools, previous.pools)
     routes = fresh(document.routes, previous.routes)
     scope = Scope()
-    if routes or any(isinstance(pool.balance, HashBalance) for pool in pools.values()):
+    hashed = any(isinstance(pool.balance, HashBalance) for pool in pools.values())
+    if routes or hashed or logged:
         scope = _scope(document, frozenset(after), steps, faults) or scope
+    for name, listener in listeners.items():
+        _check_logs(name, listener, scope, faults)
     for name, pool in pools.items():
         _check_balance(name, pool, scope, faults)
         _check_addresses(name, pool, faults)
@@ -95,6 +104,13 @@ def _check_binds(listeners: Mapping[str, Listener], faults: list[Fault]) -> None
             path = pointer("listeners", name, "bind")
             message = f"listener {owner!r} has the same address {address.text}"
             faults.append(Fault(path, message, "port 0 lets the kernel choose another"))
+
+
+def _check_logs(name: str, listener: Listener, scope: Scope | None, faults: list[Fault]) -> None:
+    at = pointer("listeners", name)
+    check_fit(listener.access_log, at, faults)
+    if scope is not None:
+        compile_logs(logs_to_spec(listener.access_log), scope, {}, at, faults)
 
 
 def _scope(

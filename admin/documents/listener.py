@@ -8,8 +8,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
+from admin.documents.access_log import AccessLog, logs_to_spec
 from admin.documents.faults import shown
-from admin.documents.model import Model
+from admin.documents.model import Maybe, Model
 from admin.documents.scalars import (
     Count,
     Duration,
@@ -206,6 +207,13 @@ class Listener(Model):
         examples=["drop"],
     )
 
+    access_log: Maybe[AccessLog] = Field(
+        default=None,
+        description="Where its requests are logged, unless a route says it of its own; left out: "
+        "on standard error, those that `--access-log` names.",
+        examples=[[{"to": "/var/log/hotsplice/access.log", "format": "combined"}], "off"],
+    )
+
     def to_spec(self, name: str) -> spec.ListenerSpec:
         """Translate; the listener is valid."""
         timeouts, limits = self.timeouts, self.limits
@@ -233,4 +241,5 @@ class Listener(Model):
                 requests_per_connection=limit(limits.requests_per_connection),
             ),
             underscores_in_headers=self.underscores_in_headers == "allow",
+            access_log=logs_to_spec(self.access_log),
         )

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
+from admin.documents.access_log import AccessLog, logs_to_spec
 from admin.documents.header_map import HeaderMap
 from admin.documents.header_rules import HeaderRules, ResponseRules
 from admin.documents.matching import HostPattern, RoutePath
@@ -198,6 +199,12 @@ class Route(Model):
         examples=[{"idle_timeout": "1h"}],
     )
 
+    access_log: Maybe[AccessLog] = Field(
+        default=None,
+        description="Where its requests are logged; left out: where the listener's are.",
+        examples=["off", [{"to": "stdout", "format": "combined"}]],
+    )
+
     @property
     def variable(self) -> str | None:
         """Name of the header map that names the pool, if one does."""
@@ -234,6 +241,7 @@ class Route(Model):
             ),
             body_bytes=spec.INHERIT if body_bytes is None else octets_or_none(body_bytes),
             tunnel=spec.TunnelSpec(idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout)),
+            access_log=logs_to_spec(self.access_log),
         )
 
     def _pools(self, header_maps: Mapping[str, HeaderMap]) -> tuple[tuple[str, int], ...]:

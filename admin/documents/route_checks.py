@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from admin.documents.access_log import check_fit
 from admin.documents.faults import MAX_FAULTS, nearest, shown
 from admin.documents.header_rules import REWRITES
 from admin.documents.matching import PATH_KINDS, Path
@@ -182,6 +183,7 @@ def _check_fit(route: Route, at: str, faults: list[Fault]) -> None:
         faults.append(Fault(f"{at}/split_by", "means something only with `pools`"))
     if route.pools is not None and not any(route.pools.values()):
         faults.append(Fault(f"{at}/pools", "no pool has a share", "give at least one a weight"))
+    check_fit(route.access_log, at, faults)
     check_steps(route, at, faults)
 
 

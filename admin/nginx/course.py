@@ -8,6 +8,7 @@ from admin.nginx.access import access_rules
 from admin.nginx.answers import Setting
 from admin.nginx.error_pages import error_pages
 from admin.nginx.headers import added_headers
+from admin.nginx.logs import log_route
 from admin.nginx.pools import document_name
 from admin.nginx.reading import Directive
 from admin.nginx.rewriting import Steps, ends
@@ -83,6 +84,7 @@ def add_prelude(draft: Draft, server: Server, named: dict[str, str], *, whole: b
         if hosts is not None:
             route["hosts"] = list(hosts)
         route |= made | added_headers(draft, server.scope, local, place)
+        log_route(draft, server.scope, local, addresses, route, place)
         draft.document["routes"][name] = route
         draft.sources[place] = server.directive
         draft.sources.update({f"{place}{pointed}": each for pointed, each in sources.items()})

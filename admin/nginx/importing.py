@@ -11,6 +11,7 @@ from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
 from admin.nginx.listeners import default_host, listener, listener_names
 from admin.nginx.locations import add_routes
+from admin.nginx.logs import Logs, Source
 from admin.nginx.maps import read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
@@ -18,7 +19,7 @@ from admin.nginx.report import Report
 from admin.nginx.rewriting import assignments, captured_numbers
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server, expose, read_server
-from admin.nginx.variables import Variables
+from admin.nginx.variables import Variables, constant
 from admin.nginx.verdicts import judge
 from admin.translate import to_spec
 from proxy.errors import Fault, SpecError, pointer
@@ -67,6 +68,7 @@ class Draft:
         self.report: Final = Report()
         self.variables: Final = Variables()
         self.pools: Final = Pools(self.variables, self.report)
+        self.logs: Logs
         self.listeners: dict[str, str] = {}
         """Names of the listeners, by address."""
         self.document: Final[dict[str, Any]] = {
@@ -102,6 +104,7 @@ class Draft:
         self._read_maps(scope)
         for directive in scope.own("upstream"):
             self.pools.add_upstream(directive)
+        self.logs = Logs(scope, self.variables, self.report)
         servers = [read_server(each, scope, self.report) for each in scope.own("server")]
         defaults = expose(servers, self.report)
         self.listeners = listener_names(defaults)
@@ -110,7 +113,9 @@ class Draft:
             made = listener(address, default, self.report)
             self.document["listeners"][name] = made | default_host(address, servers, default)
             self.sources[pointer("listeners", name)] = default.directive
+            self._log_listener(name, default)
         self._compare(servers, defaults)
+        self._note_unlogged(http, servers)
         for server in servers:
             add_routes(self, server)
         self.pools.finish()
@@ -127,6 +132,27 @@ class Draft:
             made = read(directive, name, self.variables, self.report)
             self.document["header_maps"][name] = made.document
             self.sources.update(made.sources)
+
+    def _log_listener(self, name: str, default: Server) -> None:
+        """Have what no route takes logged as the default server says."""
+        shown = constant(default.shown.removeprefix("."))
+        logs, sources = self.logs.of(default.scope, {"server_name": shown})
+        if logs is not None:
+            self.document["listeners"][name]["access_log"] = logs
+            self.locate_logs(pointer("listeners", name), sources)
+
+    def locate_logs(self, at: str, sources: list[Source]) -> None:
+        """Note the directives behind the logs of an object."""
+        for index, source in enumerate(sources):
+            self.sources[f"{at}/access_log/{index}"] = source.log
+            self.sources[f"{at}/access_log/{index}/format"] = source.format
+
+    def _note_unlogged(self, http: Directive, servers: list[Server]) -> None:
+        """Say what becomes of requests of which the file does not say where they are logged."""
+        silent = [server for server in servers if not server.scope.all("access_log")]
+        remark = "without access_log, hotsplice logs requests as --access-log says"
+        for directive in (http,) if silent == servers else [one.directive for one in silent]:
+            self.report.approximated(directive, remark)
 
     def _compare(self, servers: list[Server], defaults: dict[str, Server]) -> None:
         """Note what a server says and its address's default server decides."""

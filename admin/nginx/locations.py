@@ -13,6 +13,7 @@ from admin.nginx.destination import destination
 from admin.nginx.error_pages import references
 from admin.nginx.headers import added_headers, request_headers, response_headers
 from admin.nginx.listeners import body_bytes
+from admin.nginx.logs import log_route
 from admin.nginx.pools import MAX_REPLAY_BYTES, RetryRules, document_name
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
@@ -203,6 +204,7 @@ def _add(draft: Draft, server: Server, location: Location, named: dict[str, str]
         route |= _settings(draft, location.scope, addresses, limit)
         if route.get("upgrades"):
             route["tunnel"] = {"idle_timeout": route.get("timeouts", {}).get("read", "60s")}
+        log_route(draft, location.scope, local, addresses, route, place)
         draft.document["routes"][name] = route
         draft.sources[place] = location.proxy_pass or location.directive
         draft.sources[f"{place}/path"] = location.directive

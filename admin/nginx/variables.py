@@ -30,7 +30,7 @@ EMPTY: Final = words(
 )
 """Variables that are empty in nginx too, as long as nothing sets them up; what would is refused."""
 
-_EMPTY_PREFIXES: Final = ("sent_trailer_", "upstream_trailer_")
+EMPTY_PREFIXES: Final = ("sent_trailer_", "upstream_trailer_")
 
 _FILES: Final = "hotsplice serves no files"
 _STREAMED: Final = "bodies are streamed, and not kept"
@@ -189,7 +189,7 @@ class Variables:
             if lower in self._assigned:
                 known = self._assigned[lower]
                 return f"${{{known}}}" if found[1] else f"${known}"
-            if lower in EMPTY or lower.startswith(_EMPTY_PREFIXES):
+            if lower in EMPTY or lower.startswith(EMPTY_PREFIXES):
                 return ""
             if why := _refused(lower):
                 raise RefusalError(f"there is no ${name}: {why}", "leave it out of the value")

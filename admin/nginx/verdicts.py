@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from admin.nginx.logs import judge_error_log
 from admin.nginx.reading import Directive
 from admin.nginx.report import Report
 from admin.nginx.values import words
@@ -24,6 +25,7 @@ BUILT: Final = words(
     return rewrite set if break internal error_page proxy_intercept_errors allow deny satisfy
     absolute_redirect port_in_redirect server_name_in_redirect default_type types
     proxy_redirect proxy_cookie_domain proxy_cookie_path proxy_ignore_headers
+    access_log log_format
     """
 )
 """The handlers have read these, and note themselves what differs."""
@@ -83,11 +85,10 @@ ACCEPTED: Final[dict[str, str]] = {
     "user": "hotsplice keeps the user it is started as",
     "load_module": "there are no modules to load",
     "zone": "there is one process, so state is shared anyway",
-    "log_format": "the access log is JSON, with fields of its own",
     "log_subrequest": "there are no subrequests",
     "rewrite_log": "rewrites are not logged",
     "uninitialized_variable_warn": "a variable that nothing has assigned is empty",
-    "open_log_file_cache": "logs go to standard error",
+    "open_log_file_cache": "a log is open as long as it is configured",
     "server_tokens": "no version is shown, in any case",
     "msie_padding": "for browsers long gone",
     "msie_refresh": "for browsers long gone",
@@ -95,8 +96,6 @@ ACCEPTED: Final[dict[str, str]] = {
 """Kept, because they change nothing that a client or an upstream could see."""
 
 APPROXIMATED: Final[dict[str, str]] = {
-    "access_log": "the access log is JSON on standard error; --access-log says which requests",
-    "error_log": "logs are JSON on standard error; --log-level says how much",
     "resolver": "names are resolved by the system's resolver",
     "resolver_timeout": "names are resolved by the system's resolver",
     "proxy_buffer_size": "response heads of up to 64 KiB pass",
@@ -182,7 +181,9 @@ def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> N
 
 def _judge_unbuilt(directive: Directive, report: Report) -> None:
     name = directive.name
-    if name in ACCEPTED:
+    if name == "error_log":
+        judge_error_log(directive, report)
+    elif name in ACCEPTED:
         report.kept(directive, ACCEPTED[name])
     elif name in APPROXIMATED:
         report.approximated(directive, APPROXIMATED[name])

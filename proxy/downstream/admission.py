@@ -31,7 +31,7 @@ from proxy.field_names import (
     UPGRADE,
     kind_of,
 )
-from proxy.message import Fields, Peer, Request
+from proxy.message import Fields, Peer, Request, UnusualRequest
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
@@ -82,10 +82,16 @@ def admit(
     headers = message.headers
     if target[:1] != b"/":
         target, fields = _absolute_form(target, fields)
-        headers = _decoded(fields)
+        headers = decoded(fields)
+        unusual = UnusualRequest(
+            peer, method, target, minor, fields, headers, default_host, ordinal, now
+        )
+        unusual.line = head[: head.index(b"\r\n")]
+        request: Request = unusual
     elif b"#" in target:
         raise MalformedHeadError(BAD_REQUEST, "fragment")
-    request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
+    else:
+        request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
     host: bytes | None = None
     transfer_coding: bytes | None = None
     for field, value in fields:
@@ -132,7 +138,8 @@ def _absolute_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:
     return rest, ((b"Host", authority), *others)
 
 
-def _decoded(fields: Fields) -> CIMultiDictProxy[str]:
+def decoded(fields: Fields) -> CIMultiDictProxy[str]:
+    """Return fields for look-ups by name."""
     return CIMultiDictProxy(
         CIMultiDict(
             (name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
@@ -175,7 +182,7 @@ def drop_underscores(request: Request) -> int:
     request.fields = tuple(field for field in request.fields if b"_" not in field[0])
     dropped = before - len(request.fields)
     if dropped:
-        request.headers = _decoded(request.fields)  # so that no variable finds them either
+        request.headers = decoded(request.fields)  # so that no variable finds them either
     return dropped
 
 

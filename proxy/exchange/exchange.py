@@ -96,10 +96,10 @@ class Exchange:
 
     __slots__ = (
         "answering", "attempt_started", "attempts", "body", "bytes_out", "client", "continued",
-        "detour", "failure", "finished", "first_byte_at", "free_try_used", "head", "heard",
-        "informed", "keep_alive", "member", "pool", "pool_name", "read_by", "read_s", "rechunk",
-        "request", "reused", "route", "send_backlog", "send_by", "sent", "site", "snapshot",
-        "status", "task", "trail", "tried", "upstream",
+        "detour", "failure", "finished", "first_byte_at", "framing", "free_try_used", "head",
+        "heard", "informed", "keep_alive", "member", "pool", "pool_name", "read_by", "read_s",
+        "rechunk", "replied", "request", "reused", "route", "send_backlog", "send_by", "sent",
+        "site", "snapshot", "status", "task", "told", "trail", "tried", "upstream",
     )  # fmt: skip
 
     pool: Upstream
@@ -108,6 +108,12 @@ class Exchange:
     """The head that goes upstream, the same for every attempt."""
     read_s: float
     """Seconds between two reads from the upstream."""
+    framing: int
+    """Octets that chunks cost so far; set if the response goes to the client in chunks."""
+    replied: bytes
+    """The whole answer, if it is our own."""
+    told: int
+    """The status that a client was told before it went; set if there was one."""
 
     def __init__(self, client: Client, snapshot: Snapshot, site: Site, request: Request) -> None:
         self.client: Final = client
@@ -284,6 +290,7 @@ class Exchange:
         if head.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor:
                 self.rechunk = True
+                self.framing = 0
             else:
                 keep_alive = False
         if self.head.upgrade and self.client.has_backlog:
@@ -309,9 +316,11 @@ class Exchange:
         """Receive more of the response body; a head still to be sent goes into the same write."""
         self.bytes_out += len(body)
         if self.rechunk:
+            payload = len(body)
             body = chunk(body) if body else b""
             if last:
                 body += LAST_CHUNK
+            self.framing += len(body) - payload
         if head:
             body = head + body
         if body:
@@ -433,6 +442,8 @@ class Exchange:
         """Receive: the client went away.  Cancel everything."""
         if not self.finished:
             self.failure = errors.CLIENT_GONE
+            if self.answering:
+                self.told = self.status
             self.status = errors.CLIENT_GONE.status
             self._finish(keep_alive=False, cut=True)
 

@@ -5,18 +5,17 @@ The facts begin with the response's head, and are completed when the exchange en
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from multidict import CIMultiDict, CIMultiDictProxy
-
-from proxy.message import Attempt, Response
+from proxy import errors
+from proxy.exchange.respond import CONTINUE
+from proxy.message import NO_HEADERS, Attempt, Response
+from proxy.spec import SILENCE
 
 if TYPE_CHECKING:
     from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
     from proxy.upstream.response_parser import ResponseHead
-
-_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def begun(exchange: Exchange, head: ResponseHead, now: float) -> Response:
@@ -29,7 +28,7 @@ def begun(exchange: Exchange, head: ResponseHead, now: float) -> Response:
 
 def own(exchange: Exchange, status: int) -> Response:
     """Return the facts of an answer of our own."""
-    return Response(status, (), _NO_HEADERS, exchange.trail, exchange.body.octets)
+    return Response(status, (), NO_HEADERS, exchange.trail, exchange.body.octets)
 
 
 def attempt(
@@ -53,8 +52,14 @@ def attempt(
 def complete(exchange: Exchange, response: Response, now: float) -> None:
     """Add what is known at the end."""
     response.request_body_bytes = exchange.body.octets
+    if _answered_itself(exchange):
+        head, response.body_bytes = sizes(exchange.replied)
+        response.sent = exchange.replied[:head]
+    elif exchange.answering:
+        response.body_bytes = _behind_head(exchange)
     response.head_bytes = len(response.sent)
-    response.body_bytes = exchange.bytes_out
+    if exchange.continued and response.head_bytes:
+        response.body_bytes += len(CONTINUE)  # as nginx counts it
     response.complete = exchange.failure is None
     if response.attempts and exchange.answering:
         *before, last = response.attempts
@@ -65,6 +70,27 @@ def complete(exchange: Exchange, response: Response, now: float) -> None:
             body_bytes=exchange.bytes_out,
         )
         response.attempts = (*before, last)
+
+
+def sizes(answer: bytes) -> tuple[int, int]:
+    """Return the octets of the head and of the body of a whole answer."""
+    head = answer.find(b"\r\n\r\n") + 4
+    return head, len(answer) - head
+
+
+def _answered_itself(exchange: Exchange) -> bool:
+    silent = exchange.failure is errors.CLIENT_GONE or exchange.status == SILENCE
+    return not exchange.answering and not silent
+
+
+def _behind_head(exchange: Exchange) -> int:
+    """Return the octets that went to the client behind a head of the upstream's."""
+    sent = exchange.bytes_out + (exchange.framing if exchange.rechunk else 0)
+    failure, detour = exchange.failure, exchange.detour
+    if failure is None or (detour is not None and failure is detour.failure):
+        return sent
+    # It was cut: what the client did not take of it was not sent.
+    return max(sent - exchange.client.transport.get_write_buffer_size(), 0)
 
 
 def _octets(head: ResponseHead) -> int:

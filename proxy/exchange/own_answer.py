@@ -35,17 +35,16 @@ def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
     lines, dropped = _ruled(exchange, status)
     if detour is not None:
         lines += detour.challenge
-    exchange.client.transport.write(
-        respond.whole(
-            status,
-            answer,
-            None if failure is None else failure.reason,
-            exchange.request,
-            lines,
-            dropped,
-            keep_alive=keep_alive,
-        )
+    exchange.replied = respond.whole(
+        status,
+        answer,
+        None if failure is None else failure.reason,
+        exchange.request,
+        lines,
+        dropped,
+        keep_alive=keep_alive,
     )
+    exchange.client.transport.write(exchange.replied)
     exchange.finish(keep_alive=keep_alive)
 
 

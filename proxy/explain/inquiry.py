@@ -17,6 +17,7 @@ from proxy.explain.rivals import tell
 from proxy.snapshot import NOTHING, Snapshot, compile_snapshot
 from proxy.spec import Spec
 from proxy.telemetry.counters import Ledger, RouteCounters
+from proxy.upstream.discovery.names import written
 from proxy.upstream.pool import Pool
 
 INLINE: Final = 200
@@ -60,9 +61,8 @@ def stand_ins(spec: Spec, known: Mapping[str, tuple[str, ...]]) -> dict[str, tup
 
     Nothing is resolved for a question: who may only read must not make us ask a name server.
     """
-    written = {one.address for pool in spec.pools.values() for one in pool.endpoints}
     found: dict[str, tuple[str, ...]] = {}
-    for text in written:
+    for text in written(spec):
         try:
             literal = parse_address(text).is_literal
         except FaultError:  # the compiler says where it stands

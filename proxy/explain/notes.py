@@ -125,6 +125,7 @@ class ObservedSite(Site):
 
     def __init__(self, site: Site, notes: Notes) -> None:
         _take_over(self, site, Site.__slots__)
+        _set(self, _memo={}, logs=None)
         self._notes: Final = notes
 
     def resolve(self, host: bytes, path: bytes) -> Resolution:
@@ -165,6 +166,12 @@ def _take_over(copied: object, original: object, slots: tuple[str, ...]) -> None
             setattr(copied, slot, getattr(original, slot))
 
 
+def _set(target: object, **values: object) -> None:
+    """Set what its class means to stay as it is."""
+    for name, value in values.items():
+        setattr(target, name, value)
+
+
 def _observed(route: Route, notes: Notes) -> Route:
     spec, at = route.spec, pointer("routes", route.name)
     copied = copy.copy(route)
@@ -175,15 +182,8 @@ def _observed(route: Route, notes: Notes) -> Route:
     )
     if route.access is not None:
         copied.access = _ObservedAccess(route.access, route, notes)
-    _take_over(copied, _Uncounted(), ("counters",))
+    _set(copied, counters=RouteCounters(), logged=False, logs=None)
     return copied
-
-
-class _Uncounted:
-    """Counters that nobody reads."""
-
-    def __init__(self) -> None:
-        self.counters: Final = RouteCounters()
 
 
 def _scope(route: Route, names: Scope) -> Scope:

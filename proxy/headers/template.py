@@ -8,7 +8,7 @@ dollar sign.  As in nginx, names of variables have no case; names of captures do
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, Protocol
@@ -89,9 +89,17 @@ def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Templat
     """
     if not lines and re.search(r"[\r\n\0]", text):
         raise FaultError("a value cannot hold CR, LF or NUL")
+    constants, variables = take_apart(text, scope)
+    if not variables:
+        return constant_template(text, constants[0])
+    names, getters = zip(*variables, strict=True)
+    return Template(text, _renderer(constants, getters), frozenset(names))
+
+
+def take_apart(text: str, scope: Scope) -> tuple[list[bytes], list[tuple[str, Getter]]]:
+    """Return constants, and the variables between each two of them with what reads them."""
     constants = [b""]
-    getters: list[Getter] = []
-    names: set[str] = set()
+    variables: list[tuple[str, Getter]] = []
     position = 0
     for found in _VARIABLE.finditer(text):
         constants[-1] += octets(text[position : found.start()])
@@ -99,14 +107,10 @@ def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Templat
         if found["dollar"]:
             constants[-1] += b"$"
             continue
-        name, getter = _resolve(found["braced"] or found["name"], scope)
-        names.add(name)
-        getters.append(getter)
+        variables.append(_resolve(found["braced"] or found["name"], scope))
         constants.append(b"")
     constants[-1] += octets(text[position:])
-    if not getters:
-        return constant_template(text, constants[0])
-    return Template(text, _renderer(constants, getters), frozenset(names))
+    return constants, variables
 
 
 def asks_response(template: Template, scope: Scope) -> bool:
@@ -133,7 +137,7 @@ def constant_template(text: str, value: bytes) -> Template:
     return Template(text, lambda request: value, constant=value)
 
 
-def _renderer(constants: list[bytes], getters: list[Getter]) -> Getter:
+def _renderer(constants: list[bytes], getters: Sequence[Getter]) -> Getter:
     """Put a getter between each two of the constants."""
     if len(getters) > 1:
         form = b"%b".join(constant.replace(b"%", b"%%") for constant in constants)

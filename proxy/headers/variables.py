@@ -18,7 +18,7 @@ from typing import Final
 
 from multidict import istr
 
-from proxy.message import Request
+from proxy.message import Request, UnusualRequest
 
 Getter = Callable[[Request], bytes]
 
@@ -50,7 +50,9 @@ def _server_protocol(request: Request) -> bytes:
 
 
 def _request_line(request: Request) -> bytes:
-    return b"%b %b %b" % (request.method, request.target, _server_protocol(request))
+    if isinstance(request, UnusualRequest):
+        return request.line
+    return b"%b %b HTTP/1.%d" % (request.method, request.target, request.version_minor)
 
 
 def _request_length(request: Request) -> bytes:
@@ -65,12 +67,30 @@ def _since(started: float) -> bytes:
     return b"%.3f" % max(time.monotonic() - started, 0.0)
 
 
-def _time_iso8601(_: Request) -> bytes:
-    return datetime.now().astimezone().isoformat(timespec="seconds").encode()
+class _Second:
+    """A time that is written at most once a second; logs ask for it with every line."""
+
+    __slots__ = ("_second", "_text", "_write")
+
+    def __init__(self, write: Callable[[float], str]) -> None:
+        self._write: Final = write
+        self._second = -1
+        self._text = b""
+
+    def __call__(self, _: Request) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._text = self._write(second).encode()
+        return self._text
 
 
-def _time_local(_: Request) -> bytes:
-    return time.strftime("%d/%b/%Y:%H:%M:%S %z").encode()
+def _time_iso8601(second: float) -> str:
+    return datetime.fromtimestamp(second).astimezone().isoformat(timespec="seconds")
+
+
+def _time_local(second: float) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(second))
 
 
 def _date_local(_: Request) -> bytes:
@@ -89,7 +109,10 @@ def _binary_remote_addr(request: Request) -> bytes:
 
 def _remote_user(request: Request) -> bytes:
     """Read the user of Basic credentials (``ngx_http_auth_basic_user``)."""
-    found = _BASIC.fullmatch(request.headers.get(_AUTHORIZATION, ""))
+    value = request.headers.get(_AUTHORIZATION)
+    if value is None:
+        return b""
+    found = _BASIC.fullmatch(value)
     if found is None or len(found[1]) % 4 == 1:
         return b""
     user, colon, _ = b64decode(found[1] + "=" * (-len(found[1]) % 4)).partition(b":")
@@ -206,8 +229,8 @@ BUILT_IN: Final[dict[str, Getter]] = {
     "server_addr": attrgetter("peer.server_address"),
     "server_port": lambda request: _port(request.peer.server_port),
     "server_protocol": _server_protocol,
-    "time_iso8601": _time_iso8601,
-    "time_local": _time_local,
+    "time_iso8601": _Second(_time_iso8601),
+    "time_local": _Second(_time_local),
     "uri": attrgetter("uri"),
 }
 """Variables that are known as soon as a request is routed."""

@@ -85,6 +85,7 @@ class FakePlane:
         self.remaining = 0
         self.drains: list[tuple[float, float]] = []
         self.done = asyncio.Event()
+        self.reopened = 0
 
     @property
     def spec(self) -> Spec:
@@ -116,6 +117,9 @@ class FakePlane:
 
     async def drained(self) -> None:
         await self.done.wait()
+
+    def reopen_logs(self) -> None:
+        self.reopened += 1
 
     def read(self) -> Reading:
         spec = self.spec

@@ -121,3 +121,14 @@ async def test_sighup_without_a_file_changes_nothing(
     lifecycle.hang_up()
     await settle()
     assert sum(controller.applies.counts.values()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
+async def test_signal_opens_log_files_anew(
+    plane: FakePlane, lifecycle: Lifecycle, number: signal.Signals
+) -> None:
+    with lifecycle.signals():
+        os.kill(os.getpid(), number)
+        await eventually(lambda: plane.reopened, "the logs to be opened")
+    await settle()
+    assert plane.reopened == 1

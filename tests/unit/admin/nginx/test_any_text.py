@@ -7,14 +7,18 @@ import tempfile
 from pathlib import Path
 
 from crossplane.analyzer import DIRECTIVES
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from admin.documents import DocumentError, validate
 from admin.nginx import import_nginx
 from admin.nginx.values import words
 from admin.nginx.verdicts import ACCEPTED, APPROXIMATED, BUILT
+from admin.translate import to_spec
+from proxy.snapshot import NOTHING, compile_snapshot
+from proxy.telemetry.counters import Ledger
 from tests.unit.admin.nginx.conf import MAPPED, RICH, SIMPLE, http
+from tests.unit.admin.nginx.grammar import files
 
 LOCATED = re.compile(r".+:[0-9]+")
 
@@ -32,7 +36,7 @@ def survives(text: bytes, *, lenient: bool) -> None:
                 assert LOCATED.fullmatch(fault.path), fault
                 assert fault.message
             return
-        validate(made.document)
+        compile_snapshot(to_spec(validate(made.document)), NOTHING, {}, {}, Ledger())
         assert list(made.report.lines()) == [str(line) for line in made.report.lines()]
 
 
@@ -152,4 +156,18 @@ def test_any_arguments_end_in_a_document_or_in_located_faults(
 ) -> None:
     sound = "proxy_pass http://backend;" if "location" in place else ""
     text = http(MAPS, place.format(f"{sound} {name} {' '.join(args)};"))
+    survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(files(careful=True), st.booleans())
+def test_file_that_somebody_may_have_ends_in_a_document_or_in_located_faults(
+    text: str, lenient: bool
+) -> None:
+    survives(text.encode(), lenient=lenient)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(files(careful=False), st.booleans())
+def test_file_with_faults_ends_in_a_document_or_in_located_faults(text: str, lenient: bool) -> None:
     survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)

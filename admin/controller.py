@@ -28,6 +28,7 @@ from admin.records import Applied, Bootstrapped, Confirmed
 from admin.revisions import Applies, Attempt, Origin, Pending, Result, Revision
 from admin.store import NotKeptError
 from proxy.errors import Fault, SpecError
+from proxy.spec import Spec
 from proxy.telemetry.logging import get_logger
 
 LOGGED_FAULTS: Final = 20
@@ -118,6 +119,13 @@ class Controller:
     def pending(self) -> Pending | None:
         """The confirmation that is waited for."""
         return self.memory.state.pending
+
+    async def examined(self, raw: object, size: int) -> Spec:
+        """Return what a document of about ``size`` octets, that is not to serve, asks for.
+
+        Raise ``DocumentError`` with every fault.
+        """
+        return (await offload(size, examine, raw, self._serving)).spec
 
     async def change(
         self, edit: Edit, origin: Origin, terms: Terms = ORDINARY, *, added: int = 0

@@ -136,7 +136,7 @@ class Server:
         )
 
     async def explain(self, asked: Question, candidate: Spec | None = None) -> Explanation:
-        """Say what would become of a request, here or with ``candidate``; as ``inquiry.explain``."""
+        """Say what would become of a request, here or with ``candidate``: ``inquiry.explain``."""
         pools = {} if candidate is None else self._known_pools(candidate)
         live = Live(self._runtime.snapshot, self.addresses, pools, self._routes)
         return await explain(asked, live, candidate)

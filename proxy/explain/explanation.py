@@ -193,23 +193,29 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Passing:
-    """The request as it is passed on."""
+class PoolChoice:
+    """The pool that the request is for."""
 
-    pool: str
-    pool_why: str
+    name: str
+    why: str
     balance: str
     key: str | None
     """What is hashed, if something is."""
-    endpoint: str | None
-    """The one that is picked now; the next request may get another one."""
-    address: str | None
     chance: bool
-    """The pool or the endpoint was drawn: another time it may be another one."""
-    octets: str
-    """What the endpoint gets, exactly, but for what is made anew each time: ``placeholders``."""
+    """The pool or the endpoint is drawn: another time it may be another one."""
     endpoints: list[EndpointView]
     endpoints_left_out: int
+
+
+@dataclass(slots=True)
+class Passing:
+    """The request as it is passed on."""
+
+    endpoint: str
+    """The one that is picked now; the next request may get another one."""
+    address: str
+    octets: str
+    """What the endpoint gets, exactly, but for what is made anew each time: ``placeholders``."""
     retry: Retrying
     limits: Limits
 
@@ -233,6 +239,7 @@ class Explanation:
     named: list[str]
     """Routes that it was led to by name."""
     error_pages: list[Page]
+    pool: PoolChoice | None
     answer: OwnAnswer | None
     passing: Passing | None
     placeholders: dict[str, str]

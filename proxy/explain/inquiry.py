@@ -11,7 +11,7 @@ from typing import Final
 from proxy.addresses import parse_address
 from proxy.errors import FaultError
 from proxy.explain.explanation import Explanation
-from proxy.explain.question import Question
+from proxy.explain.question import Question, QuestionError, question
 from proxy.explain.rehearsal import rehearse
 from proxy.explain.rivals import tell
 from proxy.snapshot import NOTHING, Snapshot, compile_snapshot
@@ -40,7 +40,7 @@ class Live:
 async def explain(asked: Question, live: Live, candidate: Spec | None = None) -> Explanation:
     """Say what would become of a request, and touch nothing.
 
-    Raise ``FaultError`` for one that nobody can tell of, ``SpecError`` for a bad candidate.
+    Raise ``QuestionError`` for one that nobody can tell of, ``SpecError`` for a bad candidate.
     """
     snapshot = live.snapshot if candidate is None else await _compiled(candidate, live)
     is_candidate = candidate is not None
@@ -72,4 +72,4 @@ def stand_ins(spec: Spec, known: Mapping[str, tuple[str, ...]]) -> dict[str, tup
     return found
 
 
-__all__ = ["Explanation", "Live", "Question", "explain", "stand_ins"]
+__all__ = ["Explanation", "Live", "Question", "QuestionError", "explain", "question", "stand_ins"]

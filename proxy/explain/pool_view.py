@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from proxy.explain.explanation import EndpointView, shown
+from proxy.explain.explanation import EndpointView, PoolChoice, shown
 from proxy.upstream.balancing.tier import eligible
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
+    from proxy.route import Route
+    from proxy.snapshot import Snapshot
     from proxy.spec import OverrideSpec
     from proxy.upstream.pool import PoolPlan
 
@@ -17,10 +20,34 @@ ENDPOINTS: Final = 256
 """Endpoints of a pool told of at most; the one that is picked always is."""
 
 
-def pool_why(exchange: Exchange) -> str:
-    """Say why the route's pool is this one."""
-    route = exchange.taken_route
+def pool_choice(exchange: Exchange, snapshot: Snapshot) -> PoolChoice | None:
+    """Tell of the pool that a request came to, if it came to one.
+
+    ``snapshot`` has it as it lives, without the request.
+    """
+    route, pool = exchange.route, getattr(exchange, "pool", None)
+    if route is None or pool is None:
+        return None
+    name = pool.name
+    plan, picked = snapshot.pools[name].plan, exchange.member
+    overrides = snapshot.overrides.get(name, {})
+    views, left_out = _endpoints(plan, overrides, picked.name if picked else "", monotonic())
+    drawn = plan.spec.balance.kind == "random" and plan.in_service > 1
+    return PoolChoice(
+        name=name,
+        why=_why(exchange, route),
+        balance=plan.spec.balance.kind,
+        key=_key(exchange),
+        chance=drawn or (route.split is not None and route.split_key is None),
+        endpoints=views,
+        endpoints_left_out=left_out,
+    )
+
+
+def _why(exchange: Exchange, route: Route) -> str:
     spec = route.spec
+    if exchange.pool.name not in route.pools:
+        return "that of the route whose error page this is"
     if route.split is not None:
         shares = ", ".join(f"{name} {weight}" for name, weight in spec.pools)
         if route.split_key is None:
@@ -32,7 +59,14 @@ def pool_why(exchange: Exchange) -> str:
     return "the route's only pool"
 
 
-def endpoint_views(
+def _key(exchange: Exchange) -> str | None:
+    plan, key = exchange.pool.plan, exchange.pool.key
+    if plan.key_kind == "client_ip":
+        return shown(exchange.request.client_ip)
+    return None if plan.key_kind == "none" or key is None else shown(key.render(exchange.request))
+
+
+def _endpoints(
     plan: PoolPlan, overrides: Mapping[str, OverrideSpec], picked: str, now: float
 ) -> tuple[list[EndpointView], int]:
     """Look at a pool's endpoints for a request that has been to none of them yet.

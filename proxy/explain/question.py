@@ -30,6 +30,15 @@ _HANDSHAKE: Final = (
     ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
 )
 
+
+class QuestionError(FaultError):
+    """Nobody can tell; ``place`` is the part of the question that is at fault."""
+
+    def __init__(self, place: str, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.place: Final = place
+
+
 Headers = Iterable[tuple[str, str]]
 
 
@@ -55,16 +64,18 @@ def question(
     client: str | None = None,
     listener: str | None = None,
 ) -> Question:
-    """Write a request.  Raise ``FaultError`` for what no client could send.
+    """Write a request.  Raise ``QuestionError`` for what no client could send.
 
     ``client`` is an IP address, with a port if need be, or ``unix:``.
     """
     given = tuple(headers)
     if not _TOKEN.fullmatch(method):
-        raise FaultError(f"{method!r} is not a method", "GET, for example")
+        raise QuestionError("method", f"{method!r} is not a method", "GET, for example")
     for name, value in given:
         if not _TOKEN.fullmatch(name) or _UNFIT.search(value):
-            raise FaultError(f"{name!r} is not a header field", "Name: value, on one line")
+            raise QuestionError(
+                "headers", f"{name!r} is not a header field", "Name: value, on one line"
+            )
     scheme, authority, target = _split(url)
     fields = [*given]
     names = {name.lower() for name, _ in given}
@@ -82,12 +93,12 @@ def question(
 def _split(url: str) -> tuple[str, str, str]:
     """Return scheme, authority and target of a URL, as they stand; of a path, the target alone."""
     if _UNFIT.search(url):
-        raise FaultError("a URL holds no line break")
+        raise QuestionError("url", "a URL holds no line break")
     if url.startswith("/"):
         return "", "", url
     found = _URL.fullmatch(url)
     if found is None:
-        raise FaultError(f"{url!r} is not a URL", "http://host:port/path, or a path")
+        raise QuestionError("url", f"{url!r} is not a URL", "http://host:port/path, or a path")
     target = found[3]
     return found[1].lower(), found[2], target if target.startswith("/") else f"/{target}"
 
@@ -100,7 +111,7 @@ def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
     try:
         address = parse_address(f"{authority}:{port}" if bare else authority)
     except FaultError as error:
-        raise FaultError(f"{authority!r} is no host with a port", error.hint) from None
+        raise QuestionError("url", f"{authority!r} is no host with a port", error.hint) from None
     return address.host, address.port
 
 
@@ -118,7 +129,7 @@ def _client(text: str | None) -> tuple[str, int]:
         return str(ip_address(address.host)), address.port
     except ValueError:
         hint = "192.0.2.7, 192.0.2.7:5000, [2001:db8::1]:5000 or unix:"
-        raise FaultError(f"{text!r} is not the address of a client", hint) from None
+        raise QuestionError("client", f"{text!r} is not the address of a client", hint) from None
 
 
 def choose_listener(
@@ -126,8 +137,8 @@ def choose_listener(
 ) -> tuple[ListenerChoice, Address]:
     """Return the listener that takes a request, and where it is bound.
 
-    ``addresses`` are those where listeners are bound by now, by name.  Raise ``FaultError`` if the
-    URL does not say which one is meant.
+    ``addresses`` are those where listeners are bound by now, by name.  Raise ``QuestionError`` if
+    the URL does not say which one is meant.
     """
     bound = {
         name: parse_address(addresses.get(name, one.bind), any_port=True)
@@ -140,7 +151,9 @@ def choose_listener(
 def _chosen(asked: Question, bound: Mapping[str, Address]) -> tuple[str, str]:
     if asked.listener is not None:
         if asked.listener not in bound:
-            raise FaultError(f"there is no listener {asked.listener!r}", _known(bound))
+            raise QuestionError(
+                "listener", f"there is no listener {asked.listener!r}", _known(bound)
+            )
         return asked.listener, "it was asked for by name"
     if asked.authority:
         fits = {
@@ -155,8 +168,8 @@ def _chosen(asked: Question, bound: Mapping[str, Address]) -> tuple[str, str]:
     if len(bound) == 1:
         return next(iter(bound)), "it is the only one"
     if not bound:
-        raise FaultError("there is no listener", "nothing is served")
-    raise FaultError("the URL does not say which listener is meant", _known(bound))
+        raise QuestionError("listener", "there is no listener", "nothing is served")
+    raise QuestionError("listener", "the URL does not say which listener is meant", _known(bound))
 
 
 def _known(bound: Mapping[str, Address]) -> str:

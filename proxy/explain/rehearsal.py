@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from proxy.exchange import dispatch
@@ -22,7 +21,7 @@ from proxy.explain.explanation import (
     shown,
 )
 from proxy.explain.notes import Notes, ObservedRoutes, ObservedSite, Searched
-from proxy.explain.pool_view import endpoint_views, pool_why
+from proxy.explain.pool_view import pool_choice
 from proxy.explain.question import Question, choose_listener
 from proxy.explain.understudy import Understudies
 from proxy.spec import SILENCE, ErrorPageSpec
@@ -38,7 +37,7 @@ PLACEHOLDERS: Final = {REQUEST_ID: "the id that each request is given anew"}
 def rehearse(
     asked: Question, snapshot: Snapshot, addresses: Mapping[str, str], *, candidate: bool = False
 ) -> tuple[Explanation, list[Searched]]:
-    """Play a request; ``rivals.tell`` completes the explanation.  Raise ``FaultError``.
+    """Play a request; ``rivals.tell`` completes the explanation.  Raise ``QuestionError``.
 
     ``addresses`` are those where listeners are bound.  Runs on the event loop's thread, since it
     looks at live endpoints, and takes as long as the pool has endpoints.
@@ -74,8 +73,9 @@ def rehearse(
         header_maps=notes.header_maps,
         named=notes.entered,
         error_pages=_pages(exchange),
+        pool=None if exchange is None else pool_choice(exchange, snapshot),
         answer=None if passed else _answer(door, wire, exchange),
-        passing=_passing(exchange, octets, snapshot) if exchange is not None and passed else None,
+        passing=_passing(exchange, octets) if exchange is not None and passed else None,
         placeholders=PLACEHOLDERS,
     )
     return explanation, notes.searched
@@ -119,34 +119,15 @@ def _page(spec: ErrorPageSpec) -> Page:
     return Page(list(spec.statuses), leads_to, "same" if spec.status is None else str(spec.status))
 
 
-def _passing(exchange: Exchange, octets: bytes, snapshot: Snapshot) -> Passing:
-    route, pool, member = exchange.taken_route, exchange.pool, exchange.taken_member
-    live = snapshot.pools[pool.name].plan
-    now = monotonic()
-    views, left_out = endpoint_views(live, snapshot.overrides.get(pool.name, {}), member.name, now)
-    balance, why = pool.plan.spec.balance, pool_why(exchange)
-    by_chance = balance.kind == "random" and live.in_service > 1
+def _passing(exchange: Exchange, octets: bytes) -> Passing:
+    member = exchange.taken_member
     return Passing(
-        pool=pool.name,
-        pool_why=why,
-        balance=balance.kind,
-        key=_key(exchange),
         endpoint=member.name,
         address=member.endpoint.address,
-        chance=by_chance or (route.split is not None and route.split_key is None),
         octets=shown(octets),
-        endpoints=views,
-        endpoints_left_out=left_out,
         retry=_retrying(exchange),
         limits=_limits(exchange),
     )
-
-
-def _key(exchange: Exchange) -> str | None:
-    plan, key = exchange.pool.plan, exchange.pool.key
-    if plan.key_kind == "client_ip":
-        return shown(exchange.request.client_ip)
-    return None if plan.key_kind == "none" or key is None else shown(key.render(exchange.request))
 
 
 def _retrying(exchange: Exchange) -> Retrying:

@@ -321,7 +321,7 @@ async def happens(setting: Setting, head: bytes, method: bytes, explanation: Exp
         assert got.startswith(b"HTTP/1.1 %d " % answer.status)
     else:
         assert passing is not None
-        event(f"passed on, {passing.balance}")
+        event(f"passed on, {explanation.pool and explanation.pool.balance}")
         assert (await client.read_response(method)).status in (200, 502, 403, 404)
     client.close()
     came = setting.heads()

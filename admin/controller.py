@@ -100,6 +100,8 @@ class Controller:
         self._lock: Final = asyncio.Lock()
         self._serving = Candidate.empty()
         history = self.memory.state.history
+        self.examining: Final = asyncio.Lock()
+        """Held while somebody looks at a document that is not to serve: one at a time."""
         self.raw: object = history.document(history.latest.number)
         """The document as it was written."""
         self.size = len(canonical(self.raw))

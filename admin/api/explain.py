@@ -47,13 +47,16 @@ class ExplainBody(Model):
         examples=["192.0.2.7"],
     )
     listener: Maybe[str] = Field(
-        default=None, description="The listener that takes it, if the URL does not say which."
+        default=None,
+        description="The listener that takes it, if the URL does not say which.",
+        examples=["public"],
     )
-    config: Maybe[Annotated[dict[str, Any], Field()]] = Field(
+    config: Maybe[dict[str, Any]] = Field(
         default=None,
         description="A whole document that is to be asked in place of the one that serves. It is "
         "only looked at. Endpoints that the present one has too are as they are now; no host name "
         "is resolved.",
+        examples=[{"version": 1, "listeners": {"public": {"bind": "0.0.0.0:8080"}}}],
     )
 
     def fields(self) -> Iterator[tuple[str, str]]:
@@ -71,10 +74,12 @@ async def post(call: Call) -> web.Response:
         asked = question(
             body.method, body.url, body.fields(), client=body.client, listener=body.listener
         )
-        candidate = None
-        if body.config is not None:
-            candidate = await call.controller.examined(body.config, read.octets)
-        explanation = await call.server.explain(asked, candidate)
+        if body.config is None:
+            explanation = await call.server.explain(asked)
+        else:
+            async with call.controller.examining:
+                candidate = await call.controller.examined(body.config, read.octets)
+                explanation = await call.server.explain(asked, candidate)
     except QuestionError as error:
         fault = Fault(pointer(error.place), error.message, error.hint)
         raise Problem(422, "Nobody can tell.", [fault]) from error

@@ -109,8 +109,9 @@ def _rival(
         where = (
             "any host that no other route names" if spec.hosts is None else ", ".join(spec.hosts)
         )
-        chosen = "no host" if lookup.table is None else f"the routes of {lookup.table}"
-        return Rival(spec.name, "host", f"it is for {where}; {lookup.host} has {chosen}")
+        chosen = "those for any other host" if lookup.table == ANY else f"those of {lookup.table}"
+        chosen = "none" if lookup.table is None else chosen
+        return Rival(spec.name, "host", f"it is for {where}; of routes {lookup.host} has {chosen}")
     found = _alone(spec, uri)
     if found is None or winner is None or winner.path is None:
         kind = spec.path.kind

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field
@@ -14,6 +16,9 @@ MAX_ENTRIES: Final = 20_000
 MAX_REGEXES: Final = 1_000
 MAX_SHARES: Final = 1_000
 
+_LONE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
+
+Place: TypeAlias = tuple[str | int, ...]
 Key = Annotated[str, Field(max_length=8192)]
 Share: TypeAlias = Annotated[
     str, Pattern(r"^[0-9]{1,3}(\.[0-9]{1,2})?%$", "a share", "a percentage, such as 20% or 0.5%")
@@ -93,7 +98,7 @@ class HeaderMap(Model):
             volatile=self.volatile,
         )
 
-    def values(self) -> tuple[tuple[tuple[str | int, ...], str], ...]:
+    def values(self) -> tuple[tuple[Place, str], ...]:
         """Return every value the map may give, each with its place within the map."""
         return (
             (("default",), self.default),
@@ -102,6 +107,31 @@ class HeaderMap(Model):
             *((("regex", index, "value"), entry.value) for index, entry in enumerate(self.regex)),
             *((("shares", value), value) for value in self.shares),
         )
+
+
+def maps_behind(name: str, header_maps: Mapping[str, HeaderMap]) -> tuple[str, ...]:
+    """Return a map, and those whose values its values are."""
+    found = [name]
+    for each in found:
+        for _, value in header_maps[each].values() if each in header_maps else ():
+            other = _map_named(value)
+            if other in header_maps and other not in found:
+                found.append(other)
+    return tuple(found)
+
+
+def outcomes(name: str, header_maps: Mapping[str, HeaderMap]) -> Iterator[tuple[str, Place, str]]:
+    """Give all that a map may come to: the map that says so, the place within it, and the value."""
+    for each in maps_behind(name, header_maps):
+        for place, value in header_maps[each].values() if each in header_maps else ():
+            if _map_named(value) not in header_maps:
+                yield each, place, value
+
+
+def _map_named(value: str) -> str:
+    """Return what a value is if it is one variable and nothing else, or an empty string."""
+    found = _LONE.fullmatch(value) if value.startswith("$") else None
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _hundredths(share: str) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 
 from admin.documents.access_log import AccessLog, logs_to_spec
-from admin.documents.header_map import HeaderMap
+from admin.documents.header_map import HeaderMap, outcomes
 from admin.documents.header_rules import HeaderRules, ResponseRules
 from admin.documents.matching import HostPattern, RoutePath
 from admin.documents.model import Maybe, Model, one_required
@@ -249,8 +249,7 @@ class Route(Model):
             return tuple(self.pools.items())
         if self.variable is None:
             return ((self.pool, 1),) if self.pool else ()
-        header_map = header_maps.get(self.variable)
-        values = [value for _, value in header_map.values()] if header_map else []
+        values = (value for _, _, value in outcomes(self.variable, header_maps))
         return tuple((pool, 1) for pool in dict.fromkeys(values))
 
 

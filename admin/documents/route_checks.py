@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from admin.documents.access_log import check_fit
 from admin.documents.faults import MAX_FAULTS, nearest, shown
+from admin.documents.header_map import outcomes
 from admin.documents.header_rules import REWRITES
 from admin.documents.matching import PATH_KINDS, Path
 from admin.documents.route import DESTINATION_KEYS, Route
@@ -210,20 +211,21 @@ def _check_references(
 
 
 def _check_pool_maps(document: Document, pools: frozenset[str], faults: list[Fault]) -> None:
-    """Check that a map which chooses pools can give nothing else."""
+    """Check that a map which chooses pools can give nothing else, whatever maps are behind it."""
     users = {route.variable: name for name, route in document.routes.items() if route.variable}
+    found: dict[str, str] = {}
     for variable, user in users.items():
-        header_map = document.header_maps.get(variable)
-        for place, value in header_map.values() if header_map is not None else ():
-            if value in pools:
+        for name, place, value in outcomes(variable, document.header_maps):
+            at = pointer("header_maps", name, *place)
+            if value in pools or found.setdefault(at, user) != user:
                 continue
             message = f"{shown(value)} is no pool, and route {user!r} takes its pool from here"
             hint = nearest(value, pools, "pools")
             if place == ("default",) and not value:
                 hint = "give the map a default that names a pool"
             elif "$" in value:
-                hint = "a map that chooses pools has their names for values, not variables"
-            faults.append(Fault(pointer("header_maps", variable, *place), message, hint))
+                hint = "a map that chooses pools has their names for values, or another such map"
+            faults.append(Fault(at, message, hint))
 
 
 def _check_conflicts(routes: Sequence[RouteSpec], faults: list[Fault]) -> None:

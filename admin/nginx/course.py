@@ -11,9 +11,10 @@ from admin.nginx.headers import added_headers
 from admin.nginx.logs import log_route
 from admin.nginx.pools import document_name
 from admin.nginx.reading import Directive
-from admin.nginx.rewriting import Steps, ends
+from admin.nginx.rewriting import NAMES, Steps, ends
 from admin.nginx.variables import constant
 from proxy.errors import pointer
+from proxy.patterns import Pattern
 
 if TYPE_CHECKING:
     from admin.nginx.importing import Draft
@@ -35,10 +36,17 @@ def here(draft: Draft, server: Server, captures: frozenset[str]) -> dict[str, st
 
 
 def course(
-    at: Setting, directive: Directive, named: dict[str, str]
+    at: Setting,
+    directive: Directive,
+    named: dict[str, str],
+    captures: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Any], Sources]:
-    """Return the steps, access rules and error pages of a block, as a route has them."""
+    """Return the steps, access rules and error pages of a block, as a route has them.
+
+    ``captures`` are what its own regular expression captures.
+    """
     steps = Steps(at)
+    steps.remember(_wanted(at, captures), directive)
     steps.read(directive.block or ())
     made: dict[str, Any] = {"steps": steps.document} if steps.document else {}
     sources = {pointer("steps", number): each for number, each in enumerate(steps.sources)}
@@ -50,6 +58,17 @@ def course(
     return made, sources
 
 
+def _wanted(at: Setting, captures: frozenset[str]) -> dict[str, str]:
+    """Return what regular expressions have captured here and maps ask for, as variables.
+
+    In nginx it is a variable anyway; in a document it is one of the route only.
+    """
+    hosts = (name[1:] for name in at.server.names if name.startswith("~"))
+    found = captures.union(*(Pattern(host).names for host in hosts))
+    asked = at.draft.asked_by_maps
+    return {name.lower(): f"${name}" for name in sorted(found) if name.lower() in asked}
+
+
 def answered(route: dict[str, Any], at: Setting, directive: Directive) -> None:
     """Let a route that passes nothing on answer by itself."""
     steps = route.get("steps", [])
@@ -58,7 +77,7 @@ def answered(route: dict[str, Any], at: Setting, directive: Directive) -> None:
         route["respond"] = steps[0]["respond"]
         return
     route["respond"] = {"status": 404}
-    if not ends(steps):
+    if not ends(steps) and route.get("access", [])[:1] != [{"deny": ["all"]}]:
         remark = "what gets past it is answered 404; nginx would look for a file"
         at.draft.report.approximated(directive, remark)
 
@@ -71,6 +90,8 @@ def add_prelude(draft: Draft, server: Server, named: dict[str, str], *, whole: b
     local = here(draft, server, frozenset())
     at = Setting(draft, server, server.scope, local)
     made, sources = course(at, server.directive, named)
+    if not any(each.name in NAMES for each in server.directive.block or ()):
+        made.pop("steps", None)  # there is nothing but what is remembered
     if "steps" not in made and (whole or not made):
         return
     base = f"{server.shown.strip('*.~^') or 'server'}-rules"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from admin.nginx.constants import settled
 from admin.nginx.maps import hundredths
 from admin.nginx.pools import RetryRules
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError
+from admin.nginx.scope import Scope
 from admin.nginx.variables import constant, lone
 from proxy.errors import FaultError, pointer
 from proxy.headers.shares import WHOLE
@@ -35,15 +38,23 @@ class Destination:
 
 
 def destination(
-    draft: Draft, directive: Directive, kind: str, rules: RetryRules, replay_bytes: int
+    draft: Draft,
+    directive: Directive,
+    scopes: Iterable[Scope],
+    kind: str,
+    rules: RetryRules,
+    replay_bytes: int,
 ) -> Destination:
     """Translate a ``proxy_pass`` in a location of this kind (exact, prefix, regex).
+
+    ``scopes`` are the server and the location.
 
     Raises:
         FaultError: nginx would not take it.
         RefusalError: nginx would, and a document cannot say it.
     """
-    host, uri = _parts(directive.args[0])
+    url = directive.args[0]
+    host, uri = _parts(settled(url, scopes))
     variable = lone(host)
     if variable is None:
         if "$" in host:
@@ -53,7 +64,7 @@ def destination(
         made = Destination({"pool": name}, _constants(host))
     else:
         made = _mapped(draft, variable, directive, rules, replay_bytes)
-    rewrite = _rewrite(draft, directive, kind, uri, varies=variable is not None)
+    rewrite = _rewrite(draft, directive, kind, uri, varies="$" in url)
     if rewrite is not None:
         made.document["rewrite"] = rewrite
     return made
@@ -105,19 +116,39 @@ def _mapped(
     if name is None:
         hint = "only a map or split_clients can choose the upstream"
         raise RefusalError(f"the upstream is in ${variable}", hint)
-    given = draft.document["header_maps"][name]
-    header_map = _without_rest(given)
-    pools: dict[str, str] = {}
-    for value in _values(header_map):
-        if not value or "$" in value:
-            message = f"${variable} may be something else than an upstream"
-            raise RefusalError(message, "give the map a default, and upstreams for values")
+
+    def pool_of(value: str) -> str:
         key = draft.pools.find(value, directive)
-        pools[value] = draft.pools.use(key, rules, replay_bytes, directive)
+        return draft.pools.use(key, rules, replay_bytes, directive)
+
     local = {"proxy_host": f"${name}", "proxy_port": "80"}
-    if all(value == pool for value, pool in pools.items()) and header_map is given:
-        return Destination({"pool": f"${name}"}, local)
-    return Destination({"pool": f"${_derived(draft, name, header_map, pools, directive)}"}, local)
+    return Destination({"pool": f"${_of_pools(draft, name, pool_of, directive)}"}, local)
+
+
+def _of_pools(
+    draft: Draft,
+    name: str,
+    pool_of: Callable[[str], str],
+    directive: Directive,
+    within: tuple[str, ...] = (),
+) -> str:
+    """Return the map that gives names of pools where another one gives upstreams."""
+    maps = draft.document["header_maps"]
+    given = maps[name]
+    header_map = _without_rest(given)
+    instead: dict[str, str] = {}
+    for value in _values(header_map):
+        other = lone(value)
+        if other is not None and other in maps and other not in within:
+            instead[value] = f"${_of_pools(draft, other, pool_of, directive, (*within, name))}"
+        elif not value or "$" in value:
+            message = f"${name} may be something else than an upstream"
+            raise RefusalError(message, "give the map a default, and upstreams for values")
+        else:
+            instead[value] = pool_of(value)
+    if all(value == pool for value, pool in instead.items()) and header_map is given:
+        return name
+    return _derived(draft, name, header_map, instead, directive)
 
 
 def _without_rest(header_map: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from admin.nginx.report import RefusalError
 from admin.nginx.scope import Scope
 from proxy.errors import FaultError
 
+NO_FILE: Final = "hotsplice serves no files: the text of the error stays as it is"
+
 _STATUS: Final = re.compile(r"\d{1,6}", re.ASCII)
 
 
@@ -23,7 +25,10 @@ def error_pages(at: Setting, named: Mapping[str, str]) -> dict[str, Any]:
     report, pages = at.draft.report, []
     for directive in at.scope.all("error_page"):
         with report.judging(directive):
-            pages.append(_page(directive, at, named))
+            if directive.args[-1] in at.server.files:
+                report.approximated(directive, NO_FILE)
+            else:
+                pages.append(_page(directive, at, named))
     made: dict[str, Any] = {"error_pages": pages} if pages else {}
     if pages and at.scope.word("proxy_intercept_errors", "off").lower() == "on":
         made["intercept_errors"] = True
@@ -60,6 +65,17 @@ def _status(text: str) -> int:
     if not 300 <= int(text) <= 599:
         raise FaultError(f'value "{text[:60]}" must be between 300 and 599')
     return int(text)
+
+
+def plain_paths(scope: Scope, block: tuple[Directive, ...]) -> Iterator[str]:
+    """Give the paths that error pages of a server lead to, and that change no status."""
+    inner = [each for each in block if each.name == "error_page"]
+    for directive in inner or scope.all("error_page"):
+        if not any(word.startswith("=") for word in directive.args):
+            yield directive.args[-1]
+    for each in block:
+        if each.name == "location":
+            yield from plain_paths(scope, each.block or ())
 
 
 def references(scopes: Iterable[Scope]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from admin.nginx.report import Report
 from admin.nginx.rewriting import assignments, captured_numbers
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server, expose, read_server
-from admin.nginx.variables import Variables, constant
+from admin.nginx.variables import Variables, constant, names
 from admin.nginx.verdicts import judge
 from admin.translate import to_spec
 from proxy.errors import Fault, SpecError, pointer
@@ -78,6 +78,8 @@ class Draft:
             "header_maps": {},
             "routes": {},
         }
+        self.asked_by_maps: frozenset[str] = frozenset()
+        """Variables that maps look at or hold, in lower case."""
         self.sources: Final[dict[str, Directive]] = {}
         self.field_sources: Final[dict[tuple[str, str, str], Directive]] = {}
         """Of header rules: by the route's pointer, the section and the field's name."""
@@ -124,7 +126,11 @@ class Draft:
     def _read_maps(self, scope: Scope) -> None:
         """Read what defines variables; all names first, for maps may use each other."""
         named: list[tuple[Directive, str]] = []
-        for directive in (*scope.own("map"), *scope.own("split_clients")):
+        found = [*scope.own("map"), *scope.own("split_clients")]
+        texts = [text for each in found for text in each.args[:1]]
+        texts += [text for each in found for entry in each.block or () for text in entry.args]
+        self.asked_by_maps = frozenset(name for text in texts for name in names(text))
+        for directive in found:
             with self.report.judging(directive):
                 named.append((directive, self.variables.add_map(variable(directive.args[1]))))
         for directive, name in named:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from admin.nginx.answers import Setting
 from admin.nginx.course import add_prelude, answered, course, here
 from admin.nginx.destination import destination
-from admin.nginx.error_pages import references
+from admin.nginx.error_pages import NO_FILE, plain_paths, references
 from admin.nginx.headers import added_headers, request_headers, response_headers
 from admin.nginx.listeners import body_bytes
 from admin.nginx.logs import log_route
@@ -32,6 +32,7 @@ _CAUSES: Final = words(
     """error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404
     http_429"""
 )
+_ABOUT_A_FILE: Final = words("root internal index etag add_header access_log log_not_found")
 _MODIFIERS: Final = {"=": "exact", "^~": "prefix", "~": "regex", "~*": "regex"}
 
 
@@ -60,7 +61,8 @@ class Location:
 def add_routes(draft: Draft, server: Server) -> None:
     """Add the routes of a server."""
     block = server.directive.block or ()
-    found = list(_locations(draft, block, server.scope, None))
+    server.files.update(_files(server))
+    found = list(_locations(draft, server, block, server.scope, None))
     regexes = [location for location in found if location.kind == "regex"]
     scopes = (server.scope, *(location.scope for location in found))
     wanted = set(references(scopes))
@@ -96,7 +98,11 @@ def _named_routes(
 
 
 def _locations(
-    draft: Draft, block: tuple[Directive, ...], outer: Scope, around: Location | None
+    draft: Draft,
+    server: Server,
+    block: tuple[Directive, ...],
+    outer: Scope,
+    around: Location | None,
 ) -> Iterator[Location]:
     for directive in block:
         if directive.name != "location":
@@ -108,10 +114,23 @@ def _locations(
             if _does_something(scope):
                 scope.one("proxy_pass")
                 yield location
+            elif location.path.get("exact") in server.files:
+                draft.report.approximated(directive, NO_FILE)
             elif not scope.own("location"):
                 message = "it passes its requests nowhere, and hotsplice serves no files"
                 draft.report.refused(directive, message, "proxy_pass to something that answers")
-            yield from _locations(draft, directive.block or (), scope, location)
+            yield from _locations(draft, server, directive.block or (), scope, location)
+
+
+def _files(server: Server) -> Iterator[str]:
+    """Give the paths of error pages for which there is a location that has but a file."""
+    block = server.directive.block or ()
+    pages = set(plain_paths(server.scope, block))
+    for directive in block:
+        words = "".join(directive.args) if directive.name == "location" else ""
+        names = {each.name for each in directive.block or ()}
+        if words.startswith("=") and words[1:] in pages and names <= _ABOUT_A_FILE:
+            yield words[1:]
 
 
 def _does_something(scope: Scope) -> bool:
@@ -164,20 +183,22 @@ def _modifier(args: tuple[str, ...]) -> tuple[str, str]:
 def _add(draft: Draft, server: Server, location: Location, named: dict[str, str]) -> None:
     """Add a route for each set of hosts under which the server serves."""
     regex = location.path.get("regex")
-    local = here(draft, server, frozenset() if regex is None else Pattern(regex).names)
+    captures = frozenset[str]() if regex is None else Pattern(regex).names
+    local = here(draft, server, captures)
     limit = body_bytes(location.scope, draft.report)
     made: dict[str, Any] = {}
     if location.proxy_pass is not None:
         to = destination(
             draft,
             location.proxy_pass,
+            (server.scope, location.scope),
             location.kind,
             _retry_rules(location.scope, draft.report),
             _replay(location.scope, limit),
         )
         made, local = to.document, to.local | local
     at = Setting(draft, server, location.scope, local, location.path.get("exact"))
-    before, sources = course(at, location.directive, named)
+    before, sources = course(at, location.directive, named, captures)
     if location.kind == NAMED:
         exposures: dict[Hosts, list[str]] = {None: list(draft.listeners)}
     else:

@@ -46,6 +46,11 @@ class Steps:
                 with report.judging(directive):
                     self._read(directive)
 
+    def remember(self, variables: dict[str, str], directive: Directive) -> None:
+        """Assign variables before everything else."""
+        if variables:
+            self._add({"set": variables}, directive)
+
     def _read(self, directive: Directive) -> None:
         if directive.name == "if":
             self._add_if(directive)

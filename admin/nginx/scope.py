@@ -22,7 +22,7 @@ class Scope:
         self.outer: Final = outer
         self.path: Final = path
         """What a location is for, without its modifier; of other blocks empty."""
-        self._block: Final = block
+        self.content: Final = block
         self._own: Final[dict[str, list[Directive]]] = {}
         for directive in block:
             self._own.setdefault(directive.name, []).append(directive)
@@ -33,7 +33,7 @@ class Scope:
 
     def precedes(self, one: Directive, other: Directive) -> bool:
         """Tell whether a directive of this very block stands before another one."""
-        return self._block.index(one) < self._block.index(other)
+        return self.content.index(one) < self.content.index(other)
 
     def all(self, name: str) -> list[Directive]:
         """Return the directives of that name at the nearest level that has any."""
@@ -42,7 +42,7 @@ class Scope:
 
     def together(self, *names: str) -> list[Directive]:
         """Return the directives of these names, which are inherited as one, in their order."""
-        found = [directive for directive in self._block if directive.name in names]
+        found = [directive for directive in self.content if directive.name in names]
         return found if found or self.outer is None else self.outer.together(*names)
 
     def one(self, name: str) -> Directive | None:

@@ -80,6 +80,26 @@ ACCEPTED: Final[dict[str, str]] = {
         """,
         "about files, which hotsplice does not serve",
     ),
+    **_each(
+        """
+        proxy_cache_background_update proxy_cache_bypass proxy_cache_convert_head proxy_cache_key
+        proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout proxy_cache_max_range_offset
+        proxy_cache_methods proxy_cache_min_uses proxy_cache_path proxy_cache_purge
+        proxy_cache_revalidate proxy_cache_use_stale proxy_cache_valid proxy_no_cache
+        """,
+        "it does nothing without proxy_cache",
+    ),
+    **_each(
+        """
+        gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length gzip_proxied
+        gzip_types gzip_vary gunzip_buffers
+        """,
+        "it does nothing without gzip",
+    ),
+    "gzip_static": "about files, which hotsplice does not serve",
+    "auth_basic_user_file": "it does nothing without auth_basic",
+    "limit_conn_zone": "it does nothing without limit_conn",
+    "limit_req_zone": "it does nothing without limit_req",
     "daemon": "hotsplice runs in the foreground",
     "pid": "there is one process, and whoever started it knows it",
     "user": "hotsplice keeps the user it is started as",
@@ -100,15 +120,13 @@ APPROXIMATED: Final[dict[str, str]] = {
     "resolver_timeout": "names are resolved by the system's resolver",
     "proxy_buffer_size": "response heads of up to 64 KiB pass",
     "keepalive_time": "connections are not closed for their age",
-    **_each(
-        """
-        gzip gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length
-        gzip_proxied gzip_types gzip_vary gunzip gzip_static
-        """,
-        "bodies go to the client as the upstream sends them",
-    ),
 }
 """Approximated, and how that differs."""
+
+_UNLESS_OFF: Final = dict.fromkeys(
+    ("gzip", "gunzip"), "bodies go to the client as the upstream sends them"
+)
+"""Approximated, unless it is off."""
 
 _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "merge_slashes": ("on", "repeated slashes are always merged before locations are matched"),
@@ -124,7 +142,6 @@ _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "proxy_force_ranges": ("off", "ranges are the upstream's business"),
     "proxy_cookie_flags": ("off", "a cookie keeps the flags that the upstream gave it"),
     "client_body_in_file_only": ("off", _STREAMED),
-    "auth_basic": ("off", "hotsplice does not authenticate"),
     "limit_rate": ("0", "responses are not slowed down"),
     "charset": ("off", "the Content-Type goes to the client as the upstream sends it"),
     "ssi": ("off", "bodies are not changed"),
@@ -132,7 +149,19 @@ _CHOICES: Final[dict[str, tuple[str, str]]] = {
 }
 """The choice that is how hotsplice does it; any other is refused, and why."""
 
-_TLS: Final = "put what ends TLS in front of hotsplice"
+_NOTHING_ALONE: Final = {
+    "ssl_": "it does nothing without listen … ssl",
+    "proxy_ssl_": "it does nothing without proxy_pass https://",
+}
+"""Kept, by how their names begin: what needs them is refused where it stands."""
+
+_AUTHENTICATING: Final = frozenset({"auth_basic", "auth_request"})
+_UNCHECKED: Final = (
+    "hotsplice does not authenticate",
+    "let the upstream check; with --lenient nobody is let in here",
+)
+_OTHER_PROTOCOL: Final = ("only proxy_pass is supported", "put what speaks HTTP before it")
+_LIMITED: Final = "limit them in front of hotsplice"
 _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
     "limit_except": ("methods are not a condition", "let the upstream refuse methods"),
     "try_files": ("hotsplice serves no files", "proxy_pass to something that does"),
@@ -143,12 +172,17 @@ _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
     "geo": ("addresses cannot be looked up", "use a map of $remote_addr"),
     "stream": ("only HTTP is proxied", "keep nginx for it"),
     "mail": ("only HTTP is proxied", "keep nginx for it"),
-    "auth_request": ("subrequests are not supported", "let the upstream check"),
     "mirror": ("requests are not mirrored", None),
-    "limit_req": ("requests are not rate-limited", "limit them in front of hotsplice"),
+    "autoindex": ("hotsplice serves no files", "proxy_pass to something that does"),
+    "limit_req": ("requests are not rate-limited", _LIMITED),
     "limit_conn": ("connections are not counted by key", "upstream servers take max_conns"),
-    "grpc_pass": ("only proxy_pass is supported", None),
-    "ssl_certificate": ("TLS is not supported yet", _TLS),
+    "fastcgi_pass": _OTHER_PROTOCOL,
+    "grpc_pass": _OTHER_PROTOCOL,
+    "scgi_pass": _OTHER_PROTOCOL,
+    "uwsgi_pass": _OTHER_PROTOCOL,
+    "stub_status": ("nginx's numbers are not here", "ask for /metrics of the telemetry listener"),
+    "sub_filter": ("bodies are not changed", "let the upstream write what it means"),
+    "ssl": ("TLS is not supported yet", "put what ends TLS in front of hotsplice"),
 }
 """Refused: why, and what to do."""
 
@@ -187,15 +221,31 @@ def _judge_unbuilt(directive: Directive, report: Report) -> None:
         report.kept(directive, ACCEPTED[name])
     elif name in APPROXIMATED:
         report.approximated(directive, APPROXIMATED[name])
+    elif name in _UNLESS_OFF:
+        if directive.args[:1] == ("off",):
+            report.kept(directive)
+        else:
+            report.approximated(directive, _UNLESS_OFF[name])
     elif name in _CHOICES:
         choice, why = _CHOICES[name]
         if directive.args[:1] == (choice,):
             report.kept(directive)
         else:
             report.refused(directive, why, f"what hotsplice does is `{name} {choice}`")
+    elif name in _AUTHENTICATING:
+        if directive.args[:1] == ("off",):
+            report.kept(directive)
+        else:
+            report.refused(directive, *_UNCHECKED)
     elif name in _REFUSED:
         report.refused(directive, *_REFUSED[name])
-    elif name.startswith(("ssl_", "proxy_ssl_")):
-        report.refused(directive, "TLS is not supported yet", _TLS)
+    elif (reason := _does_nothing_alone(name)) is not None:
+        report.kept(directive, reason)
     else:
         report.refused(directive, "not supported", "leave it out if it does not matter")
+
+
+def _does_nothing_alone(name: str) -> str | None:
+    """Return why a directive changes nothing without another one; ``None`` if it may."""
+    prefixed = (why for prefix, why in _NOTHING_ALONE.items() if name.startswith(prefix))
+    return next(prefixed, None)

@@ -19,7 +19,7 @@ _PLACED: Final = (
 def _server_and_date(row: Row, ours: Side, theirs: Side) -> bool:
     occurred = False
     for mine, yours in responses(ours, theirs):
-        if (yours.get(b"server") or b"").startswith(b"nginx/"):
+        if re.match(rb"nginx\b", yours.get(b"server") or b""):
             yours.drop(b"server", b"date")
             mine.drop(b"server", b"date")
             occurred = True

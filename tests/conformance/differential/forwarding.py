@@ -77,16 +77,6 @@ def _absolute_form(row: Row, ours: Side, theirs: Side) -> bool:
     return occurred
 
 
-@differs("no host", "then $host is empty, where nginx has the name of the server")
-def _no_host(row: Row, ours: Side, theirs: Side) -> bool:
-    if b"\r\nHost:" in row.writes[0]:
-        return False
-    return any(
-        mine.get(b"x-host") is None and yours.drop(b"x-host")
-        for mine, yours in requests(ours, theirs)
-    )
-
-
 @differs("names", "any token is a name (RFC 9110, 5.1); nginx drops all but letters, digits, -")
 def _names(row: Row, ours: Side, theirs: Side) -> bool:
     occurred = False

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from admin.documents import validate
+from admin.documents.document import Validated
 from admin.documents.listener import PRIVATE
 from admin.translate import to_spec
 from proxy import spec
@@ -291,3 +294,25 @@ def test_an_endpoint_inherits_passive_health_from_its_pool() -> None:
 
 def test_equal_documents_have_equal_specs() -> None:
     assert to_spec(validate(RICH)) == to_spec(validate(RICH))
+
+
+def test_a_route_has_the_pools_of_the_map_behind_its_map() -> None:
+    raw = changed("routes all pool", "$first")
+    raw["pools"]["other"] = raw["pools"]["third"] = {}
+    raw["header_maps"] = {
+        "first": {"source": "$http_x", "default": "${second}", "exact": {"a": "backend"}},
+        "second": {"source": "$http_y", "default": "other", "exact": {"a": "backend"}},
+        "third": {"source": "$host"},
+    }
+    first = deepcopy(raw)
+    before = validate(first)
+    translated = to_spec(before)
+    assert dict(translated.routes["all"].pools) == {"backend": 1, "other": 1}
+
+    raw["header_maps"]["third"] = {"source": "$uri"}
+    after = validate(raw, Validated(first, before))
+    assert to_spec(after, (before, translated)).routes["all"] is translated.routes["all"]
+
+    raw["header_maps"]["second"] = {"source": "$http_y", "default": "third"}
+    changed_ = to_spec(validate(raw), (after, translated))
+    assert dict(changed_.routes["all"].pools) == {"backend": 1, "third": 1}

@@ -518,7 +518,7 @@ def test_two_listeners_with_port_zero_do_not_clash() -> None:
             {"default": "backend", "regex": [{"match": "(a)", "value": "$1"}]},
             "/header_maps/m/regex/0/value",
             "'$1' is no pool",
-            "not variables",
+            "or another such map",
         ),
         (
             {"default": "backend", "shares": {"bakend": "5%"}},
@@ -539,6 +539,18 @@ def test_a_map_that_chooses_pools_may_name_nothing_else(
     assert fault.path == path
     assert message in fault.message
     assert hint in (fault.hint or "")
+
+
+def test_a_map_behind_one_that_chooses_pools_may_name_nothing_else() -> None:
+    raw = changed("routes all pool", "$m")
+    raw["routes"]["too"] = {"path": {"prefix": "/too"}, "pool": "$n"}
+    raw["header_maps"]["m"] = {"source": "$http_x", "default": "$n", "exact": {"a": "${N}"}}
+    raw["header_maps"]["n"] = {"source": "$http_y", "default": "bakend", "exact": {"a": "x$host"}}
+
+    said = [(fault.path, fault.message) for fault in faults_of(raw)]
+
+    assert [path for path, _ in said] == ["/header_maps/n/default", "/header_maps/n/exact/a"]
+    assert said[0][1] == "'bakend' is no pool, and route 'all' takes its pool from here"
 
 
 def test_a_split_without_any_share_is_refused() -> None:

@@ -41,12 +41,15 @@ def test_refusal_ends_the_import_unless_it_is_lenient(capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        f"{path}:9: auth_request /auth: subrequests are not supported\n"
-        "    hint: let the upstream check\n"
+        f"{path}:9: auth_request /auth: hotsplice does not authenticate\n"
+        "    hint: let the upstream check; with --lenient nobody is let in here\n"
     )
     assert main(["import-nginx", "--lenient", str(path)]) == 0
     said = capsys.readouterr()
-    assert load(said.out.encode(), yaml=True) == document(SIMPLE)
+    expected = document(SIMPLE)
+    expected["routes"]["chat"]["access"] = [{"deny": ["all"]}]
+    expected["routes"]["server-rules"] = {"access": [{"deny": ["all"]}]}
+    assert load(said.out.encode(), yaml=True) == expected
     assert f"{path}:9: refused: auth_request /auth: " in said.err
 
 

@@ -178,3 +178,45 @@ def test_wildcard_that_nginx_does_not_know_is_told(key: str) -> None:
 def test_fault_of_a_name_is_told_at_its_line() -> None:
     (fault,) = faults(http("map $host $m {", "hostnames; b.test c;", "a.test $nope; }"))
     assert fault.startswith("6:")
+
+
+CANARY = """
+    upstream canary { server 127.0.0.1:9000; }
+    split_clients $remote_addr $by_share { 5% canary; * backend; }
+    map $cookie_canary $by_cookie { always canary; never 127.0.0.1:8000; default $by_share; }
+"""
+
+
+def test_map_may_leave_the_upstream_to_another_map() -> None:
+    made = document(http(CANARY, "server { listen 81; " + location(to="http://$by_cookie") + "}"))
+    (route,) = made["routes"].values()
+    assert route["pool"] == "$by_cookie_pool"
+    assert made["header_maps"]["by_cookie_pool"] == {
+        "source": "$cookie_canary",
+        "default": "$by_share",
+        "exact": {"always": "canary", "never": "127.0.0.1-8000"},
+    }
+    assert made["header_maps"]["by_share"]["shares"] == {"canary": "5%"}
+    assert made["pools"].keys() == {"backend", "canary", "127.0.0.1-8000"}
+
+
+def test_maps_that_lead_to_each_other_choose_no_upstream() -> None:
+    maps = "map $host $a { default $b; } map $host $b { default $a; }"
+    said = faults(http(maps, "server { listen 81; " + location(to="http://$a") + "}"))
+    assert any("may be something else than an upstream" in each for each in said)
+
+
+def test_map_sees_what_a_name_or_a_path_captures() -> None:
+    maps = "map $tenant $who { default x; a y; } map $PLACE-$host $where { default z; }"
+    inside = "proxy_set_header X-Who $who$where;"
+    text = http(
+        maps,
+        r"server { listen 81; server_name ~^(?<tenant>\w+)\.test$;",
+        location(inside, path="~ ^/(?<place>[a-z]+)/(?<rest>.*)"),
+        location(inside, path="/"),
+        "}",
+    )
+    by_path, by_name = document(text)["routes"].values()
+    assert by_path["steps"] == [{"set": {"place": "$place", "tenant": "$tenant"}}]
+    assert by_name["steps"] == [{"set": {"tenant": "$tenant"}}]
+    assert by_name["path"] == {"prefix": "/"}, "nothing has to precede the locations for that"

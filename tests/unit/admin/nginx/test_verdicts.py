@@ -55,7 +55,6 @@ def test_every_directive_of_the_tables_exists_in_nginx() -> None:
         "proxy_pass_request_headers off;",
         "proxy_cache zone;",
         "proxy_bind 127.0.0.2;",
-        "proxy_ssl_verify on;",
         "proxy_ignore_client_abort on;",
         "auth_basic secret;",
         "keepalive_timeout 5s;",
@@ -86,7 +85,7 @@ def test_what_cannot_be_said_is_refused_and_left_out_if_lenient(directive: str) 
     "directive",
     [
         "merge_slashes off;",
-        "ssl_certificate a.pem;",
+        "ssl on;",
         "listen 127.0.0.1:8443 ssl;",
         "listen 127.0.0.1:8443 proxy_protocol;",
         "server_name $hostname;",
@@ -104,8 +103,73 @@ def test_what_a_server_cannot_have_is_refused(directive: str) -> None:
 def test_refusal_says_what_to_do() -> None:
     lines = list(imported(server(location("auth_request /a;")), lenient=True).report.lines())
     assert [line.partition(": ")[2] for line in lines if "refused" in line] == [
-        "refused: auth_request /a: subrequests are not supported (let the upstream check)"
+        "refused: auth_request /a: hotsplice does not authenticate "
+        "(let the upstream check; with --lenient nobody is let in here)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("directives", "access"),
+    [
+        ("auth_basic a;", [{"deny": ["all"]}]),
+        ("auth_request /a;", [{"deny": ["all"]}]),
+        ("auth_basic a; allow 10.0.0.1;", [{"deny": ["all"]}]),
+        (
+            "satisfy any; auth_basic a; allow 10.0.0.1;",
+            [{"allow": ["10.0.0.1"]}, {"deny": ["all"]}],
+        ),
+        ("auth_basic off;", None),
+    ],
+)
+def test_lenient_import_opens_nothing_that_asked_for_more(
+    directives: str, access: list[dict[str, list[str]]] | None
+) -> None:
+    made = document(server(location(directives), location(path="/open")), lenient=True)
+    closed, open_ = made["routes"].values()
+    assert closed.get("access") == access
+    assert "access" not in open_
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [
+        "ssl_protocols TLSv1.3;",
+        "ssl_certificate a.pem;",
+        "proxy_ssl_verify on;",
+        "proxy_cache_bypass $http_upgrade;",
+        "proxy_cache_valid 200 1h;",
+        "auth_basic_user_file a;",
+        "gzip off;",
+        "gzip_vary on;",
+    ],
+)
+def test_directive_that_does_nothing_alone_is_kept(directive: str) -> None:
+    assert verdict(server(location(), directive), directive.split()[0]) is Verdict.KEPT
+
+
+PAGE = "location = /50x.html { root /usr/share/nginx/html; }"
+
+
+@pytest.mark.parametrize(
+    "error_page", ["error_page 500 502 /50x.html;", "error_page 404 /50x.html;"]
+)
+def test_error_page_that_is_a_file_is_left_out(error_page: str) -> None:
+    text = server(error_page, location(), PAGE)
+    (route,) = document(text)["routes"].values()
+    assert "error_pages" not in route
+    assert verdict(text, "error_page") is Verdict.APPROXIMATED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        server("error_page 404 =200 /50x.html;", location(), PAGE),
+        server("error_page 404 /other.html;", location(), PAGE),
+        server("error_page 404 /50x.html;", location(), PAGE.replace("root", "alias")),
+    ],
+)
+def test_file_that_is_more_than_an_error_page_is_refused(text: str) -> None:
+    assert any("serves no files" in said for said in faults(text))
 
 
 def test_block_that_is_refused_takes_its_content_along() -> None:

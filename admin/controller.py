@@ -28,6 +28,7 @@ from admin.records import Applied, Bootstrapped, Confirmed
 from admin.revisions import Applies, Attempt, Origin, Pending, Result, Revision
 from admin.store import NotKeptError
 from proxy.errors import Fault, SpecError
+from proxy.spec import Spec
 from proxy.telemetry.logging import get_logger
 
 LOGGED_FAULTS: Final = 20
@@ -99,6 +100,8 @@ class Controller:
         self._lock: Final = asyncio.Lock()
         self._serving = Candidate.empty()
         history = self.memory.state.history
+        self.examining: Final = asyncio.Lock()
+        """Held while somebody looks at a document that is not to serve: one at a time."""
         self.raw: object = history.document(history.latest.number)
         """The document as it was written."""
         self.size = len(canonical(self.raw))
@@ -118,6 +121,13 @@ class Controller:
     def pending(self) -> Pending | None:
         """The confirmation that is waited for."""
         return self.memory.state.pending
+
+    async def examined(self, raw: object, size: int) -> Spec:
+        """Return what a document of about ``size`` octets, that is not to serve, asks for.
+
+        Raise ``DocumentError`` with every fault.
+        """
+        return (await offload(size, examine, raw, self._serving)).spec
 
     async def change(
         self, edit: Edit, origin: Origin, terms: Terms = ORDINARY, *, added: int = 0

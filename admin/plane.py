@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 from proxy.spec import Overrides, Spec
 
 if TYPE_CHECKING:
+    from proxy.explain.explanation import Explanation
+    from proxy.explain.question import Question
+    from proxy.telemetry.failures import Failures
     from proxy.telemetry.reading import Reading
 
 
@@ -57,6 +60,13 @@ class DataPlane(Protocol):
 
     def read(self) -> Reading:
         """Look at everything that is live."""
+
+    async def explain(self, asked: Question, candidate: Spec | None = None) -> Explanation:
+        """Say what would become of a request; raise ``QuestionError`` or ``SpecError``."""
+
+    @property
+    def failures(self) -> Failures:
+        """The last failed requests."""
 
     def reopen_logs(self) -> None:
         """Open log files anew that were rotated away."""

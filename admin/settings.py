@@ -1,4 +1,4 @@
-"""The one reader of flags and environment.
+"""The flags of the commands that run or check something, and their twins in the environment.
 
 Every flag ``--some-flag`` has a twin ``HOTSPLICE_SOME_FLAG``; the flag wins, and a twin that is
 empty counts as unset.
@@ -7,13 +7,15 @@ empty counts as unset.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
+from admin.client import COMMANDS as ASKING
+from admin.client.connection import ADDRESS
 from admin.documents.scalars import seconds
+from admin.environment import environment
 from admin.reach import is_private
 from proxy.addresses import Address, parse_address
 from proxy.errors import FaultError
@@ -116,9 +118,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-ADMIN: Final = Option(
-    "admin", _address, "127.0.0.1:9901", "ADDR", "REST API: host:port or unix:PATH"
-)
+ADMIN: Final = Option("admin", _address, ADDRESS, "ADDR", "REST API: host:port or unix:PATH")
 TELEMETRY: Final = Option(
     "telemetry", _tcp, "0.0.0.0:9902", "ADDR", "/metrics, /livez, /readyz, /drained: host:port"
 )
@@ -197,12 +197,14 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Sett
 
     ``environ`` is the process's environment unless it is given.
     """
-    environ = os.environ if environ is None else environ
+    environ = environment() if environ is None else environ
     parser = argparse.ArgumentParser(
         "hotsplice", description="A proxy for HTTP and WebSocket, reconfigured live by REST."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {name: _command(commands, name, help_) for name, (help_, _) in COMMANDS.items()}
+    for name, does in ASKING.items():  # for the list alone: the client reads their arguments
+        commands.add_parser(name, help=does, add_help=False)
     parsers["check"].add_argument("file", type=Path, metavar="FILE", help="JSON or YAML")
     parsers["check"].add_argument("--nginx", action="store_true", help="FILE is an nginx.conf")
     importing = parsers["import-nginx"]

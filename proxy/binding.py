@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.addresses import parse_address
-from proxy.downstream.listener import Listener, bind_socket
+from proxy.downstream.listener import Listener, bind_socket, identity
 from proxy.errors import Fault, SpecError, pointer
 from proxy.exchange.runtime import Runtime
 from proxy.snapshot import Snapshot
@@ -24,12 +24,12 @@ async def bind_listeners(
 
     Raise ``SpecError`` with all that cannot be bound; nothing is left bound then.
     """
-    by_identity = {_identity(name, one.bind.text): one for name, one in present.items()}
+    by_identity = {identity(name, one.bind.text): one for name, one in present.items()}
     listeners: dict[str, Listener] = {}
     faults: list[Fault] = []
     for name, wanted in spec.listeners.items():
         bind = parse_address(wanted.bind, any_port=True)
-        found = by_identity.get(_identity(name, bind.text))
+        found = by_identity.get(identity(name, bind.text))
         if found is not None:
             listeners[name] = found
             continue
@@ -57,8 +57,3 @@ def stop_new(listeners: Mapping[str, Listener], present: Mapping[str, Listener])
     for listener in listeners.values():
         if listener not in kept:
             listener.stop()
-
-
-def _identity(name: str, bind: str) -> str:
-    """Tell a listener by its address; one with a port of the kernel's choice, by its name."""
-    return f"{name} {bind}" if bind.endswith(":0") else bind

@@ -169,6 +169,10 @@ class Attempt(NamedTuple):
     bytes_received: int = 0
     body_bytes: int = 0
     """Of the response."""
+    endpoint: str = ""
+    """Its name."""
+    reason: str | None = None
+    """Why it failed, if no status says it."""
 
 
 class Response:

@@ -20,6 +20,7 @@ from proxy.downstream.listener import Listener
 from proxy.drains import DrainOrder, DrainProgress, Drains
 from proxy.errors import CLOSED_BY_OPERATOR, DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
+from proxy.explain.inquiry import Explanation, Live, Question, explain
 from proxy.logs.targets import Opened, Targets
 from proxy.prepared import Prepared
 from proxy.process_drain import ProcessDrain
@@ -31,12 +32,13 @@ from proxy.splice.closing import GOING_AWAY
 from proxy.splice.relay import Splice
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
+from proxy.telemetry.failures import Failures
 from proxy.telemetry.log_sink import LogSink
 from proxy.telemetry.logging import get_logger
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.reading import Reading
 from proxy.upstream.connection import close_idle
-from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names
+from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names, written
 from proxy.upstream.pool import Pool
 
 SWEEP_S: Final = 0.2
@@ -121,6 +123,11 @@ class Server:
         listeners = (*self._listeners.values(), *self._retired)
         return sum(len(one.connections) for one in listeners) + len(self._runtime.splices)
 
+    @property
+    def failures(self) -> Failures:
+        """The last failed requests."""
+        return self._runtime.failures
+
     def read(self) -> Reading:
         """Look at everything that is live."""
         return look(
@@ -185,6 +192,12 @@ class Server:
         """Return how far each drain is, the oldest first."""
         return self._drains.all()
 
+    async def explain(self, asked: Question, candidate: Spec | None = None) -> Explanation:
+        """Say what would become of a request, here or with ``candidate``: ``inquiry.explain``."""
+        pools = {} if candidate is None else self._known_pools(candidate)
+        live = Live(self._runtime.snapshot, self.addresses, pools, self._routes)
+        return await explain(asked, live, candidate)
+
     # Changing it
 
     async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
@@ -198,7 +211,7 @@ class Server:
         try:
             if revision is None:
                 revision = self._runtime.snapshot.number + 1
-            return await self._prepare(spec, revision, await self._names.resolve(_written(spec)))
+            return await self._prepare(spec, revision, await self._names.resolve(written(spec)))
         except BaseException:
             self._preparing.release()
             raise
@@ -338,7 +351,7 @@ class Server:
         while addresses := self._runtime.snapshot.addresses:
             await asyncio.sleep(REFRESH_S if all(addresses.values()) else RETRY_S)
             try:
-                await self._names.refresh(_written(self.spec))  # changes do not wait for this
+                await self._names.refresh(written(self.spec))  # changes do not wait for this
                 await self._follow()
             except SpecError as error:
                 self._runtime.log.warning("new addresses refused", detail=str(error))
@@ -350,7 +363,7 @@ class Server:
         """Serve the present configuration with what its names stand for by now."""
         await self._preparing.acquire()
         try:
-            known = self._names.known(_written(self.spec))
+            known = self._names.known(written(self.spec))
             prepared = await self._prepare(self.spec, self._runtime.snapshot.number, known)
         except BaseException:
             self._preparing.release()
@@ -472,7 +485,3 @@ class Server:
         self._retirement.joined(splice, now)
         self._drains.joined(splice, now)
         self._drain.joined(splice, now)
-
-
-def _written(spec: Spec) -> list[str]:
-    return [point.address for pool in spec.pools.values() for point in pool.endpoints]

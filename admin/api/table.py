@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from admin.api import pages, resources, status
+from admin.api.insight_table import INSIGHTS
 from admin.api.media import HTML, JSON, MERGE_PATCH
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
 from admin.api.overrides_table import OVERRIDES
@@ -185,6 +186,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     *OVERRIDES,
     *REVISIONS,
+    *INSIGHTS,
     Operation(
         method="GET",
         path="/v1/status",

@@ -177,6 +177,11 @@ class Listener:
             connection.abort(failure)
 
 
+def identity(name: str, bind: str) -> str:
+    """Tell a listener by its address; one with a port of the kernel's choice, by its name."""
+    return f"{name} {bind}" if bind.endswith(":0") else bind
+
+
 def bind_socket(address: Address) -> socket.socket:
     """Bind, without listening yet.  Raise ``OSError``.
 

@@ -39,7 +39,8 @@ def to_error_page(exchange: Exchange, status: int, failure: Failure | None) -> b
         exchange.task.cancel()
         exchange.task = None
     if exchange.member is not None:
-        failover.drop(exchange, status, detour.began, answered=failure is None)
+        answered = failure is None
+        failover.drop(exchange, status, detour.began, answered=answered, failure=failure)
     exchange.tried, exchange.attempts, exchange.free_try_used = (), 0, False
     exchange.sent = False
     if page.location is not None:

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange import accounting, facts, failover, intake, own_answer, tunnel
+from proxy.exchange import accounting, facts, failing, failover, intake, own_answer, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.detour import Detour
 from proxy.exchange.error_page import intercepted, to_error_page
@@ -481,6 +481,8 @@ class Exchange:
         self.finished = True
         now = monotonic()
         self.read_by = self.send_by = NEVER
+        if self.failure is not None or self.status >= 500:
+            failing.record(self, now)
         if self.task is not None:
             self.task.cancel()
             self.task = None

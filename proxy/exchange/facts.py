@@ -13,6 +13,7 @@ from proxy.message import NO_HEADERS, Attempt, Response
 from proxy.spec import SILENCE
 
 if TYPE_CHECKING:
+    from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
     from proxy.upstream.response_parser import ResponseHead
 
@@ -30,12 +31,16 @@ def own(exchange: Exchange, status: int) -> Response:
     return Response(status, (), NO_HEADERS, exchange.trail, exchange.body.octets)
 
 
-def attempt(exchange: Exchange, status: int, now: float, *, answered: bool) -> Attempt:
+def attempt(
+    exchange: Exchange, status: int, now: float, *, answered: bool, failure: Failure | None = None
+) -> Attempt:
     """Return how the present attempt went until now."""
     upstream, passed_s = exchange.upstream, now - exchange.attempt_started
     connect_s = None if upstream is None else 0.0 if exchange.reused else upstream.connect_s
     return Attempt(
         address=exchange.taken_member.endpoint.address,
+        endpoint=exchange.taken_member.name,
+        reason=None if failure is None else failure.reason,
         status=str(status),
         seconds=passed_s,
         connect_s=connect_s,

@@ -23,7 +23,7 @@ def attempt_failed(exchange: Exchange, failure: Failure) -> None:
     verdict = _decide(exchange, failure, 0, now)
     if verdict is not Verdict.FRESH and plan.failed(member, now):
         plan.pool.counters.ejections += 1
-    drop(exchange, failure.status, now, answered=False)
+    drop(exchange, failure.status, now, answered=False, failure=failure)
     if verdict is Verdict.FRESH:
         exchange.free_try_used = True
         plan.pool.counters.retries += 1
@@ -86,13 +86,16 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
     )
 
 
-def drop(exchange: Exchange, status: int, now: float, *, answered: bool) -> None:
+def drop(
+    exchange: Exchange, status: int, now: float, *, answered: bool, failure: Failure | None = None
+) -> None:
     """Give back the endpoint and the connection of a failed attempt.
 
     ``status`` is the upstream's, or what it stands for if it did not answer.
     """
     endpoint = exchange.taken_member.endpoint
-    exchange.trail = (*exchange.trail, facts.attempt(exchange, status, now, answered=answered))
+    ended = facts.attempt(exchange, status, now, answered=answered, failure=failure)
+    exchange.trail = (*exchange.trail, ended)
     endpoint.active -= 1
     endpoint.counters.by_class[status // 100 if answered else 0] += 1
     exchange.member = None

@@ -11,6 +11,7 @@ from proxy.snapshot import NOTHING
 from proxy.splice.relay import Splice
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import RouteCounters
+from proxy.telemetry.failures import Failures
 from proxy.upstream.connection import Connections
 
 NEVER: Final = float("inf")
@@ -25,6 +26,7 @@ class Runtime:
         "_ids",
         "access_log",
         "draining",
+        "failures",
         "joined",
         "live",
         "log",
@@ -53,6 +55,7 @@ class Runtime:
         """Every response says ``Connection: close``."""
         self.no_route: Final = RouteCounters()
         """Requests that no route took."""
+        self.failures: Final = Failures()
         self._id_prefix: Final = os.urandom(10).hex().encode()
         self._ids = 0x100000000000 + int.from_bytes(os.urandom(4), "big")
 

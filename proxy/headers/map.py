@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.response_variables import is_of_response
@@ -30,19 +30,39 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _EMPTY: Final = constant_template("", b"")
 
 
+class Chosen(NamedTuple):
+    """Which entry of a map a request meets."""
+
+    subject: bytes
+    """What the source came to."""
+    place: str
+    """A JSON pointer into the map: ``/exact/gold``, ``/regex/0``, ``/default``."""
+    value: Template
+
+
+Which = Callable[[Request], Chosen]
+
+
+def _nowhere(request: Request) -> Chosen:
+    return Chosen(b"", "/default", _EMPTY)
+
+
 class HeaderMap:
     """A header map.  Empty for every request until ``compile_maps`` has completed it."""
 
-    __slots__ = ("evaluate", "name", "response", "values", "volatile")
+    __slots__ = ("evaluate", "name", "response", "spec", "values", "volatile", "which")
 
     def __init__(self, name: str, spec: HeaderMapSpec) -> None:
         self.name: Final = name
+        self.spec: Final = spec
         named = [value for _, value in (*spec.exact, *spec.hostnames)]
         named += [value for value, _ in spec.shares]
         self.values: Final = (*named, *(entry.value for entry in spec.regex), spec.default)
         """The texts of everything it may evaluate to, the default last."""
         self.evaluate: Getter = _EMPTY.render
         """Compute the value for a request, whatever ``request.maps`` remembers."""
+        self.which: Callable[[Request], Chosen] = _nowhere
+        """Say which entry that is: for explanations, by the same parts as ``evaluate``."""
         self.volatile: Final = spec.volatile
         self.response = False
         """It asks for something that is known only once there is a response."""
@@ -72,7 +92,7 @@ def compile_maps(
         elif is_reserved(name):
             faults.append(Fault(at, f"${name} is a built-in variable", "choose another name"))
         compiler = _Compiler(scope, at, faults)
-        maps[name].evaluate = compiler.evaluator(spec)
+        maps[name].evaluate, maps[name].which = compiler.evaluator(spec)
         uses[name] = compiler.used & maps.keys()
         maps[name].response = any(map(is_of_response, compiler.used))
     for name in _check_nesting(uses, faults):
@@ -88,9 +108,11 @@ class _Compiler:
         self._at = at
         self._faults = faults
         self.used: set[str] = set()
+        self._places: dict[Template, str] = {}
+        """Where the values of entries stand in the map."""
 
-    def evaluator(self, spec: HeaderMapSpec) -> Getter:
-        """Return the cheapest function that evaluates the map."""
+    def evaluator(self, spec: HeaderMapSpec) -> tuple[Getter, Which]:
+        """Return the cheapest function that evaluates the map, and one that says how."""
         source = self._template("source", spec.source).render
         if spec.shares:
             return self._split(source, spec)
@@ -99,26 +121,35 @@ class _Compiler:
         hosts = HostNames(named) if named else None
         patterns, results = self._regexes(spec.regex)
         default = self._template("default", spec.default)
+        which = _which(source, exact, hosts, patterns, results, default, self._places)
         if hosts is None and not results and default.constant is not None:
             constants = {key: value.constant for key, value in exact.items()}
             known = {key: value for key, value in constants.items() if value is not None}
             if len(known) == len(exact):
-                return _look_up(source, known, default.constant)
-        return _search(source, exact, hosts, patterns, results, default)
+                return _look_up(source, known, default.constant), which
+        return _search(source, exact, hosts, patterns, results, default), which
 
-    def _split(self, source: Getter, spec: HeaderMapSpec) -> Getter:
+    def _split(self, source: Getter, spec: HeaderMapSpec) -> tuple[Getter, Which]:
         for kind in ("exact", "hostnames", "regex"):
             if getattr(spec, kind):
                 hint = "make it two maps, the one the source of the other"
                 self._fault(kind, FaultError("a map with shares looks nothing up", hint))
         if sum(share for _, share in spec.shares) > WHOLE:
             self._fault("shares", FaultError("more than 100% in all"))
-        values = [
-            self._template(f"shares{pointer(value)}", value).render for value, _ in spec.shares
+        places = [f"/shares{pointer(value)}" for value, _ in spec.shares] + ["/default"]
+        texts = [value for value, _ in spec.shares] + [spec.default]
+        templates = [
+            self._template(place[1:], text) for place, text in zip(places, texts, strict=True)
         ]
-        values.append(self._template("default", spec.default).render)
+        values = [template.render for template in templates]
         choose = Shares(share for _, share in spec.shares).choose
-        return lambda request: values[choose(source(request))](request)
+
+        def which(request: Request) -> Chosen:
+            subject = source(request)
+            index = choose(subject)
+            return Chosen(subject, places[index], templates[index])
+
+        return lambda request: values[choose(source(request))](request), which
 
     def _fault(self, place: str, error: FaultError) -> None:
         self._faults.append(Fault(f"{self._at}/{place}", error.message, error.hint))
@@ -141,6 +172,7 @@ class _Compiler:
         for text, value in pairs:
             place = f"{kind}{pointer(text)}"
             template = self._template(place, value)
+            self._places[template] = f"/{place}"
             try:
                 for key in keys(text):
                     if key in taken or found.setdefault(key, template) is not template:
@@ -159,7 +191,9 @@ class _Compiler:
                 self._fault(f"regex/{number}/match", error)
                 continue
             patterns.append(pattern)
-            results.append(self._template(f"regex/{number}/value", entry.value, pattern.names))
+            result = self._template(f"regex/{number}/value", entry.value, pattern.names)
+            self._places[result] = f"/regex/{number}"
+            results.append(result)
         return PatternList(patterns), tuple(results)
 
 
@@ -190,6 +224,34 @@ def _search(
         return (default if chosen is None else chosen).render(request)
 
     return evaluate
+
+
+def _which(
+    source: Getter,
+    exact: Mapping[bytes, Template],
+    hosts: HostNames[Template] | None,
+    patterns: PatternList,
+    results: tuple[Template, ...],
+    default: Template,
+    places: Mapping[Template, str],
+) -> Which:
+    """Return what says which entry of a map a request meets: the search of ``_search``."""
+
+    def which(request: Request) -> Chosen:
+        subject = source(request)
+        if hosts is not None:
+            subject = subject.removesuffix(b".")
+        chosen = exact.get(subject.lower())
+        if chosen is None and hosts is not None:
+            chosen = hosts.find(subject.lower())
+        if chosen is None and subject and results:
+            hit = patterns.find(subject)
+            chosen = None if hit is None else results[hit[0]]
+        if chosen is None:
+            return Chosen(subject, "/default", default)
+        return Chosen(subject, places[chosen], chosen)
+
+    return which
 
 
 def _with_captures(request: Request, value: Template, captures: dict[str, bytes]) -> bytes:

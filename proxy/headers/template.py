@@ -228,7 +228,7 @@ def _computed(name: str, header_map: Computed, scope: Scope) -> Getter:
     if header_map.response and not scope.response:
         raise FaultError(f"${name} is only known in response rules", "its map asks for a response")
     if header_map.volatile:
-        return lambda request: header_map.evaluate(request)
+        return lambda request: _anew(name, header_map, request)
 
     def get(request: Request) -> bytes:
         values = request.maps
@@ -240,3 +240,11 @@ def _computed(name: str, header_map: Computed, scope: Scope) -> Getter:
         return value
 
     return get
+
+
+def _anew(name: str, header_map: Computed, request: Request) -> bytes:
+    """Evaluate a volatile map; what it came to is left for whoever wants to know, never read."""
+    value = header_map.evaluate(request)
+    if request.maps is not None:
+        request.maps[name] = value
+    return value

@@ -28,10 +28,16 @@ class Access:
         if verdict is None:
             if len(self._verdicts) >= ADDRESSES:
                 self._verdicts.clear()
-            verdict = self._verdicts[address] = next(
-                (allows for allows, networks in self._rules if networks.contains(address)), True
-            )
+            rule = self.deciding(address)
+            verdict = self._verdicts[address] = rule is None or self._rules[rule][0]
         return verdict
+
+    def deciding(self, address: bytes) -> int | None:
+        """Return the number of the rule that decides on a client; ``None``: no rule names it."""
+        for number, (_, networks) in enumerate(self._rules):
+            if networks.contains(address):
+                return number
+        return None
 
 
 def compile_access(specs: Iterable[AccessRuleSpec], path: str, faults: list[Fault]) -> Access:

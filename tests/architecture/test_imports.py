@@ -85,14 +85,45 @@ def test_the_parsers_of_aiohttp_are_used_in_one_module_a_side() -> None:
     assert {where.partition(":")[0] for where in users} == PARSERS
 
 
-def test_only_the_settings_read_the_environment() -> None:
+def test_the_environment_is_read_in_one_place() -> None:
     readers = [
         f"{path}:{node.lineno}"
         for path, tree in modules("proxy", "admin").items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute | ast.ImportFrom) and _is_environment(node)
     ]
-    assert [where for where in readers if not where.startswith("admin/settings.py:")] == []
+    assert [where for where in readers if not where.startswith("admin/environment.py:")] == []
+
+
+def test_the_client_is_of_the_standard_library_alone() -> None:
+    ours = ("admin.client", "admin.environment")
+    strangers = [
+        f"{path}:{line} {module}"
+        for path, tree in modules("admin").items()
+        if path.startswith("admin/client/") or path == "admin/environment.py"
+        for module, line in imported(tree)
+        if module.partition(".")[0] not in sys.stdlib_module_names
+        and not any(is_within(module, own) or is_within(own, module) for own in ours)
+    ]
+    # The one exception is imported when a document is to be asked in place of a sidecar.
+    assert [where.partition(" ")[2] for where in strangers] == [
+        "admin.explaining",
+        "admin.explaining.explain_file",
+    ]
+
+
+def test_the_client_starts_without_the_rest_of_the_house() -> None:
+    program = (
+        "import sys; from admin.cli import main\n"
+        "try: main(['why', '--admin', 'unix:/nowhere', 'id'])\n"
+        "finally: print(*sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "admin.client.commands" in loaded
+    assert not loaded & {"pydantic", "aiohttp", "uvloop", "proxy", "admin.settings", "structlog"}
 
 
 def _is_environment(node: ast.Attribute | ast.ImportFrom) -> bool:

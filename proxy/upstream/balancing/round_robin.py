@@ -132,13 +132,22 @@ class RoundRobin(Tier):
 
     def settle(self) -> None:
         """End the rotation: book what its picks have gained and paid since it began."""
-        turns = self._turns
-        if turns is None:
+        if self._turns is None:
             return
-        order = self._order
-        picks = order.index(next(turns))
-        gained = picks * self._weight
-        for place, member in enumerate(order):
-            member.endpoint.current += gained - self._round if place < picks else gained
+        for member, current in self.booked():
+            member.endpoint.current = current
         self._turns = None
         self._order = []
+
+    def booked(self) -> list[tuple[Member, int]]:
+        """Return what each ``current`` would be, were the rotation to end now; it goes on."""
+        order, turns = self._order, self._turns
+        if turns is None:
+            return [(member, member.endpoint.current) for member in self.members]
+        picks = order.index(next(turns))
+        self._turns = cycle([*order[picks:], *order[:picks]])  # that turn was not taken
+        gained = picks * self._weight
+        return [
+            (member, member.endpoint.current + gained - (self._round if place < picks else 0))
+            for place, member in enumerate(order)
+        ]

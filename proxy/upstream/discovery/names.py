@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from proxy.addresses import Address, parse_address
+from proxy.spec import Spec
 
 LOOKUP_S: Final = 3.0
 """How long a look-up may take before its name counts as unresolved, in seconds."""
@@ -85,6 +86,11 @@ class Names:
             self._answers[host] = tuple(addresses)
         else:
             self._answers.setdefault(host, ())
+
+
+def written(spec: Spec) -> list[str]:
+    """Return the addresses of all endpoints of a configuration, as they are written."""
+    return [point.address for pool in spec.pools.values() for point in pool.endpoints]
 
 
 def _names(written: Iterable[str]) -> dict[str, Address]:

@@ -85,3 +85,48 @@ async def test_removed_pool_leaves_the_status(client: Client) -> None:
     await ok(await client.put("/v1/config", json={"version": 1}))
     status = await ok(await client.get("/v1/status"))
     assert (status["pools"], status["listeners"]) == ({}, {})
+
+
+async def test_explanation_of_the_next_request_comes_true(
+    client: Client, server: Server, session: aiohttp.ClientSession
+) -> None:
+    url = f"http://{server.addresses['public']}/hello?x=1"
+    asked = {"url": url, "headers": {"X-Test": "1", "Host": "example.org"}}
+    explained = await ok(await client.post("/v1/explain", json=asked))
+    assert (explained["listener"]["name"], explained["route"]) == ("public", "all")
+    assert "as in the URL" in explained["listener"]["why"]
+    async with session.get(url, headers={"X-Test": "1", "Host": "example.org"}) as answer:
+        echoed = await answer.json(content_type=None)
+    assert (echoed["endpoint"], echoed["target"]) == ("blue", "/hello?x=1")
+    sent = [f"{name}: {value}" for name, value in echoed["headers"] if name == "X-Test"]
+    assert all(line in explained["passing"]["octets"] for line in sent)
+    status = await ok(await client.get("/v1/status"))
+    assert status["routes"]["all"]["requests"] == 1
+
+
+async def test_explanation_tells_of_an_override(client: Client) -> None:
+    override = {"state": "drain", "ttl": "1h"}
+    await ok(await client.put("/v1/pools/backend/endpoints/blue/override", json=override), 201)
+    explained = await ok(
+        await client.post("/v1/explain", json={"url": "/", "headers": {"Host": "a"}})
+    )
+    assert (explained["answer"]["status"], explained["answer"]["reason"]) == (502, "no_endpoint")
+    config = {"version": 1, "listeners": {"l": {"bind": "127.0.0.1:0"}}}
+    asked = {"url": "http://a/", "config": config}
+    assert (await ok(await client.post("/v1/explain", json=asked)))["answer"]["status"] == 404
+
+
+async def test_request_that_fails_is_remembered_under_its_id(
+    client: Client, server: Server, session: aiohttp.ClientSession
+) -> None:
+    with socket.socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{refusing.getsockname()[1]}"
+        pool = {"endpoints": {"gone": {"address": address}}}
+        await ok(await client.put("/v1/pools/backend", json=pool))
+        async with session.get(f"http://{server.addresses['public']}/x?secret=1") as answer:
+            assert answer.status == 502
+            request_id = answer.headers["X-Request-Id"]
+    failed = await ok(await client.get(f"/v1/failures/{request_id}"))
+    assert (failed["route"], failed["path"], failed["reason"]) == ("all", "/x", "connect_failed")
+    assert [one["endpoint"] for one in failed["attempts"]] == ["gone"]

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from proxy.errors import Fault, SpecError
+from proxy.explain.inquiry import Explanation, Live, Question, explain
 from proxy.overrides import overridden
 from proxy.snapshot import NOTHING, compile_snapshot
 from proxy.spec import EMPTY, EndpointSpec, Overrides, Spec
@@ -16,6 +17,7 @@ from proxy.telemetry.counters import (
     PoolCounters,
     RouteCounters,
 )
+from proxy.telemetry.failures import Failures
 from proxy.telemetry.reading import (
     EndpointReading,
     ListenerReading,
@@ -86,6 +88,7 @@ class FakePlane:
         self.drains: list[tuple[float, float]] = []
         self.done = asyncio.Event()
         self.reopened = 0
+        self.failures = Failures()
 
     @property
     def spec(self) -> Spec:
@@ -117,6 +120,9 @@ class FakePlane:
 
     async def drained(self) -> None:
         await self.done.wait()
+
+    async def explain(self, asked: Question, candidate: Spec | None = None) -> Explanation:
+        return await explain(asked, Live(addresses=self.addresses), candidate or self.spec)
 
     def reopen_logs(self) -> None:
         self.reopened += 1

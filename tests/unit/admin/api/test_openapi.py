@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from admin.api.explain import ExplainBody
 from admin.api.openapi import PROBLEMS, document
 from admin.api.operations import Operation
 from admin.api.overrides import OverrideBody
@@ -18,7 +19,8 @@ from tests.unit.admin.api.answers import ok
 from tests.unit.admin.conftest import Client
 from tests.unit.admin.plane import DOCUMENT
 
-OF_DOCUMENT = [one for one in OPERATIONS if one.body is not None and one.tag != "overrides"]
+BESIDE = {"overrides", "explain"}
+OF_DOCUMENT = [one for one in OPERATIONS if one.body is not None and one.tag not in BESIDE]
 
 
 def named(operation: Operation) -> str:
@@ -88,6 +90,12 @@ def test_example_of_an_override_is_a_good_one() -> None:
     (operation,) = (one for one in OPERATIONS if one.name == "put_override")
     assert operation.body is not None
     OverrideBody.model_validate(operation.body.example)
+
+
+def test_example_of_a_question_is_a_good_one() -> None:
+    (operation,) = (one for one in OPERATIONS if one.name == "explain_request")
+    assert operation.body is not None
+    ExplainBody.model_validate(operation.body.example)
 
 
 def test_every_example_of_an_answer_is_one() -> None:

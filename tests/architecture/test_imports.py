@@ -54,6 +54,8 @@ def test_every_import_contract_is_kept() -> None:
         ("proxy/splice/relay.py", "import proxy.upstream.endpoint", "Layers of the data plane"),
         ("proxy/novelty.py", "", "Layers of the data plane"),
         ("proxy/server.py", "import pydantic", "The data plane runs on plain data"),
+        ("admin/client/output.py", "import admin.documents", "The client runs on the standard"),
+        ("admin/runtime.py", "import proxy.errors", "The client runs on the standard"),
     ],
 )
 def test_a_breach_of_a_contract_is_found(
@@ -67,9 +69,9 @@ def test_a_breach_of_a_contract_is_found(
         file.write(f"\n{line}\n")
     done = lint_imports(tmp_path)
     assert done.returncode != 0
-    assert any(
-        said.startswith(broken) and said.endswith("BROKEN") for said in done.stdout.splitlines()
-    ), done.stdout
+    assert any(said.startswith(broken) and "BROKEN" in said for said in done.stdout.splitlines()), (
+        done.stdout
+    )
 
 
 def test_pure_modules_know_no_event_loop() -> None:
@@ -83,14 +85,39 @@ def test_the_parsers_of_aiohttp_are_used_in_one_module_a_side() -> None:
     assert {where.partition(":")[0] for where in users} == PARSERS
 
 
-def test_only_the_settings_read_the_environment() -> None:
+def test_command_of_the_client_loads_the_standard_library_alone() -> None:
+    program = textwrap.dedent("""
+        import sys
+        before = set(sys.modules)
+        from admin.__main__ import main
+        status = main(["get", "pools", "--admin", "unix:/nowhere"])
+        print(*(set(sys.modules) - before))
+        sys.exit(status)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    loaded = done.stdout.split()
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"admin"}
+    ours = {name for name in loaded if is_within(name, "admin") and name != "admin"}
+    assert {name for name in ours if not is_within(name, "admin.client")} == {
+        "admin.__main__",
+        "admin.environment",
+        "admin.runtime",
+    }
+    # These take longer to load than all of the client does.
+    assert not {"asyncio", "dataclasses", "inspect", "tempfile"} & set(loaded)
+
+
+def test_the_environment_is_read_in_one_place() -> None:
     readers = [
         f"{path}:{node.lineno}"
         for path, tree in modules("proxy", "admin").items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute | ast.ImportFrom) and _is_environment(node)
     ]
-    assert [where for where in readers if not where.startswith("admin/settings.py:")] == []
+    assert [where for where in readers if not where.startswith("admin/environment.py:")] == []
 
 
 def _is_environment(node: ast.Attribute | ast.ImportFrom) -> bool:

@@ -28,7 +28,14 @@ from admin.lifecycle import Lifecycle
 from admin.listening import ListenError, listening
 from admin.memory import Memory
 from admin.revisions import Origin
-from admin.runtime import ReadyFile, RuntimeFolderError, keep_token, make_token, token_path
+from admin.runtime import (
+    ReadyFile,
+    RuntimeFolderError,
+    keep_token,
+    link_token,
+    make_token,
+    token_path,
+)
 from admin.settings import RunSettings
 from admin.store import StateFolderError, Store
 from admin.telemetry import application as telemetry_application
@@ -116,6 +123,7 @@ async def serve(
         token_file = _keep(made, admin, settings)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))
+            _link(token_file, admin, settings, stack)
 
         def tell() -> None:
             ready_file.write(admin, telemetry, server.addresses, token_file)
@@ -140,6 +148,18 @@ def _keep(made: str | None, admin: str, settings: RunSettings) -> Path | None:
     if made is None:
         return None
     return keep_token(made, token_path(admin, settings.state_dir, settings.runtime_dir))
+
+
+def _link(token_file: Path, admin: str, settings: RunSettings, stack: AsyncExitStack) -> None:
+    """Let clients find a token in a state folder that they are not told of, if that can be."""
+    if settings.state_dir is None:
+        return
+    try:
+        link = link_token(token_file, admin, settings.runtime_dir)
+    except (RuntimeFolderError, OSError) as error:
+        _log.info("admin_token_not_linked", path=str(token_file), error=str(error))
+    else:
+        stack.callback(partial(link.unlink, missing_ok=True))
 
 
 def _tokens(settings: RunSettings) -> tuple[Tokens | None, str | None]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from admin.client import COMMANDS
-
-if TYPE_CHECKING:
-    from proxy.errors import Fault
+from admin.settings import CheckSettings, ImportSettings, parse
+from proxy.errors import Fault
 
 FAULTY = 2
 """Exit status for a document or a setting with faults."""
@@ -18,18 +16,7 @@ FAULTY = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    words = sys.argv[1:] if argv is None else argv
-    if words and words[0] in COMMANDS:
-        from admin.client.commands import run as ask
-
-        return ask(words)
-    return _run(words)
-
-
-def _run(words: Sequence[str]) -> int:
-    from admin.settings import CheckSettings, ImportSettings, parse
-
-    settings = parse(words)
+    settings = parse(sys.argv[1:] if argv is None else argv)
     if isinstance(settings, CheckSettings):
         return check_nginx(settings.file) if settings.nginx else check(settings.file)
     if isinstance(settings, ImportSettings):

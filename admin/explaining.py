@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from admin.client.connection import ProblemError
+from admin.client.problems import RefusedError
 from admin.config_file import read_document
 from admin.documents import DocumentError, validate
 from admin.translate import to_spec
@@ -19,7 +19,7 @@ from proxy.explain.inquiry import Live, QuestionError, explain, question
 def explain_file(path: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Answer a question as ``/v1/explain`` would for the document in a file.
 
-    Raise ``ProblemError`` as if a sidecar had refused.
+    Raise ``RefusedError`` as if a sidecar had refused.
     """
     try:
         spec = to_spec(validate(read_document(path)))
@@ -33,9 +33,9 @@ def explain_file(path: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
         raise _problem(error.faults) from error
 
 
-def _problem(faults: Iterable[Fault]) -> ProblemError:
+def _problem(faults: Iterable[Fault]) -> RefusedError:
     said = [
         {"path": one.path, "message": one.message} | ({"hint": one.hint} if one.hint else {})
         for one in faults
     ]
-    return ProblemError(422, "nobody can tell", said)
+    return RefusedError(422, {"detail": "nobody can tell", "errors": said})

@@ -1,17 +1,21 @@
-"""What a process leaves on disk while it runs: the ready file, and a token that it made."""
+"""What a process leaves on disk while it runs: the ready file, and a token that it made.
+
+The client looks for the token here each time it is called, so what costs time is imported late.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 TOKEN_BYTES: Final = 32
+
+STATE_TOKEN: Final = "admin.token"
+"""The token's name in a state folder."""
 
 
 class RuntimeFolderError(Exception):
@@ -20,6 +24,8 @@ class RuntimeFolderError(Exception):
 
 def write_atomically(path: Path, text: str, mode: int) -> None:
     """Put a file in place at once: who reads it sees the old one or the new one."""
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:
@@ -33,6 +39,8 @@ def write_atomically(path: Path, text: str, mode: int) -> None:
 
 def make_token() -> str:
     """Make a bearer token that nobody guesses."""
+    import secrets
+
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
@@ -48,9 +56,42 @@ def token_path(admin: str, state_dir: Path | None, base: Path | None) -> Path:
     The state folder is one process's, the runtime folder is shared, so there the address tells.
     """
     if state_dir is not None:
-        return state_dir / "admin.token"
-    name = admin.replace(":", "_").replace("[", "").replace("]", "")
-    return folder(base) / f"admin-{name}.token"
+        return state_dir / STATE_TOKEN
+    return folder(base) / _token_name(admin)
+
+
+def link_token(token_file: Path, admin: str, base: Path | None) -> Path:
+    """Lead from the runtime folder to a token elsewhere, for clients that know the address alone.
+
+    Return the link; raise ``RuntimeFolderError`` or ``OSError`` if there cannot be one.
+    """
+    link = folder(base) / _token_name(admin)
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(token_file.absolute())
+    fresh.replace(link)
+    return link
+
+
+def made_token(
+    admin: str, told: Path | None, state_dir: Path | None, base: Path | None
+) -> str | None:
+    """Return the token that the process at an address has made, if it is where it may be.
+
+    ``told`` is where a ready file says that it is.
+    """
+    places = [] if told is None else [told]
+    if state_dir is not None:
+        places.append(state_dir / STATE_TOKEN)
+    shared = _folder_path(base)
+    if _is_ours_alone(shared):
+        places.append(shared / _token_name(admin))
+    for place in places:
+        try:
+            return place.read_text().strip()
+        except OSError:
+            continue
+    return None
 
 
 def folder(base: Path | None) -> Path:
@@ -58,10 +99,7 @@ def folder(base: Path | None) -> Path:
 
     It stands in ``base``, the session's runtime folder, or else among the temporary files.
     """
-    if base is not None:
-        path = base / "hotsplice"
-    else:
-        path = Path(tempfile.gettempdir()) / f"hotsplice-{os.getuid()}"
+    path = _folder_path(base)
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -69,15 +107,35 @@ def folder(base: Path | None) -> Path:
             f"no place for an admin token: {path} cannot be made ({error.strerror}); set "
             "XDG_RUNTIME_DIR, give --admin-token-file, or use --admin unix:PATH"
         ) from error
-    # Anyone can make a folder of that name in a shared place before we do, or a link.
-    status = path.lstat()
-    if (
-        not stat.S_ISDIR(status.st_mode)
-        or status.st_uid != os.getuid()
-        or stat.S_IMODE(status.st_mode) & 0o077
-    ):
+    if not _is_ours_alone(path):
         raise RuntimeFolderError(f"{path} is not a folder that only this user reaches (mode 0700)")
     return path
+
+
+def _folder_path(base: Path | None) -> Path:
+    if base is not None:
+        return base / "hotsplice"
+    import tempfile
+
+    return Path(tempfile.gettempdir()) / f"hotsplice-{os.getuid()}"
+
+
+def _is_ours_alone(path: Path) -> bool:
+    # Anyone can make a folder of that name in a shared place before we do, or a link.
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    return (
+        stat.S_ISDIR(status.st_mode)
+        and status.st_uid == os.getuid()
+        and not stat.S_IMODE(status.st_mode) & 0o077
+    )
+
+
+def _token_name(admin: str) -> str:
+    name = admin.replace(":", "_").replace("[", "").replace("]", "")
+    return f"admin-{name}.token"
 
 
 class ReadyFile:

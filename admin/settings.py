@@ -1,4 +1,4 @@
-"""The flags of the commands that run or check something, and their twins in the environment.
+"""The flags, and their twins in the environment.
 
 Every flag ``--some-flag`` has a twin ``HOTSPLICE_SOME_FLAG``; the flag wins, and a twin that is
 empty counts as unset.
@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
-from admin.client import COMMANDS as ASKING
-from admin.client.connection import ADDRESS
+from admin.client import COMMANDS as CLIENT
 from admin.documents.scalars import seconds
 from admin.environment import environment
 from admin.reach import is_private
@@ -118,7 +117,9 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
-ADMIN: Final = Option("admin", _address, ADDRESS, "ADDR", "REST API: host:port or unix:PATH")
+ADMIN: Final = Option(
+    "admin", _address, "127.0.0.1:9901", "ADDR", "REST API: host:port or unix:PATH"
+)
 TELEMETRY: Final = Option(
     "telemetry", _tcp, "0.0.0.0:9902", "ADDR", "/metrics, /livez, /readyz, /drained: host:port"
 )
@@ -198,20 +199,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Sett
     ``environ`` is the process's environment unless it is given.
     """
     environ = environment() if environ is None else environ
-    parser = argparse.ArgumentParser(
-        "hotsplice", description="A proxy for HTTP and WebSocket, reconfigured live by REST."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    parsers = {name: _command(commands, name, help_) for name, (help_, _) in COMMANDS.items()}
-    for name, does in ASKING.items():  # for the list alone: the client reads their arguments
-        commands.add_parser(name, help=does, add_help=False)
-    parsers["check"].add_argument("file", type=Path, metavar="FILE", help="JSON or YAML")
-    parsers["check"].add_argument("--nginx", action="store_true", help="FILE is an nginx.conf")
-    importing = parsers["import-nginx"]
-    importing.add_argument("file", type=Path, metavar="FILE", help="an nginx.conf")
-    importing.add_argument(
-        "--lenient", action="store_true", help="leave out what is refused, and go on"
-    )
+    parser, parsers = command_line()
     arguments = parser.parse_args(argv)
     command = parsers[arguments.command]
     if arguments.command == "check":
@@ -224,6 +212,28 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> Sett
     settings = RunSettings(**({"admin_auth": "off", "runtime_dir": runtime_dir} | values))
     _check(command, settings)
     return settings
+
+
+def command_line() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """Return the parser of the command line, and those of the commands that are read here.
+
+    Those of the client are read in ``admin.client``; here they are in the list.
+    """
+    parser = argparse.ArgumentParser(
+        "hotsplice", description="A proxy for HTTP and WebSocket, reconfigured live by REST."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {name: _command(commands, name, help_) for name, (help_, _) in COMMANDS.items()}
+    parsers["check"].add_argument("file", type=Path, metavar="FILE", help="JSON or YAML")
+    parsers["check"].add_argument("--nginx", action="store_true", help="FILE is an nginx.conf")
+    importing = parsers["import-nginx"]
+    importing.add_argument("file", type=Path, metavar="FILE", help="an nginx.conf")
+    importing.add_argument(
+        "--lenient", action="store_true", help="leave out what is refused, and go on"
+    )
+    for name, summary in CLIENT.items():
+        commands.add_parser(name, help=summary)
+    return parser, parsers
 
 
 def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:

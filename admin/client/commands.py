@@ -1,134 +1,171 @@
-"""The commands of the client: their arguments, and what each asks for."""
+"""The commands of the client, and the way from words to an exit status.
+
+``admin.settings`` has the other commands; ``admin.__main__`` decides whose a command is before
+anything of either is imported.
+"""
 
 from __future__ import annotations
 
-import argparse
-import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
 
-from admin.client import COMMANDS, text
-from admin.client.connection import ADDRESS, Connection, ProblemError, UnreachableError, place
+from admin.client import (
+    COMMANDS,
+    completion,
+    drains,
+    events,
+    explaining,
+    live,
+    objects,
+    overrides,
+    revisions,
+)
+from admin.client.completion import has_actions, innermost, with_action
+from admin.client.output import Output
+from admin.client.problems import FAILED, INTERRUPTED, ClientError
+from admin.client.session import Session
 from admin.environment import environment
 
-FAILED: Final = 1
-"""Exit status if nobody answers, or there is nothing to tell."""
+Parsers = Callable[[], Mapping[str, ArgumentParser]]
+Describe = Callable[[ArgumentParser], None]
+Run = Callable[[Session], int]
 
-FAULTY: Final = 2
-"""Exit status for a question or a document with faults."""
+TABLE_OR_JSON: Final = ("table", "json")
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
-    """Run one of ``COMMANDS`` and return its exit status."""
-    name, *words = argv
-    parser = argparse.ArgumentParser(
-        f"hotsplice {name}", description=COMMANDS[name], allow_abbrev=False
-    )
-    command = _ARGUMENTS[name](parser)
-    arguments = parser.parse_args(words)
-    if arguments.admin is None:
-        given = environment() if environ is None else environ
-        arguments.admin = given.get("HOTSPLICE_ADMIN") or ADDRESS
+class Action(NamedTuple):
+    """A command, or an action of one."""
+
+    describe: Describe
+    run: Run
+    formats: tuple[str, ...] = TABLE_OR_JSON
+
+
+class Actions(NamedTuple):
+    """A command of several actions; without one, the first is meant."""
+
+    by_name: Mapping[str, Action]
+
+
+def _nothing(parser: ArgumentParser) -> None:
+    """Describe a command that takes nothing."""
+
+
+def _status(session: Session) -> int:
+    session.arguments.what = ["status"]
+    session.arguments.effective = session.arguments.etag = False
+    return objects.get(session)
+
+
+ACTIONS: Final[Mapping[str, Action | Actions]] = {
+    "get": Action(objects.add_get, objects.get, ("table", "json", "yaml", "name")),
+    "status": Action(_nothing, _status),
+    "apply": Action(objects.add_apply, objects.apply),
+    "patch": Action(objects.add_patch, objects.patch),
+    "delete": Action(objects.add_delete, objects.delete),
+    "override": Action(overrides.add_override, overrides.override),
+    "revisions": Actions(
+        {
+            "list": Action(revisions.add_list, revisions.list_),
+            "show": Action(revisions.add_number, revisions.show, ("table", "json", "yaml")),
+            "diff": Action(revisions.add_diff, revisions.diff),
+            "restore": Action(revisions.add_restore, revisions.restore),
+            "confirm": Action(revisions.add_confirm, revisions.confirm),
+        }
+    ),
+    "restore": Action(revisions.add_restore, revisions.restore),
+    "confirm": Action(revisions.add_confirm, revisions.confirm),
+    "connections": Actions(
+        {
+            "list": Action(live.add_list, live.list_),
+            "show": Action(live.add_id, live.show),
+            "close": Action(live.add_close, live.close),
+        }
+    ),
+    "drain": Action(drains.add_drain, drains.drain),
+    "events": Action(events.add_events, events.events),
+    "explain": Action(explaining.add_explain, explaining.explain),
+    "why": Action(explaining.add_why, explaining.why),
+    "completion": Action(completion.add_completion, completion.completion),
+}
+"""What each command of ``COMMANDS`` takes and does."""
+
+
+def main(
+    words: Sequence[str], others: Parsers = dict, environ: Mapping[str, str] | None = None
+) -> int:
+    """Run a command of the client and return its exit status; the first word is its name.
+
+    ``others`` gives the parsers of the commands that are not the client's, for completion.
+    """
+    environ = environment() if environ is None else environ
+    output = Output(sys.stdout, sys.stderr, environ)
     try:
-        return command(arguments)
-    except UnreachableError as error:
-        print(f"hotsplice: {error}", file=sys.stderr)
+        arguments = _read(words)
+        output = Output(sys.stdout, sys.stderr, environ, arguments.output)
+        arguments.parsers = partial(_parsers, others)
+        run: Run = arguments.run
+        status = run(Session(arguments, output, environ))
+        sys.stdout.flush()
+    except ClientError as error:
+        error.tell(sys.stderr)
+        return error.status
+    except BrokenPipeError:
+        # Whoever read has seen enough; the interpreter must not stumble over it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except ProblemError as problem:
-        _refused(problem)
-        return FAULTY if problem.status == 422 else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return status
 
 
-Command = Callable[[argparse.Namespace], int]
+def _read(words: Sequence[str]) -> Namespace:
+    command, *rest = words
+    parser = parser_of(command)
+    inner, rest = innermost(parser, with_action(parser, rest))
+    # Flags may stand anywhere: before an object, or between it and a patch.
+    return parser.parse_args(rest) if has_actions(inner) else inner.parse_intermixed_args(rest)
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _parsers(others: Parsers) -> Mapping[str, ArgumentParser]:
+    return {**{command: parser_of(command) for command in ACTIONS}, **others()}
+
+
+def parser_of(command: str) -> ArgumentParser:
+    """Return the parser of a command of the client."""
+    parser = ArgumentParser(
+        f"hotsplice {command}", description=f"{COMMANDS[command]}.", allow_abbrev=False
+    )
+    chosen = ACTIONS[command]
+    if isinstance(chosen, Action):
+        _complete(parser, chosen)
+        return parser
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    for name, action in chosen.by_name.items():
+        summary = (action.run.__doc__ or "").partition(".")[0]
+        inner = actions.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        _complete(inner, action)
+    return parser
+
+
+def _complete(parser: ArgumentParser, action: Action) -> None:
+    action.describe(parser)
+    shared = parser.add_argument_group("where, and how it is told")
+    shared.add_argument(
         "--admin",
         metavar="ADDR",
-        help=f"the REST API: host:port or unix:PATH; default {ADDRESS} [HOTSPLICE_ADMIN]",
+        help="host:port or unix:PATH; default 127.0.0.1:9901 [HOTSPLICE_ADMIN]",
     )
-    parser.add_argument(
-        "-o", "--output", choices=("text", "json"), default="text", help="text for people, or json"
+    shared.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="holds a token; default: the one that run made [HOTSPLICE_TOKEN_FILE]",
     )
-
-
-def _explain_arguments(parser: argparse.ArgumentParser) -> Command:
-    _common(parser)
-    parser.add_argument("method", metavar="METHOD", help="GET, for example")
-    parser.add_argument("url", metavar="URL", help="http://host:port/path, ws://…, or a path")
-    parser.add_argument(
-        "-H", "--header", action="append", default=[], metavar="'Name: value'", type=_field,
-        help="a header field; may be given again",
-    )  # fmt: skip
-    parser.add_argument("--client", metavar="IP", help="who sends it; default 127.0.0.1")
-    parser.add_argument("--listener", metavar="NAME", help="who takes it, if the URL does not say")
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="ask this document, and no running sidecar"
+    shared.add_argument(
+        "-o", "--output", choices=action.formats, default="table", help="default table"
     )
-    parser.add_argument("--all", action="store_true", help="tell of routes that do not match, too")
-    return _explain
-
-
-def _why_arguments(parser: argparse.ArgumentParser) -> Command:
-    _common(parser)
-    parser.add_argument("request_id", metavar="REQUEST_ID", help="its X-Request-Id")
-    return _why
-
-
-_ARGUMENTS: Final[Mapping[str, Callable[[argparse.ArgumentParser], Command]]] = {
-    "explain": _explain_arguments,
-    "why": _why_arguments,
-}
-
-
-def _field(given: str) -> tuple[str, str]:
-    name, colon, value = given.partition(":")
-    if not colon:
-        raise argparse.ArgumentTypeError(f"{given!r} is not a field: 'Name: value'")
-    return name.strip(), value.strip()
-
-
-def _explain(arguments: argparse.Namespace) -> int:
-    asked = _asked(arguments)
-    if arguments.config is not None:
-        # The data plane itself, which takes its time to load.
-        from admin.explaining import explain_file
-
-        told = explain_file(arguments.config, asked)
-    else:
-        told = Connection(arguments.admin).call("POST", place("explain"), asked).value
-    _print(told, arguments, text.explanation(told, all_rivals=arguments.all))
-    return 0
-
-
-def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    headers: dict[str, list[str]] = {}
-    for name, value in arguments.header:
-        headers.setdefault(name, []).append(value)
-    asked = {"method": arguments.method, "url": arguments.url, "headers": headers}
-    further = {"client": arguments.client, "listener": arguments.listener}
-    return asked | {key: value for key, value in further.items() if value is not None}
-
-
-def _why(arguments: argparse.Namespace) -> int:
-    told = Connection(arguments.admin).call("GET", place("failures", arguments.request_id)).value
-    _print(told, arguments, text.failure(told))
-    return 0
-
-
-def _print(told: object, arguments: argparse.Namespace, lines: Iterable[str]) -> None:
-    if arguments.output == "json":
-        print(json.dumps(told, indent=2))
-    else:
-        print(*lines, sep="\n")
-
-
-def _refused(problem: ProblemError) -> None:
-    print(f"hotsplice: {text.plain(problem.detail)}", file=sys.stderr)
-    for error in problem.errors:
-        print(f"{error.get('path') or '/'}: {text.plain(error.get('message'))}", file=sys.stderr)
-        if error.get("hint"):
-            print(f"    hint: {text.plain(error['hint'])}", file=sys.stderr)
+    parser.set_defaults(run=action.run)

@@ -12,6 +12,8 @@ from admin.runtime import (
     RuntimeFolderError,
     folder,
     keep_token,
+    link_token,
+    made_token,
     make_token,
     token_path,
     write_atomically,
@@ -101,3 +103,31 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
         write_atomically(path, "\ud800", 0o600)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_link_leads_to_a_token_elsewhere(tmp_path: Path) -> None:
+    token = keep_token("secret", tmp_path / "admin.token")
+    for _ in range(2):  # one that a process left behind is no obstacle
+        link = link_token(token, "127.0.0.1:9901", tmp_path)
+    assert link.readlink() == token
+    assert made_token("127.0.0.1:9901", None, None, tmp_path) == "secret"
+    assert list((tmp_path / "hotsplice").iterdir()) == [link]
+
+
+def test_made_token_is_looked_for_where_it_may_be(tmp_path: Path) -> None:
+    admin, state = "127.0.0.1:9901", tmp_path / "state"
+    state.mkdir()
+    assert made_token(admin, tmp_path / "told", state, tmp_path) is None
+    keep_token("shared", token_path(admin, None, tmp_path))
+    assert made_token(admin, tmp_path / "told", state, tmp_path) == "shared"
+    assert made_token("127.0.0.1:9902", None, None, tmp_path) is None
+    keep_token("kept", token_path(admin, state, tmp_path))
+    assert made_token(admin, tmp_path / "told", state, tmp_path) == "kept"
+    keep_token("told", tmp_path / "told")
+    assert made_token(admin, tmp_path / "told", state, tmp_path) == "told"
+
+
+def test_token_in_a_folder_that_others_reach_is_not_taken(tmp_path: Path) -> None:
+    keep_token("secret", token_path("127.0.0.1:9901", None, tmp_path))
+    (tmp_path / "hotsplice").chmod(0o777)
+    assert made_token("127.0.0.1:9901", None, None, tmp_path) is None

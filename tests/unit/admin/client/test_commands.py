@@ -1,95 +1,126 @@
-"""The commands of the client, without a sidecar."""
-
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import io
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from admin.api.explanations import ExplanationBody
-from admin.cli import main
+from admin.__main__ import main
 from admin.client import COMMANDS
-from admin.client.commands import run
-from admin.client.connection import ADDRESS
-from admin.settings import RUN
-
-DOCUMENT = """
-listeners: {public: {bind: "0.0.0.0:8080"}}
-pools: {backend: {endpoints: {"app.internal:80": {}}}}
-routes:
-  all: {path: {prefix: /}, pool: backend, request_headers: {set: {X-A: "$http_a"}}}
-"""
+from admin.client.commands import ACTIONS, parser_of
+from admin.client.completion import SCRIPTS, candidates, with_action
+from admin.client.output import Output
+from admin.client.session import Session
+from admin.settings import COMMANDS as OTHERS
+from admin.settings import command_line
 
 
-@pytest.fixture
-def document(tmp_path: Path) -> Path:
-    path = tmp_path / "c.yaml"
-    path.write_text(DOCUMENT)
-    return path
+def parsers() -> Mapping[str, ArgumentParser]:
+    return {**{name: parser_of(name) for name in ACTIONS}, **command_line()[1]}
 
 
-def test_document_is_asked_with_nothing_running(
-    document: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--config", str(document), "GET", "http://h/x?y", "-H", "A: 1", "-H", "B:2"]
-    assert main(["explain", *words]) == 0
-    said = capsys.readouterr().out
-    assert "GET /x?y HTTP/1.1\n          X-A: 1\n" in said
-    assert "B: 2\n" in said
-    assert "->app.internal:80 active" in said
+def complete(line: str) -> Sequence[str]:
+    """Complete where nobody can be asked for names."""
+    arguments = Namespace(admin="unix:/nowhere", token_file=None)
+    output = Output(io.StringIO(), io.StringIO(), {})
+    return candidates(line, parsers(), Session(arguments, output, {}))
 
 
-def test_scripts_get_what_the_api_would_say(
-    document: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["--config", str(document), "-o", "json", "--client", "192.0.2.1", "GET", "http://h/"]
-    assert main(["explain", *words]) == 0
-    told = ExplanationBody.model_validate(json.loads(capsys.readouterr().out))
-    assert (told.revision, told.client.address, told.route) == (None, "192.0.2.1", "all")
+def test_every_name_is_a_command_and_no_other() -> None:
+    assert COMMANDS.keys() == ACTIONS.keys()
+    assert not COMMANDS.keys() & OTHERS.keys()
 
 
-def test_document_with_faults_says_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "bad.yaml"
-    path.write_text("routes: {a: {path: {prefix: /}, pool: backend}}\n")
-    assert main(["explain", "--config", str(path), "GET", "http://h/"]) == 2
-    assert "/routes/a/pool: there is no pool 'backend'" in capsys.readouterr().err
+def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out.split()
+    assert {*COMMANDS, *OTHERS} <= set(told)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert COMMANDS[command].split()[0] in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
-    [(["GET", "x"], "/url: 'x' is not a URL"), (["G T", "/"], "/method: 'G T' is not a method")],
+    ("words", "read"),
+    [
+        ([], ["list"]),
+        (["--limit", "3"], ["list", "--limit", "3"]),
+        (["show", "3"], ["show", "3"]),
+        (["-h"], ["-h"]),
+    ],
 )
-def test_question_that_nobody_can_answer_exits_with_2(
-    document: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+def test_first_action_is_meant_where_none_is_named(words: list[str], read: list[str]) -> None:
+    assert with_action(parser_of("revisions"), words) == read
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["patch", "pools/a"],
+        ["patch", "pools/a", "{}", "-f", "x"],
+        ["patch", "pools/a", "{"],
+        ["delete", "config"],
+        ["apply", "-f", "/nowhere"],
+        ["override", "backend"],
+        ["override", "backend", "blue", "down", "--clear"],
+        ["drain", "--label", "node"],
+        ["drain", "--pool", "a", "--fraction", "150%"],
+        ["drain", "--pool", "a", "--process"],
+        ["get", "pol"],
+    ],
+)
+def test_command_without_sense_ends_with_2_and_asks_nobody(
+    words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["explain", "--config", str(document), *words]) == 2
-    assert said in capsys.readouterr().err
+    assert main([*words, "--admin", "unix:/nowhere"]) == 2
+    assert capsys.readouterr().err.startswith("hotsplice: ")
 
 
-@pytest.mark.parametrize("words", [["explain"], ["explain", "GET", "/", "-H", "x"], ["why"]])
-def test_words_that_make_no_command_exit_with_2(words: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    assert caught.value.code == 2
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("hotsplice conf", ["confirm"]),
+        ("hotsplice im", ["import-nginx"]),
+        ("hotsplice connections ", ["close", "list", "show"]),
+        ("hotsplice connections cl", ["close"]),
+        ("hotsplice connections --min-", ["--min-age", "--min-idle"]),
+        ("hotsplice connections close --co", ["--code"]),
+        ("hotsplice get -o ", ["json", "name", "table", "yaml"]),
+        ("hotsplice completion f", ["fish"]),
+        ("hotsplice override 'a b' c d", ["down", "drain"]),
+        ("hotsplice override a c --note 'half ", []),
+        ("hotsplice get pools/", []),
+        ("hotsplice demo --lis", ["--listen"]),
+        ("hotsplice nothing ", []),
+        ('hotsplice get "', []),
+    ],
+)
+def test_line_is_completed_from_the_parsers(line: str, found: list[str]) -> None:
+    assert complete(line) == found
 
 
-def test_variable_says_where_to_ask_and_the_flag_wins(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    environ = {"HOTSPLICE_ADMIN": f"unix:{tmp_path}/variable"}
-    assert run(["why", "id"], environ) == 1
-    assert f"unix:{tmp_path}/variable" in capsys.readouterr().err
-    assert run(["why", "--admin", f"unix:{tmp_path}/flag", "id"], environ) == 1
-    assert f"unix:{tmp_path}/flag" in capsys.readouterr().err
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_script_of_each_shell_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "hotsplice completion candidates" in capsys.readouterr().out
 
 
-def test_default_is_where_run_listens() -> None:
-    assert {option.flag: option.default for option in RUN}["admin"] == ADDRESS
+def test_interrupt_ends_as_shells_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Session, "read", interrupt)
+    assert main(["status"]) == 130
 
 
-def test_help_lists_the_commands_of_the_client(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    said = capsys.readouterr().out
-    assert all(name in said for name in COMMANDS)
+def test_flags_may_stand_between_an_object_and_its_patch() -> None:
+    words = ["pools/a", "--note", "x", "{}"]
+    read = parser_of("patch").parse_intermixed_args(words)
+    assert (read.what, read.patch, read.note) == ("pools/a", "{}", "x")

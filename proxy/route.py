@@ -24,13 +24,14 @@ from proxy.headers.hop_by_hop import HOP_BY_HOP
 from proxy.headers.rules import Rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.message import Request
+from proxy.patterns import captured_names
 from proxy.routing.normalise import escape_path
 from proxy.routing.table import capture_names, check_host
 from proxy.spec import INHERIT, PathsMode, RouteSpec
 from proxy.steps.access import Access, compile_access
 from proxy.steps.answer import AnswerPlan, compile_answer
 from proxy.steps.error_page import ErrorPage, compile_error_pages
-from proxy.steps.step import Step, compile_steps, numbered_captures
+from proxy.steps.step import Step, compile_steps, defined_variables, numbered_captures
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.balancing.split import Split
 
@@ -50,6 +51,7 @@ class Route:
         "asks_response",
         "body_bytes",
         "counters",
+        "defines",
         "direct",
         "error_pages",
         "forwarded",
@@ -114,6 +116,8 @@ class Route:
         self.internal: Final = spec.path is not None and spec.path.internal
         self.direct: Final = not (spec.steps or spec.access or spec.answer or self.internal)
         """It does nothing but pass requests on."""
+        self.defines: Final = defined_variables(spec.steps) if spec.steps else frozenset[str]()
+        """The variables that its steps define."""
         self.steps: tuple[Step, ...] = ()
         self.access: Access | None = None
         self.answer: AnswerPlan | None = None
@@ -249,7 +253,8 @@ def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
     except FaultError as error:
         place = f"path/{spec.path.kind}" if spec.path is not None else "hosts"
         faults.append(Fault(f"{at}/{place}", error.message, error.hint))
-        return frozenset()
+        regex = spec.path is not None and spec.path.kind == "regex"
+        return captured_names(spec.path.value) if spec.path is not None and regex else frozenset()
 
 
 def _template(text: str, scope: Scope, path: str, faults: list[Fault]) -> Template | None:

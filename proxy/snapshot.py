@@ -7,7 +7,7 @@ changes.  Publishing a snapshot is one assignment; every request reads it once a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,10 +17,10 @@ from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.networks import Networks
 from proxy.route import Route, compile_route
-from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
+from proxy.routing.normalise import BadTarget, Target, normalise, target_of
 from proxy.routing.table import Entry, Found, Table, conflicts
 from proxy.spec import EMPTY, ListenerSpec, RouteSpec, Spec
-from proxy.steps.step import assigned_variables
+from proxy.steps.step import defined_variables
 from proxy.telemetry.counters import Ledger, RouteCounters
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
 
@@ -79,7 +79,7 @@ class Site:
         known = self._memo.get(key)
         if known is not None:
             return known
-        resolution = self._resolved(host, normalise(path, self.spec.paths))
+        resolution = self.find(host, normalise(path, self.spec.paths))
         if len(path) > PATH_MEMO_BYTES:
             return resolution
         if len(self._memo) >= PATH_MEMO:
@@ -91,16 +91,15 @@ class Site:
         """Return the route whose steps precede every path of a host, if there is one."""
         return self._table.prelude(host)
 
-    def find(self, host: bytes, uri: bytes) -> Resolution:
-        """Find the route for a decoded path, which no client has sent so."""
-        return self._resolved(host, self.target(uri))
-
     def target(self, uri: bytes) -> Target:
-        """Return the target that means a decoded path."""
-        escaped = escape_path(uri, self.spec.paths)
-        return Target(uri, escaped, escaped, None)
+        """Return the target that means a decoded path, which no client has sent so.
 
-    def _resolved(self, host: bytes, target: Target) -> Resolution:
+        Raise ``BadTarget`` in ``strict`` mode for one that leads above the root.
+        """
+        return target_of(uri, self.spec.paths)
+
+    def find(self, host: bytes, target: Target) -> Resolution:
+        """Find the route for a target."""
         found = self._table.lookup(host, target.path)
         if found is None:
             return Resolution(target, None)
@@ -180,7 +179,7 @@ def compile_snapshot(
     """
     faults: list[Fault] = []
     names = previous.names
-    variables = assigned_variables(spec.routes.values())
+    variables = _variables(spec, previous)
     if spec.header_maps != previous.spec.header_maps or variables != names.variables:
         maps = compile_maps(spec.header_maps, faults, variables)
         names = Scope(maps=maps, variables=variables)
@@ -190,6 +189,19 @@ def compile_snapshot(
     if faults:
         raise SpecError(tuple(faults))
     return Snapshot(spec, sites, upstreams, names, routes, addresses, number)
+
+
+def _variables(spec: Spec, previous: Snapshot) -> frozenset[str]:
+    """Return the variables that steps define; of an unchanged route they are known."""
+    names: set[str] = set()
+    for name, route in spec.routes.items():
+        if route.steps:
+            old = previous.routes.get(name)
+            if old is not None and old.spec == route:
+                names |= old.defines
+            else:
+                names |= defined_variables(route.steps)
+    return frozenset(names)
 
 
 def _compile_pools(
@@ -242,11 +254,7 @@ def _compile_routes(
             for listener in route.listeners or ()
             if listener not in spec.listeners
         ]
-        faults += [
-            Fault(f"{at}/error_pages/{index}/route", f"there is no route {page.route!r}")
-            for index, page in enumerate(route.error_pages)
-            if page.route is not None and page.route not in spec.routes
-        ]
+        faults += _page_faults(route, spec, f"{at}/error_pages")
         if route.path is not None and not route.pools and route.answer is None:
             faults.append(Fault(f"{at}/pool", "a route with a path needs a pool or an answer"))
         old = previous.routes.get(name)
@@ -256,6 +264,17 @@ def _compile_routes(
             counters = ledger.get(name) or RouteCounters()
             routes[name] = compile_route(route, names, counters, faults)
     return routes
+
+
+def _page_faults(route: RouteSpec, spec: Spec, at: str) -> Iterator[Fault]:
+    for index, page in enumerate(route.error_pages):
+        ways = [way for way in (page.path, page.route, page.location) if way is not None]
+        if len(ways) != 1:
+            yield Fault(f"{at}/{index}", "a page has one of path, route and location")
+        elif page.route is not None:
+            target = spec.routes.get(page.route)
+            if target is None or is_prelude(target):
+                yield Fault(f"{at}/{index}/route", f"there is no route {page.route!r} to go to")
 
 
 def _compile_sites(

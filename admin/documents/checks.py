@@ -15,7 +15,6 @@ from admin.documents.pool import HashBalance, Pool
 from admin.documents.route_checks import (
     Names,
     check_routes,
-    defined_variables,
     fresh,
     recheck_routes,
 )
@@ -61,11 +60,11 @@ def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     variable may matter to any object, so with a change of one everything is checked.
     """
     before, after = previous.header_maps, document.header_maps
-    variables = defined_variables(document)
+    variables = _defined_variables(document)
     if (
         before.keys() != after.keys()
         or fresh(after, before)
-        or variables != defined_variables(previous)
+        or variables != _defined_variables(previous)
     ):
         return check(document, raw, frozenset())
     faults: list[Fault] = []
@@ -100,6 +99,10 @@ def _check_binds(listeners: Mapping[str, Listener], faults: list[Fault]) -> None
             path = pointer("listeners", name, "bind")
             message = f"listener {owner!r} has the same address {address.text}"
             faults.append(Fault(path, message, "port 0 lets the kernel choose another"))
+
+
+def _defined_variables(document: Document) -> frozenset[str]:
+    return frozenset[str]().union(*(one.defines for one in document.routes.values() if one.steps))
 
 
 def _compile_maps(

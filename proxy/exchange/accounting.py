@@ -18,22 +18,28 @@ def settle(exchange: Exchange, now: float) -> None:
     """Count a finished exchange, and log it if the access log wants it."""
     client = exchange.client
     runtime = client.runtime
-    status = exchange.status
+    status = answered = exchange.status
     client.counters.in_flight -= 1
     route, member = exchange.route, exchange.member
     counters = runtime.no_route if route is None else route.counters
-    key = (exchange.pool_name, exchange.request.method.decode(), status)
+    method = exchange.request.method
+    if exchange.detour is not None:
+        method = exchange.detour.method or method
+        answered = exchange.detour.answered or status
+    key = (exchange.pool_name, method.decode(), status)
     requests = counters.requests
     requests[key] = requests.get(key, 0) + 1
     if status != 101:
         counters.duration.observe(now - exchange.request.started)
     if member is not None:
         sent, received = exchange.body.octets, exchange.bytes_out
+        if sent and exchange.bodiless:
+            sent = 0
         totals = exchange.pool.counters
         totals.http_to_upstream += sent
         totals.http_to_client += received
         endpoint = member.endpoint.counters
-        endpoint.by_class[status // 100 if exchange.answering and status < 600 else 0] += 1
+        endpoint.by_class[answered // 100 if exchange.answering and status < 600 else 0] += 1
         endpoint.bytes_in += received
         endpoint.bytes_out += sent
     access_log = runtime.access_log
@@ -75,20 +81,20 @@ def count_error(exchange: Exchange, failure: Failure) -> None:
 def _line(exchange: Exchange, access_log: AccessLog) -> Callable[..., None]:
     """Return ``access_log.log`` with everything filled in but event, octets and duration."""
     request, route, member = exchange.request, exchange.route, exchange.member
-    failure = exchange.failure
+    failure, detour = exchange.failure, exchange.detour
     began = exchange.first_byte_at
     return partial(
         access_log.log,
         request_id=request.request_id,
         client_ip=request.client_ip,
-        method=request.method,
+        method=(detour and detour.method) or request.method,
         path=request.target,
         status=exchange.status,
         reason=None if failure is None else failure.reason,
         route="none" if route is None else route.name,
         pool=exchange.pool_name,
         endpoint=None if member is None else member.name,
-        attempts=exchange.attempts,
+        attempts=len(exchange.trail) + (member is not None),
         ttfb_s=began - request.started if began else None,
         revision=exchange.snapshot.number,
     )

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
+    from proxy.message import Fields
     from proxy.route import Route
 
 
 class Detour:
     """What is to be remembered of one."""
 
-    __slots__ = ("began", "bodiless", "failure", "moved", "paged", "prelude", "reroutes", "status")
+    __slots__ = (
+        "answered", "began", "bodiless", "challenge", "failure", "inside", "method", "moved",
+        "paged", "prelude", "reroutes", "status",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.prelude: Route | None = None
@@ -24,16 +28,24 @@ class Detour:
         self.reroutes = 0
         self.moved = False
         """Path or query are not those that the client sent."""
+        self.inside = False
+        """Not the client, but a rewrite or an error page led to the present path."""
         self.paged = False
         """An error page takes the place of an error, and no other takes its own."""
         self.status: int | None = None
         """What the client sees instead of the status of the error page."""
         self.failure: Failure | None = None
         """The error that led to the page."""
+        self.challenge: Fields = ()
+        """How to prove who one is: the fields that a 401 must have (RFC 9110, 15.5.2)."""
+        self.answered = 0
+        """The status with which the page's upstream answered."""
         self.began: float | None = None
         """When the present route began, if that was later than the request (monotonic seconds)."""
         self.bodiless = False
         """The request goes on without the body that the client sends."""
+        self.method: bytes | None = None
+        """What the client asked for, if the request goes on as something else."""
 
 
 def detour_of(exchange: Exchange) -> Detour:

@@ -102,7 +102,7 @@ def send(exchange: Exchange, upstream: UpstreamConnection) -> None:
     exchange.upstream = upstream
     exchange.sent = True
     upstream.lease(exchange, to_head=request.method == b"HEAD", head_limit=spec.header_bytes)
-    if body is NOTHING or (exchange.detour is not None and exchange.detour.bodiless):
+    if body is NOTHING or exchange.bodiless:
         upstream.transport.write(exchange.head.data)
         began = exchange.attempt_started if exchange.reused else monotonic()
         exchange.read_by = began + exchange.read_s

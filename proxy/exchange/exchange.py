@@ -28,7 +28,7 @@ from proxy.exchange import accounting, failover, own_answer, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.detour import Detour
 from proxy.exchange.dispatch import dispatch
-from proxy.exchange.error_page import intercepted, to_error_page
+from proxy.exchange.error_page import dressed, intercepted, to_error_page
 from proxy.exchange.request_head import UpstreamHead
 from proxy.exchange.response_head import client_head, informational_head
 from proxy.exchange.routing import body_limit, route_request
@@ -173,8 +173,6 @@ class Exchange:
             self.body = RequestBody(chunked=True, limit=REPLAY_BEFORE_ROUTING)
             self.body.add(b"", last=True)
         if route_request(self):
-            if self.body is not NOTHING:
-                self.body.limit = self.pool.plan.spec.retry.replay_bytes
             dispatch(self)
 
     @property
@@ -199,6 +197,11 @@ class Exchange:
             return self.request.started
         return detour.began
 
+    @property
+    def bodiless(self) -> bool:
+        """The request goes on without the body that the client sends."""
+        return self.detour is not None and self.detour.bodiless
+
     def may_keep_alive(self) -> bool:
         """Tell whether another request may follow on the client's connection."""
         client = self.client
@@ -215,11 +218,11 @@ class Exchange:
         """Receive more of the request body from the client."""
         body = self.body
         framed = body.add(payload, last=last)
+        if self.bodiless:
+            return
         limit = body_limit(self)
         if limit is not None and body.octets > limit:
             self.fail(errors.BODY_TOO_LARGE)
-            return
-        if self.detour is not None and self.detour.bodiless:
             return
         upstream = self.upstream
         if upstream is None:
@@ -272,17 +275,20 @@ class Exchange:
             return
         if member.endpoint.fails and head.status not in pool.failing:
             pool.plan.succeeded(member, now)
-        if head.status in route.intercepted and intercepted(self, head.status):
+        if head.status in route.intercepted and intercepted(self, head):
             return
+        shown = head
+        if self.detour is not None and self.detour.paged:
+            shown = dressed(self, self.detour, head)
+            if head.body and not shown.body:
+                body, last = b"", True
+        else:
+            self.failure = None  # of an attempt before
         pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now
-        self.status = head.status
-        self.failure = None  # of an attempt before
-        if self.detour is not None and self.detour.paged:
-            self.failure = self.detour.failure
-            self.status = self.detour.status or head.status
+        self.status = shown.status
         keep_alive = self.may_keep_alive()
-        if head.body < 0:  # its end is marked by chunks, or by closing
+        if shown.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor:
                 self.rechunk = True
             else:
@@ -292,9 +298,7 @@ class Exchange:
         self.keep_alive = keep_alive
         if route.asks_response:
             request.response = self._response_facts(head, now)
-        data = client_head(
-            request, head, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
-        )
+        data = client_head(request, shown, route, keep_alive=keep_alive, rechunk=self.rechunk)
         self.answering = True
         if last and not self.rechunk:
             self.bytes_out = len(body)
@@ -348,13 +352,12 @@ class Exchange:
             self.pool.plan.succeeded(member, now)
         self.first_byte_at = now
         self.status = 101
+        self.failure = None  # of an attempt before
         self.answering = True
         if route.asks_response:
             self.request.response = self._response_facts(head, now)
         self.client.transport.write(
-            client_head(
-                self.request, head, route, 101, keep_alive=True, rechunk=False, upgrade=protocol
-            )
+            client_head(self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol)
         )
         tunnel.join(self, upstream, rest, protocol, now)
 
@@ -474,6 +477,6 @@ class Exchange:
         upstream, self.upstream = self.upstream, None
         if upstream is not None:
             keepalive = self.pool.plan.spec.keepalive
-            reuse = self.body.done and self.head.persistent
+            reuse = (self.body.done or self.bodiless) and self.head.persistent
             upstream.release(reuse, keepalive.max_idle, keepalive.idle_timeout_s, now)
         accounting.settle(self, now)

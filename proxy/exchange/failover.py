@@ -71,15 +71,18 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
             started=exchange.answering or exchange.informed,
             attempts=exchange.attempts,
             elapsed_s=now - exchange.began,
-            replayable=exchange.body.intact,
+            replayable=exchange.body.intact or exchange.bodiless,
             free_used=exchange.free_try_used,
         ),
         exchange.pool.plan.spec.retry,
     )
 
 
-def drop(exchange: Exchange, status: str, now: float) -> None:
-    """Give back the endpoint and the connection of a failed attempt."""
+def drop(exchange: Exchange, status: str, now: float, *, reuse: bool = False) -> None:
+    """Give back the endpoint and the connection of a failed attempt.
+
+    With ``reuse``, a connection whose response is complete may serve another request.
+    """
     endpoint = exchange.taken_member.endpoint
     exchange.trail = (*exchange.trail, exchange.trace(status, now))
     endpoint.active -= 1
@@ -88,5 +91,6 @@ def drop(exchange: Exchange, status: str, now: float) -> None:
     exchange.read_by = exchange.send_by = NEVER
     upstream, exchange.upstream = exchange.upstream, None
     if upstream is not None:
-        upstream.lessee = None
-        upstream.transport.abort()
+        keepalive = exchange.pool.plan.spec.keepalive
+        reuse = reuse and exchange.body.done and exchange.head.persistent
+        upstream.release(reuse, keepalive.max_idle, keepalive.idle_timeout_s, now)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from proxy import errors
 from proxy.exchange import respond
 from proxy.exchange.detour import rules_route
 from proxy.exchange.error_page import to_error_page
@@ -22,39 +24,49 @@ def reply(exchange: Exchange, answer: Answer) -> None:
     """End with an answer that the configuration gives, or with the page of its error."""
     if answer.status == SILENCE:
         exchange.status = SILENCE
-        exchange.finish(keep_alive=False, cut=True)
+        # Answers to requests before this one may wait to be written.
+        waiting = exchange.client.transport.get_write_buffer_size()
+        exchange.finish(keep_alive=False, cut=not waiting)
     elif answer.body is not None or not to_error_page(exchange, answer.status, None):
         write(exchange, answer, may_last=True)
 
 
 def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
     """End with an answer; ``may_last`` if the connection may serve another request."""
+    status, lines = answer.status, b""
+    dropped = frozenset[bytes]()
     detour = exchange.detour
-    status = answer.status
-    if detour is not None and detour.status and (answer.body is not None or status < 400):
-        status = detour.status  # this is the page of an error
-    keep_alive = may_last and exchange.may_keep_alive()
+    whole = answer.location is None and (answer.body is not None or status < 300)
+    if detour is not None and detour.paged and whole:
+        # This is the page of an error.
+        exchange.failure = detour.failure
+        if detour.status:
+            status = detour.status
+            answer = replace(answer, body=answer.body or b"")
     exchange.status = status
     failure = exchange.failure
-    lines, dropped = _ruled(exchange, status)
-    exchange.client.transport.write(
-        respond.whole(
-            status,
-            answer,
-            None if failure is None else failure.reason,
-            exchange.request,
-            lines,
-            dropped,
-            keep_alive=keep_alive,
-        )
+    if failure is not errors.INTERNAL:  # what failed may be the rules
+        lines, dropped = _ruled(exchange, status)
+    if detour is not None and status == 401:
+        lines += b"".join([b"%b: %b\r\n" % field for field in detour.challenge])
+    keep_alive = may_last and exchange.may_keep_alive()
+    data = respond.whole(
+        status,
+        answer,
+        None if failure is None else failure.reason,
+        exchange.request,
+        lines,
+        dropped,
+        keep_alive=keep_alive,
     )
+    exchange.client.transport.write(data)
     exchange.finish(keep_alive=keep_alive)
 
 
 def _ruled(exchange: Exchange, status: int) -> tuple[bytes, frozenset[bytes]]:
     """Return the lines that response rules add, and the names of those whose place they take."""
     route = rules_route(exchange)
-    if route is None or not route.writes_response:
+    if route is None:
         return b"", frozenset()
     request, rules = exchange.request, route.response_rules
     if route.asks_response:

@@ -18,7 +18,7 @@ MAX_RANGES: Final = 16
 
 _WEIGHT: Final = re.compile(r"\bq\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)(?![.\d])")
 
-_BODILESS: Final = frozenset({204, 304})
+BODILESS: Final = frozenset({204, 304})
 """Statuses whose responses have no body (RFC 9110, 6.4.1)."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -53,7 +53,7 @@ def whole(
     media, body = answer.content_type, answer.body
     if body is None:
         media, body = _error_text(status, reason, request) if status >= 400 else (b"", b"")
-    bodiless = status in _BODILESS
+    bodiless = status in BODILESS
     fields = [(b"Content-Type", b"" if bodiless or not body else media)]
     fields.append((b"Location", answer.location or b""))
     fields.append((b"X-Request-Id", b"" if request is None else request.request_id))

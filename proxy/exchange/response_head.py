@@ -24,17 +24,13 @@ def client_head(
     request: Request,
     head: ResponseHead,
     route: Route,
-    status: int,
     *,
     keep_alive: bool,
     rechunk: bool,
     upgrade: bytes = b"",
 ) -> bytes:
-    """Build the head of a final response, or of a 101 when ``upgrade`` names the protocol.
-
-    ``status`` is what the client is to see.
-    """
-    blocks = [status_line(status, head.reason if status == head.status else phrase(status))]
+    """Build the head of a final response, or of a 101 when ``upgrade`` names the protocol."""
+    blocks = [status_line(head.status, head.reason)]
     starts = route.passes_response
     fields = head.fields
     if head.connection and head.connection.lower() not in _PLAIN_CONNECTION:

@@ -44,7 +44,7 @@ class Scope:
     response: bool = False
     """Whether the response is known where the template is rendered."""
     escape: Callable[[Request, bytes], bytes] | None = None
-    """What becomes of a capture; ``None``: it stays as it is."""
+    """What becomes of a numbered capture, for named ones are variables; ``None``: nothing."""
 
 
 class Template:
@@ -136,7 +136,7 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if name in scope.captures:
         if getter is not None:
             raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
-        return name, _capture(name, scope.escape)
+        return name, _capture(name, scope.escape if name.isdecimal() else None)
     if getter is not None:
         return lower, getter
     if lower in scope.variables:

@@ -106,3 +106,14 @@ def test_nothing_to_send_is_nothing_to_forget(may_retry: bool) -> None:
 def test_body_of_a_request_without_one_is_complete_and_never_in_the_way() -> None:
     assert (NOTHING.done, NOTHING.intact, NOTHING.full) == (True, True, False)
     assert (NOTHING.kept(), NOTHING.octets) == (b"", 0)
+
+
+def test_forgotten_body_is_counted_but_kept_no_more() -> None:
+    body = RequestBody(chunked=True, limit=10)
+    body.add(b"x" * 20, last=False)
+    assert body.full
+    body.forget()
+    assert not body.intact
+    assert not body.full
+    assert body.add(b"y" * 20, last=True)
+    assert (body.octets, body.done, body.full) == (40, True, False)

@@ -271,3 +271,16 @@ def test_map_agrees_with_a_naive_reading(
 def test_source_of_any_octets_has_a_value(raw: bytes) -> None:
     made = with_x(raw.decode("utf-8", "surrogateescape"))
     assert compiled(sites=SITES)["sites"].evaluate(made)
+
+
+def test_map_may_be_of_variables_that_steps_assign() -> None:
+    faults: list[Fault] = []
+    specs = {"size": spec("$kind", "$kind", exact=(("a", "small"),))}
+    maps = compile_maps(specs, faults, frozenset({"kind"}))
+    assert faults == []
+    template = compile_template("$size", Scope(maps=maps, variables=frozenset({"kind"})))
+    for value, expected in ((b"a", b"small"), (b"b", b"b")):
+        made = request()
+        made.maps = {"kind": value}
+        assert template.render(made) == expected
+    assert template.render(request()) == b""

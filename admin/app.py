@@ -20,14 +20,17 @@ import uvloop
 
 from admin.api.application import application
 from admin.api.auth import Guard, Role, Token, TokenFile, Tokens, digest_of
+from admin.beginning import FILE, begin
 from admin.cli import FAULTY, report
 from admin.config_file import bootstrap
 from admin.controller import Controller, RefusedError
 from admin.lifecycle import Lifecycle
 from admin.listening import ListenError, listening
+from admin.memory import Memory
 from admin.revisions import Origin
-from admin.runtime import ReadyFile, RuntimeFolderError, keep_token, make_token
+from admin.runtime import ReadyFile, RuntimeFolderError, keep_token, make_token, token_path
 from admin.settings import RunSettings
+from admin.store import StateFolderError, Store
 from admin.telemetry import application as telemetry_application
 from proxy.server import Server
 from proxy.telemetry.access_log import AccessLog
@@ -72,6 +75,9 @@ def start(settings: RunSettings, main: Callable[[], Coroutine[Any, Any, int]]) -
     except TokenFileError as error:
         print(f"hotsplice: --admin-token-file: {error}", file=sys.stderr)
         return FAULTY
+    except StateFolderError as error:
+        print(f"hotsplice: --state-dir: {error}", file=sys.stderr)
+        return FAILED
     except (ListenError, RuntimeFolderError, OSError) as error:
         print(f"hotsplice: {error}", file=sys.stderr)
         return FAILED
@@ -82,13 +88,16 @@ async def serve(
 ) -> int:
     """Serve the file that the settings name, or else ``document``, until told to stop."""
     access_log = None if settings.access_log == "off" else AccessLog(settings.access_log)
+    memory = Memory(None if settings.state_dir is None else Store(settings.state_dir))
     server = Server(access_log=access_log)
-    controller = Controller(server)
+    controller = Controller(server, memory)
     lifecycle = Lifecycle(server, controller, settings)
     admin_requests: Counter[int] = Counter()
     started = asyncio.Event()
     async with AsyncExitStack() as stack:
+        stack.callback(memory.close)
         stack.push_async_callback(server.close)
+        stack.callback(controller.close)
         stack.enter_context(lifecycle.signals())
         ready_file = ReadyFile(settings.ready_file)
         stack.callback(ready_file.remove)
@@ -104,7 +113,7 @@ async def serve(
         admin = await stack.enter_async_context(
             listening(application(controller, server, guard, admin_requests), settings.admin)
         )
-        token_file = None if made is None else keep_token(made, admin, settings.runtime_dir)
+        token_file = _keep(made, admin, settings)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))
 
@@ -121,11 +130,16 @@ async def serve(
 
 
 async def _first(controller: Controller, settings: RunSettings, document: object) -> None:
-    source = bootstrap(settings)
-    if source is not None:
-        await controller.read(source, Origin("file", "hotsplice"))
-    elif document is not None:
-        await controller.read(lambda: document, Origin("demo", "hotsplice"))
+    if document is None:
+        await begin(controller, bootstrap(settings), FILE)
+    else:
+        await begin(controller, lambda: document, Origin("demo", "hotsplice"))
+
+
+def _keep(made: str | None, admin: str, settings: RunSettings) -> Path | None:
+    if made is None:
+        return None
+    return keep_token(made, token_path(admin, settings.state_dir, settings.runtime_dir))
 
 
 def _tokens(settings: RunSettings) -> tuple[Tokens | None, str | None]:

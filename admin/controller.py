@@ -1,11 +1,11 @@
 """The serialised apply: the one way a configuration comes to serve.
 
-    edit -> validate -> translate -> compile and bind -> revision -> publish
+    edit -> validate -> translate -> compile and bind -> keep -> publish
 
-Every step up to the binding may fail, and then nothing has happened: ``Server.prepare`` gives back
-what it bound.  From there on nothing fails: the revision is made and published between two awaits.
-One lock holds from the first step to the last, so an edit, with its preconditions, always sees the
-document that it is going to replace.
+Every step up to the keeping may fail, and then nothing has happened: ``Server.prepare`` gives back
+what it bound.  What is kept on disk is published between two awaits, and from there on nothing
+fails.  One lock holds from the first step to the last, so an edit, with its preconditions, always
+sees the document that it is going to replace.
 """
 
 from __future__ import annotations
@@ -13,83 +13,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final
 
-from admin.documents import Document, DocumentError, effective, validate
-from admin.documents.document import Validated
+from admin.candidate import Candidate, Change, digest_of, examine, examine_change
+from admin.confirmation import Confirmation
+from admin.documents import DocumentError, effective
 from admin.edits import MISSING, canonical, changed, same
-from admin.revisions import Applies, Attempt, Origin, Result, Revision
-from admin.translate import to_spec
+from admin.memory import Memory
+from admin.offloading import INLINE_BYTES, completed, offload
+from admin.overrides import Overrides
+from admin.plane import DataPlane, Prepared
+from admin.records import Applied, Bootstrapped, Confirmed
+from admin.revisions import Applies, Attempt, Origin, Pending, Result, Revision
+from admin.store import NotKeptError
 from proxy.errors import Fault, SpecError
-from proxy.spec import Spec
 from proxy.telemetry.logging import get_logger
-
-if TYPE_CHECKING:
-    from proxy.telemetry.reading import Reading
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-EMPTY: Final[object] = {"version": 1}
-"""The document of a process that was given none."""
-
-INLINE_BYTES: Final = 64 * 1024
-"""What is smaller is worked on where it stands (at 64 KiB, some 5 ms); what is larger would hold up
-the traffic on the same event loop, and goes to a thread.  A thread costs its start and the wait for
-the interpreter lock, which a small document does not repay."""
 
 LOGGED_FAULTS: Final = 20
 """How many faults of a refused document the log shows."""
 
 _log = get_logger("admin.controller")
-
-
-class Prepared(Protocol):
-    """A configuration that is compiled and bound, and not yet served."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is allowed but probably not meant."""
-
-    def publish(self) -> None:
-        """Serve it.  Cannot fail."""
-
-    def discard(self) -> None:
-        """Give back what was bound."""
-
-
-class DataPlane(Protocol):
-    """What the control plane asks of ``proxy.Server``."""
-
-    async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
-        """Compile and bind; raise ``SpecError`` with every fault."""
-
-    def drain(self, *, timeout_s: float, accept_s: float) -> None:
-        """Start the drain, or join the one that runs."""
-
-    async def drained(self) -> None:
-        """Return when a drain is done."""
-
-    @property
-    def draining(self) -> bool:
-        """Whether a drain runs or is done."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether every listener accepts and no drain runs."""
-
-    @property
-    def remaining(self) -> int:
-        """How many client connections are open."""
-
-    @property
-    def addresses(self) -> dict[str, str]:
-        """Where each listener is bound."""
-
-    def read(self) -> Reading:
-        """Look at everything that is live."""
-
 
 Edit = Callable[[object], object]
 """From the document as it stands to the one wanted; raises what its preconditions ask for."""
@@ -101,6 +45,14 @@ class RefusedError(Exception):
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(f"{len(faults)} faults")
         self.faults: Final = faults
+
+
+class PendingError(Exception):
+    """A revision waits to be confirmed, and until then nothing else is written."""
+
+    def __init__(self, pending: Pending) -> None:
+        super().__init__(f"revision {pending.revision} waits to be confirmed")
+        self.pending: Final = pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,55 +67,141 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do work on about ``size`` octets of JSON, in a thread if that is a lot."""
-    if size <= INLINE_BYTES:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms a change is made."""
+
+    dry_run: bool = False
+    confirm_within_s: float | None = None
+    """Take it back unless it is confirmed within this time."""
+    restores: int | None = None
+    """The revision whose document is to serve again."""
+    from_file: bool = False
+    """It is what the bootstrap file says."""
+    come_what_may: bool = False
+    """Even if it cannot be kept, or something else is pending."""
+
+
+ORDINARY: Final = Terms()
+RESUMED: Final = Origin("state", "hotsplice")
 
 
 class Controller:
     """Holds the document, and is the only one to change it."""
 
-    def __init__(self, server: DataPlane) -> None:
-        """Start with the empty document as revision 0."""
+    def __init__(self, server: DataPlane, memory: Memory | None = None) -> None:
+        """Begin with what is remembered, which nobody serves before ``resume`` or a change."""
         self._server: Final = server
+        self.memory: Final = Memory() if memory is None else memory
+        self.overrides: Final = Overrides(server, self.memory)
         self.published: Callable[[], None] | None = None
         """Called after every new revision."""
         self._lock: Final = asyncio.Lock()
-        self._document: Document = validate(EMPTY)
-        self._spec: Spec = to_spec(self._document)
-        self.raw: object = EMPTY
+        self._serving = Candidate.empty()
+        history = self.memory.state.history
+        self.raw: object = history.document(history.latest.number)
         """The document as it was written."""
-        self.size = len(canonical(EMPTY))
+        self.size = len(canonical(self.raw))
         """Octets of the document as compact JSON."""
-        self._bootstrap: object = MISSING
+        self.bootstrap: object = MISSING
+        """What the file of ``--config`` said when it was last read."""
         self._drift: tuple[object, object, tuple[str, ...]] = (MISSING, MISSING, ())
-        self.revision = Revision(0, time.time(), Origin("start", "hotsplice"), ())
+        self._confirmation: Final = Confirmation(self.memory, self._roll_back)
         self.applies: Final = Applies()
 
+    @property
+    def revision(self) -> Revision:
+        """The revision that serves."""
+        return self.memory.state.history.latest
+
+    @property
+    def pending(self) -> Pending | None:
+        """The confirmation that is waited for."""
+        return self.memory.state.pending
+
     async def change(
-        self, edit: Edit, origin: Origin, *, dry_run: bool = False, added: int = 0
+        self, edit: Edit, origin: Origin, terms: Terms = ORDINARY, *, added: int = 0
     ) -> Outcome:
-        """Apply an edit of the document as one revision, or raise ``RefusedError``.
+        """Apply an edit of the document as one revision.
 
         ``added`` is about how many octets the edit may add.  An edit that changes nothing makes no
-        revision and touches nothing.
+        revision and touches nothing.  Raise ``RefusedError``, ``PendingError``, ``NotKeptError``.
         """
         async with self._lock:
+            self._check_pending(terms)
             try:
-                return await self._change(edit, origin, dry_run, self.size + added)
+                return await self._change(edit, origin, terms, self.size + added)
             except (DocumentError, SpecError) as error:
                 faults = tuple(error.faults)
-                if not dry_run:
+                if not terms.dry_run:
                     self._record(origin, "refused", faults)
                 raise RefusedError(faults) from error
+            except NotKeptError as error:
+                self._record(origin, "refused", (Fault("", f"not kept: {error}"),))
+                raise
 
-    async def read(self, source: Callable[[], object], origin: Origin) -> Outcome:
+    async def read(
+        self, source: Callable[[], object], origin: Origin, *, come_what_may: bool = False
+    ) -> Outcome:
         """Apply a whole document from somewhere that may block, such as a file."""
-        outcome = await self.change(lambda _: source(), origin, added=INLINE_BYTES)
-        self._bootstrap = outcome.raw
+        terms = Terms(from_file=True, come_what_may=come_what_may)
+        outcome = await self.change(lambda _: source(), origin, terms, added=INLINE_BYTES)
+        self.bootstrap = outcome.raw
         return outcome
+
+    async def restore(self, number: int, origin: Origin, terms: Terms, check: Edit) -> Outcome:
+        """Apply the document of a revision again, which is kept; ``check`` sees the present one."""
+
+        def edit(raw: object) -> object:
+            check(raw)
+            return self.memory.state.history.document(number)
+
+        terms = replace(terms, restores=number)
+        return await self.change(edit, origin, terms, added=self.memory.state.history.octets)
+
+    async def resume(self) -> None:
+        """Serve what is remembered, as the revision that it was; ``RefusedError``.
+
+        What nobody confirmed in time does not serve again.
+        """
+        if self.pending is not None and self.pending.until <= time.time():
+            try:
+                await self._roll_back(self.pending)
+            except RefusedError:
+                _log.warning("rollback_refused", revision=self.revision.number)
+            else:
+                return
+        async with self._lock:
+            try:
+                candidate = await offload(self.size, examine, self.raw, self._serving)
+                number = self.revision.number
+                prepared = await self._server.prepare(candidate.spec, revision=number)
+            except (DocumentError, SpecError) as error:
+                faults = tuple(error.faults)
+                self._record(RESUMED, "refused", faults)
+                raise RefusedError(faults) from error
+            self._publish(prepared, candidate, RESUMED)
+
+    async def confirm(self, number: int) -> bool:
+        """Let a pending revision stay; tell whether it stays (a second time, it stays as well).
+
+        ``NotKeptError``, and then it is still pending.
+        """
+        async with self._lock:
+            pending = self.pending
+            if pending is None:
+                return number == self.revision.number
+            if pending.revision != number:
+                return False
+            await completed(self.memory.keep(Confirmed()))
+            self._confirmation.watch()
+            _log.info("config_confirmed", revision=number)
+            return True
+
+    def close(self) -> None:
+        """Take nothing back and let nothing expire any more."""
+        self.overrides.close()
+        self._confirmation.close()
 
     @property
     def drift(self) -> tuple[str, ...]:
@@ -171,7 +209,7 @@ class Controller:
 
         Found once per revision; empty if no file was ever read.
         """
-        bootstrap, raw = self._bootstrap, self.raw
+        bootstrap, raw = self.bootstrap, self.raw
         if bootstrap is MISSING:
             return ()
         if self._drift[0] is not bootstrap or self._drift[1] is not raw:
@@ -180,32 +218,80 @@ class Controller:
 
     async def effective(self) -> object:
         """Return the document with every default filled in."""
-        return await offload(self.size, effective, self._document)
+        return await offload(self.size, effective, self._serving.document)
 
-    async def _change(self, edit: Edit, origin: Origin, dry_run: bool, size: int) -> Outcome:
+    async def _change(self, edit: Edit, origin: Origin, terms: Terms, size: int) -> Outcome:
         raw = await offload(size, edit, self.raw)
+        digest = await offload(size, digest_of, raw) if terms.from_file else None
         if await offload(size, same, self.raw, raw):
-            if not dry_run:
+            if digest not in (None, self.memory.state.bootstrap):
+                await completed(self.memory.keep(Bootstrapped(digest), come_what_may=True))
+            if not terms.dry_run:
                 self._record(origin, "unchanged")
             return Outcome(self.raw, self.revision.number, ())
-        old = Validated(self.raw, self._document)
-        candidate = await offload(size, _examine, old, self._spec, raw)
+        change = await offload(size, examine_change, self.raw, raw, self._serving)
         number = self.revision.number + 1
-        prepared = await self._server.prepare(candidate.spec, revision=number)
-        if dry_run:
+        prepared = await self._server.prepare(change.candidate.spec, revision=number)
+        if terms.dry_run:
             prepared.discard()
         else:
-            self._publish(prepared, candidate, origin)
-        return Outcome(raw, self.revision.number, candidate.changed, prepared.warnings)
+            revision = Revision(number, time.time(), origin, change.changed, terms.restores)
+            await completed(self._commit(prepared, change, revision, terms, digest))
+        return Outcome(
+            change.candidate.raw, self.revision.number, change.changed, prepared.warnings
+        )
 
-    def _publish(self, prepared: Prepared, candidate: _Candidate, origin: Origin) -> None:
+    async def _commit(
+        self,
+        prepared: Prepared,
+        change: Change,
+        revision: Revision,
+        terms: Terms,
+        digest: str | None,
+    ) -> None:
+        pending = None
+        # What takes a pending one back ends the matter.
+        if terms.confirm_within_s is not None and self.pending is None:
+            until = revision.time + terms.confirm_within_s
+            pending = Pending(revision.number, self.revision.number, until)
+        try:
+            await self.memory.keep(
+                Applied(revision, change.delta, pending, digest),
+                come_what_may=terms.come_what_may,
+            )
+        except BaseException:
+            prepared.discard()
+            raise
+        self._publish(prepared, change.candidate, revision.origin)
+
+    def _publish(self, prepared: Prepared, candidate: Candidate, origin: Origin) -> None:
         prepared.publish()
+        self._serving = candidate
         self.raw, self.size = candidate.raw, candidate.size
-        self._document, self._spec = candidate.document, candidate.spec
-        self.revision = Revision(self.revision.number + 1, time.time(), origin, candidate.changed)
         self._record(origin, "applied", warnings=prepared.warnings)
+        self._confirmation.watch()
         if self.published is not None:
             self.published()
+
+    def _check_pending(self, terms: Terms) -> None:
+        pending = self.pending
+        if pending is None or terms.dry_run or terms.come_what_may:
+            return
+        if terms.restores != pending.back_to:
+            raise PendingError(pending)
+
+    async def _roll_back(self, pending: Pending) -> None:
+        def edit(raw: object) -> object:
+            if self.pending != pending:
+                return raw  # it was confirmed in the last moment
+            return self.memory.state.history.document(pending.back_to)
+
+        note = f"revision {pending.revision} was not confirmed"
+        # A full disk keeps nobody on a revision that went wrong: after a restart it would be taken
+        # back again.
+        terms = Terms(restores=pending.back_to, come_what_may=True)
+        octets = self.memory.state.history.octets
+        await self.change(edit, Origin("rollback", "hotsplice", note), terms, added=octets)
 
     def _record(
         self,
@@ -226,20 +312,3 @@ class Controller:
             warnings=warnings,
             faults=[f"{fault.path}: {fault.message}" for fault in faults[:LOGGED_FAULTS]],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A document without faults, and what was worked out from it."""
-
-    raw: object
-    size: int
-    document: Document
-    spec: Spec
-    changed: tuple[str, ...]
-
-
-def _examine(old: Validated, old_spec: Spec, raw: object) -> _Candidate:
-    document = validate(raw, old)
-    spec = to_spec(document, (old.document, old_spec))
-    return _Candidate(raw, len(canonical(raw)), document, spec, changed(old.raw, raw))

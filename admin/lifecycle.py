@@ -1,7 +1,8 @@
-"""Signals: the drain that ends the process, and reading the configuration again.
+"""Signals: the drain that ends the process, reading the configuration again, rotated logs.
 
 SIGTERM and SIGINT start the drain, and the process exits when it is done; another SIGTERM joins it,
-a second SIGINT, by someone at a terminal who has seen enough, ends it at once.
+a second SIGINT, by someone at a terminal who has seen enough, ends it at once.  SIGHUP reads the
+configuration again and opens log files anew, as in nginx; SIGUSR1 does the latter alone.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from admin.config_file import bootstrap
-from admin.controller import Controller, DataPlane, RefusedError
+from admin.controller import Controller, PendingError, RefusedError
+from admin.plane import DataPlane
 from admin.revisions import Origin
 from admin.settings import RunSettings
+from admin.store import NotKeptError
 from proxy.telemetry.logging import get_logger
 
 INTERRUPTED: Final = 1
@@ -44,6 +47,7 @@ class Lifecycle:
             signal.SIGTERM: self.terminate,
             signal.SIGINT: self.interrupt,
             signal.SIGHUP: self.hang_up,
+            signal.SIGUSR1: self.reopen_logs,
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
@@ -85,10 +89,15 @@ class Lifecycle:
         self.terminate()
 
     def hang_up(self) -> None:
-        """Read the file of ``--config`` or ``--nginx-conf`` again."""
+        """Read the file of ``--config`` or ``--nginx-conf`` again, and open log files anew."""
+        self.reopen_logs()
         task = asyncio.get_running_loop().create_task(self._reload())
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
+
+    def reopen_logs(self) -> None:
+        """Open log files anew that were rotated away."""
+        self._server.reopen_logs()
 
     async def _reload(self) -> None:
         source = bootstrap(self._settings)
@@ -97,8 +106,10 @@ class Lifecycle:
             return
         try:
             await self._controller.read(source, Origin("sighup", "hotsplice"))
-        except RefusedError:
+        except (RefusedError, NotKeptError):
             # The controller has logged and counted it; what served before goes on.
             return
+        except PendingError as error:
+            _log.error("reload_refused", reason=str(error))
         except Exception:  # noqa: BLE001 (a bug must not end the process)
             _log.exception("reload_failed")

@@ -1,4 +1,4 @@
-"""What was applied: the revision that serves, and how the applies of this process went."""
+"""What was applied: revisions, where they came from, and how the applies of this process went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Source = Literal["start", "rest", "file", "demo", "sighup"]
+Source = Literal["start", "rest", "file", "demo", "sighup", "rollback", "state"]
+"""``state``: taken up as it was kept; that makes no revision, so no revision has it."""
 Result = Literal["applied", "unchanged", "refused"]
 
 
@@ -30,6 +31,19 @@ class Revision:
     origin: Origin
     changed: tuple[str, ...]
     """Pointers to the objects that differ from the revision before."""
+    restores: int | None = None
+    """The revision whose document this one has again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A revision that is taken back unless somebody confirms it in time."""
+
+    revision: int
+    back_to: int
+    """The revision whose document would serve again."""
+    until: float
+    """Seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

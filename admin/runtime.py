@@ -36,12 +36,21 @@ def make_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def keep_token(token: str, admin: str, base: Path | None) -> Path:
-    """Store the token of the admin listener at an address, readable by this user alone."""
-    name = admin.replace(":", "_").replace("[", "").replace("]", "")
-    path = folder(base) / f"admin-{name}.token"
+def keep_token(token: str, path: Path) -> Path:
+    """Store the token of the admin listener, readable by this user alone."""
     write_atomically(path, token + "\n", 0o600)
     return path
+
+
+def token_path(admin: str, state_dir: Path | None, base: Path | None) -> Path:
+    """Return where the token of the admin listener at an address belongs.
+
+    The state folder is one process's, the runtime folder is shared, so there the address tells.
+    """
+    if state_dir is not None:
+        return state_dir / "admin.token"
+    name = admin.replace(":", "_").replace("[", "").replace("]", "")
+    return folder(base) / f"admin-{name}.token"
 
 
 def folder(base: Path | None) -> Path:

@@ -32,6 +32,7 @@ class RunSettings:
 
     config: Path | None = None
     nginx_conf: Path | None = None
+    state_dir: Path | None = None
     admin: Address
     admin_auth: AdminAuth
     admin_token_file: Path | None = None
@@ -148,6 +149,9 @@ LOGGING: Final = (
 RUN: Final = (
     Option("config", Path, None, "FILE", "the document to start with and to read again on SIGHUP"),
     Option("nginx-conf", Path, None, "FILE", "the same as an nginx.conf, instead of --config"),
+    Option(
+        "state-dir", Path, None, "DIR", "keeps revisions and overrides over restarts and crashes"
+    ),
     ADMIN,
     Option(
         "admin-auth",

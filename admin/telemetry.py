@@ -14,8 +14,9 @@ from typing import Final
 from aiohttp import web
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from admin.controller import Controller, DataPlane
+from admin.controller import Controller
 from admin.documents.scalars import seconds
+from admin.plane import DataPlane
 from proxy.errors import FaultError
 from proxy.telemetry.exposition import render
 from proxy.telemetry.reading import Reading
@@ -105,6 +106,11 @@ def control_plane(controller: Controller, admin_requests: Counter[int]) -> Itera
         PREFIX + "config_drift",
         "Objects in which what serves differs from the file it started with.",
         len(controller.drift),
+    )
+    yield GaugeMetricFamily(
+        PREFIX + "overrides_active",
+        "Overrides of endpoints that are in force, or wait for their endpoint.",
+        len(controller.overrides.all()),
     )
     last = controller.applies.last
     if last is not None:

@@ -6,10 +6,11 @@ fields; here they are put together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Protocol, TypeVar
 
 from admin.documents import Document, Route
+from admin.documents.header_map import HeaderMap, maps_behind
 from proxy.spec import EMPTY, Spec
 
 S = TypeVar("S", covariant=True)
@@ -25,14 +26,17 @@ def to_spec(document: Document, previous: tuple[Document, Spec] | None = None) -
     What the document shares with the previous one is taken over from its ``Spec``, identical.
     """
     before, spec = previous or (Document(), EMPTY)
+    maps = document.header_maps
+    other_maps = {name for name, each in maps.items() if before.header_maps.get(name) is not each}
+    other_maps |= before.header_maps.keys() - maps.keys()
     return Spec(
         listeners=_translated(document.listeners, before.listeners, spec.listeners),
         pools=_translated(document.pools, before.pools, spec.pools),
         header_maps=_translated(document.header_maps, before.header_maps, spec.header_maps),
         routes={
             name: spec.routes[name]
-            if _same_route(name, route, document, before)
-            else route.to_spec(name, document.header_maps)
+            if before.routes.get(name) is route and not _chooses_by(route, maps, other_maps)
+            else route.to_spec(name, maps)
             for name, route in document.routes.items()
         },
     )
@@ -49,11 +53,8 @@ def _translated(
     }
 
 
-def _same_route(name: str, route: Route, document: Document, before: Document) -> bool:
-    if before.routes.get(name) is not route:
+def _chooses_by(route: Route, maps: Mapping[str, HeaderMap], some: Set[str]) -> bool:
+    """Tell whether a route takes its pool from some header maps: their values are its pools."""
+    if route.variable is None or not some:
         return False
-    # A route whose pool is a variable has the values of that header map for its pools.
-    variable = route.variable
-    return variable is None or (
-        before.header_maps.get(variable) is document.header_maps.get(variable)
-    )
+    return not some.isdisjoint(maps_behind(route.variable, maps))

@@ -24,6 +24,8 @@ splice
     Two transports joined after an upgrade (101): octets go through unchanged, and are counted.
 snapshot
     A compiled configuration.  Every request reads the present one once and keeps it.
+override
+    What an operator says of an endpoint, apart from the configuration, which it beats.
 drain
     To finish what is under way and take nothing new.
 
@@ -53,7 +55,8 @@ then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and 
 """
 
 from proxy.errors import Fault, SpecError
-from proxy.server import Prepared, Server
+from proxy.prepared import Prepared
+from proxy.server import Server
 from proxy.spec import Spec
 
 __all__ = ["Fault", "Prepared", "Server", "Spec", "SpecError"]

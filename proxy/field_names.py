@@ -24,6 +24,9 @@ UPGRADE: Final = 5
 EXPECT: Final = 6
 KEEP_ALIVE: Final = 7
 REQUEST_ID: Final = 8
+LOCATION: Final = 9
+REFRESH: Final = 10
+SET_COOKIE: Final = 11
 
 _KINDS: Final = {
     b"host": HOST,
@@ -34,6 +37,9 @@ _KINDS: Final = {
     b"expect": EXPECT,
     b"keep-alive": KEEP_ALIVE,
     b"x-request-id": REQUEST_ID,
+    b"location": LOCATION,
+    b"refresh": REFRESH,
+    b"set-cookie": SET_COOKIE,
 }
 
 V = TypeVar("V")

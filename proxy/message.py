@@ -6,19 +6,21 @@ Passive data at the bottom of the house: ``downstream`` fills a ``Request`` in, 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: order, case and repetition kept."""
+
+NO_HEADERS: Final[CIMultiDictProxy[str]] = CIMultiDictProxy(CIMultiDict())
 
 
 class Peer:
     """What does not change during a client connection."""
 
     __slots__ = ("address", "forwarding", "port", "scheme", "serial", "server_address",
-                 "server_port")  # fmt: skip
+                 "server_port", "started")  # fmt: skip
 
     def __init__(
         self,
@@ -28,15 +30,19 @@ class Peer:
         server_port: int,
         serial: int,
         scheme: bytes = b"http",
+        started: float = 0.0,
     ) -> None:
         self.address: Final = address
         """Textual IP address of the socket's other end, or ``unix:``."""
         self.port: Final = port
         self.server_address: Final = server_address
+        """Where it was accepted: an IP address, or ``unix:`` and the path."""
         self.server_port: Final = server_port
         self.serial: Final = serial
         """Number of the connection within this process."""
         self.scheme: Final = scheme
+        self.started: Final = started
+        """``time.monotonic()`` at the accept."""
         self.forwarding: Final = (
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: "
             % (address, scheme)
@@ -48,12 +54,15 @@ class Request:
     """An admitted request."""
 
     __slots__ = (
-        "authority", "captures", "chunked", "client_ip", "connection", "content_length",
-        "expects_continue", "fields", "headers", "host", "keep_alive", "keeps_escapes", "maps",
-        "method", "ordinal", "path", "peer", "pool", "query", "quotes_captures",
-        "request_id", "response", "started", "target", "upgrade", "uri", "version_minor",
+        "authority", "captures", "chunked", "client_ip", "client_port", "connection",
+        "content_length", "expects_continue", "fields", "headers", "host", "keep_alive",
+        "keeps_escapes", "maps", "method", "ordinal", "path", "peer", "pool", "query",
+        "quotes_captures", "request_id", "response", "started", "target", "upgrade", "uri",
+        "version_minor",
     )  # fmt: skip
 
+    client_port: int
+    """Of ``client_ip``, 0 if unknown; set only where a trusted proxy said who the client is."""
     keeps_escapes: bool
     """``%2F`` and ``%25`` stand in ``uri`` as they were sent (``paths: strict``); set before steps
     are taken."""
@@ -121,25 +130,62 @@ class Request:
         self.response: Response | None = None
 
 
-class Response:
-    """What the upstream answered, for response rules and logs."""
+class UnusualRequest(Request):
+    """A request whose first line its parts do not tell: in absolute form, or refused as it came."""
 
-    __slots__ = ("fields", "headers", "status", "upstream_addr", "upstream_status", "upstream_time")
+    __slots__ = ("line",)
+
+    line: bytes
+    """The request line as sent, without its end."""
+
+
+class Attempt(NamedTuple):
+    """One try at an endpoint, as nginx's ``$upstream_…`` variables show it."""
+
+    address: str
+    status: str
+    seconds: float
+    """From the pick to the end, or to what is known so far."""
+    connect_s: float | None = None
+    """Until there was a connection, 0 on an idle one; ``None``: there never was."""
+    header_s: float | None = None
+    """Until there was a response head."""
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    body_bytes: int = 0
+    """Of the response."""
+
+
+class Response:
+    """What the client is answered, for response rules and logs."""
+
+    __slots__ = (
+        "attempts", "body_bytes", "complete", "fields", "head_bytes", "headers",
+        "request_body_bytes", "sent", "status",
+    )  # fmt: skip
 
     def __init__(
         self,
         status: int,
         fields: Fields,
         headers: CIMultiDictProxy[str],
-        upstream_addr: bytes = b"",
-        upstream_status: bytes = b"",
-        upstream_time: bytes = b"",
+        attempts: tuple[Attempt, ...] = (),
+        request_body_bytes: int = 0,
     ) -> None:
         self.status: Final = status
         self.fields: Final = fields
+        """As the upstream sent them; none, if the answer is our own."""
         self.headers: Final = headers
-        self.upstream_addr: Final = upstream_addr
-        """Every endpoint tried, comma-separated (nginx ``$upstream_addr``)."""
-        self.upstream_status: Final = upstream_status
-        self.upstream_time: Final = upstream_time
-        """Seconds with millisecond resolution, comma-separated."""
+        self.attempts = attempts
+        """All endpoints tried, the one that answered last."""
+        self.sent = b""
+        """The head as it goes to the client, as far as it is written."""
+        self.request_body_bytes = request_body_bytes
+
+        # Known at the end of the exchange.
+        self.head_bytes = 0
+        """Octets of the head that went to the client."""
+        self.body_bytes = 0
+        """Octets behind it, chunk framing included; of a tunnel, those to the client."""
+        self.complete = False
+        """The whole response went to the client."""

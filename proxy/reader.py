@@ -38,6 +38,7 @@ class Look:
     draining: bool
     remaining: int
     loop_lag_s: float
+    log_lines_dropped: Sequence[tuple[str, int]]
 
 
 def look(at: Look) -> Reading:
@@ -50,6 +51,7 @@ def look(at: Look) -> Reading:
         draining=at.draining,
         drain_remaining=at.remaining,
         loop_lag_s=at.loop_lag_s,
+        access_log_dropped=tuple(at.log_lines_dropped),
         listeners=tuple(
             _listener(name, at.listeners.get(name), counters)
             for name, counters in at.listener_counters.items()

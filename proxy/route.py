@@ -8,9 +8,10 @@ route as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from proxy.errors import Fault, FaultError, pointer
 from proxy.field_names import Memo, passing
@@ -21,8 +22,10 @@ from proxy.headers.forwarded import (
     X_FORWARDED,
 )
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.rules import Rules, compile_rules
+from proxy.headers.rewriting import Rewriting, compile_rewriting
+from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compile_rules
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.logs.access import Logs, compile_logs
 from proxy.message import Request
 from proxy.patterns import captured_names
 from proxy.routing.normalise import escape_path
@@ -31,14 +34,20 @@ from proxy.spec import INHERIT, PathsMode, RouteSpec
 from proxy.steps.access import Access, compile_access
 from proxy.steps.answer import AnswerPlan, compile_answer
 from proxy.steps.error_page import ErrorPage, compile_error_pages
-from proxy.steps.step import Step, compile_steps, defined_variables, numbered_captures
+from proxy.steps.step import Step, compile_steps, defined
 from proxy.telemetry.counters import RouteCounters
+from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.balancing.split import Split
 
 REGENERATED: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Fields that frame a message; each side's are made anew."""
 
+InheritedLogs = Literal["none", "some", "asking"]
+"""Whether a listener of a route has logs (being switched off counts), and of them some that say
+what has to be taken down when a response begins."""
+
 _CHANCE: Final = Random()
+_NO_SINKS: Final[Mapping[str, LogSink]] = {}
 
 
 class Route:
@@ -46,23 +55,29 @@ class Route:
 
     __slots__ = (
         "access",
+        "alters_response",
         "answer",
         "appends_request",
         "asks_response",
         "body_bytes",
         "counters",
         "defines",
+        "differs_on_success",
         "direct",
         "error_pages",
         "forwarded",
         "forwarding_replaced",
+        "inherited_logs",
         "inherits_body_bytes",
         "intercepted",
         "internal",
         "keeps_body",
+        "logged",
+        "logs",
         "name",
         "only_pool",
         "passes_response",
+        "passes_success",
         "passes_trusted",
         "passes_untrusted",
         "pool_map",
@@ -70,19 +85,24 @@ class Route:
         "request_rules",
         "response_rules",
         "rewrite",
+        "rewriting",
         "sets_request",
         "spec",
         "split",
         "split_key",
         "steps",
+        "success_rules",
         "touches_connection",
         "upgrades",
         "upstream_version",
         "writes_response",
     )  # fmt: skip
 
-    def __init__(self, spec: RouteSpec, counters: RouteCounters) -> None:
+    def __init__(
+        self, spec: RouteSpec, counters: RouteCounters, inherited_logs: InheritedLogs
+    ) -> None:
         self.spec: Final = spec
+        self.inherited_logs: Final = inherited_logs
         self.name: Final = spec.name
         self.counters: Final = counters
         self.forwarded: Final = spec.forwarded_headers
@@ -101,14 +121,26 @@ class Route:
         self.forwarding_replaced: frozenset[bytes] = frozenset()
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
+        self.success_rules: Rules
+        """The response rules for a status of ``SUCCESSES``."""
+        self.differs_on_success = False
+        self.rewriting: Rewriting | None = None
+        """What is done to the values of response fields."""
+        self.alters_response = False
+        """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
         self.asks_response = False
-        """The response rules render something that may differ from response to response."""
+        """The response rules or a log ask for facts of the response."""
+        self.logs: Logs | None = None
+        """Where its requests are logged; ``None``: where the listener's are."""
+        self.logged = False
+        """A document says where its requests are logged."""
         self.passes_untrusted: Memo[bytes]
         """How the line of a request field begins that goes on; from a peer that is no trusted
         proxy."""
         self.passes_trusted: Memo[bytes]
         self.passes_response: Memo[bytes]
+        self.passes_success: Memo[bytes]
         self.rewrite: Template | None = None
         self.pool_map: Template | None = None
         self.split: Split[str] | None = None
@@ -116,8 +148,8 @@ class Route:
         self.internal: Final = spec.path is not None and spec.path.internal
         self.direct: Final = not (spec.steps or spec.access or spec.answer or self.internal)
         """It does nothing but pass requests on."""
-        self.defines: Final = defined_variables(spec.steps) if spec.steps else frozenset[str]()
-        """The variables that its steps define."""
+        self.defines: Final = defined(spec.steps)
+        """What its steps define."""
         self.steps: tuple[Step, ...] = ()
         self.access: Access | None = None
         self.answer: AnswerPlan | None = None
@@ -139,6 +171,12 @@ class Route:
         if b"*" in self.upgrades:
             return b"h2c" not in names
         return all(name in self.upgrades for name in names)
+
+    def rules_for(self, status: int) -> Rules:
+        """Return the response rules for an answer of this status, ours or not."""
+        if self.differs_on_success and status in SUCCESSES:
+            return self.success_rules
+        return self.response_rules
 
     def choose_pool(self, request: Request) -> str:
         """Return the name of the pool that serves ``request``; empty if its map names none."""
@@ -167,29 +205,31 @@ class Route:
 
 
 def compile_route(
-    spec: RouteSpec, names: Scope, counters: RouteCounters, faults: list[Fault]
+    spec: RouteSpec,
+    names: Scope,
+    counters: RouteCounters,
+    faults: list[Fault],
+    sinks: Mapping[str, LogSink] = _NO_SINKS,
+    inherited_logs: InheritedLogs = "none",
 ) -> Route:
     """Compile one route; what is wrong with it is added to ``faults``.
 
-    ``names`` are the maps and variables that there are.
+    ``names`` are the maps, variables and captures of steps that there are, ``sinks`` are where logs
+    go, by target.
     """
     at = pointer("routes", spec.name)
-    route = Route(spec, counters)
-    captures = _captures(spec, at, faults) | numbered_captures(spec.steps)
+    route = Route(spec, counters, inherited_logs)
+    captures = _captures(spec, at, faults) | names.captures
     scope = replace(names, captures=captures)
     after = replace(scope, response=True)
     route.request_rules = compile_rules(
         spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
     )
-    route.response_rules = compile_rules(
-        spec.response_headers, after, f"{at}/response_headers", faults, counters, response=True
-    )
+    _add_response_rules(route, after, f"{at}/response_headers", faults)
+    _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    written = (route.response_rules.set, route.response_rules.appended)
-    route.writes_response = any(written)
-    route.asks_response = any(block.constant is None for block in written)
     route.touches_connection = (
         rules.connection is not None
         or rules.upgrade is not None
@@ -203,10 +243,6 @@ def compile_route(
         route.passes_trusted = passing(dropped | FORWARDING_DROPPED_TRUSTED)
     else:
         route.passes_untrusted = route.passes_trusted = passing(dropped)
-    # A response's Content-Length is dropped where it would not be true: see response_head.
-    route.passes_response = passing(
-        HOP_BY_HOP | {b"transfer-encoding"} | route.response_rules.dropped
-    )
 
     def template(text: str | None, place: str) -> Template | None:
         return None if text is None else _template(text, scope, f"{at}/{place}", faults)
@@ -224,6 +260,17 @@ def compile_route(
     return route
 
 
+def _add_logs(route: Route, logs: Logs | None) -> None:
+    route.logs = logs
+    if logs is None:
+        route.logged = route.inherited_logs != "none"
+        asks = route.inherited_logs == "asking"
+    else:
+        route.logged = True
+        asks = any(log.asks_response for log in logs)
+    route.asks_response = route.asks_response or asks
+
+
 def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
     """Compile what a route does beside passing requests on."""
     spec = route.spec
@@ -237,6 +284,24 @@ def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) ->
     if spec.intercept_errors:
         route.intercepted = frozenset(pages)
     route.keeps_body = any(page.route is not None for page in pages.values())
+
+
+def _add_response_rules(route: Route, scope: Scope, at: str, faults: list[Fault]) -> None:
+    spec, counters = route.spec.response_headers, route.counters
+    rules, on_success = compile_response_rules(spec, scope, at, faults, counters)
+    route.response_rules, route.success_rules = rules, on_success
+    route.differs_on_success = on_success is not rules
+    blocks = (rules.set, rules.appended, on_success.set, on_success.appended)
+    route.writes_response = any(blocks)
+    route.rewriting = compile_rewriting(spec, scope, at, faults, counters)
+    route.alters_response = route.rewriting is not None or route.differs_on_success
+    asks = route.rewriting is not None and route.rewriting.asks_response
+    route.asks_response = asks or rules.asks_response or on_success.asks_response
+    # A response's Content-Length is dropped where it would not be true: see response_head.
+    dropped = HOP_BY_HOP | {b"transfer-encoding"}
+    route.passes_response = route.passes_success = passing(dropped | rules.dropped)
+    if route.differs_on_success:
+        route.passes_success = passing(dropped | on_success.dropped)
 
 
 def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:

@@ -17,12 +17,15 @@ from proxy.addresses import parse_address
 from proxy.downstream.listener import Listener, bind_socket
 from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError, pointer
 from proxy.exchange.runtime import Runtime
+from proxy.logs.targets import Opened, Targets
+from proxy.prepared import Prepared
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
-from proxy.snapshot import Snapshot, compile_snapshot
-from proxy.spec import Spec
+from proxy.snapshot import Snapshot, compile_overrides, compile_snapshot
+from proxy.spec import Overrides, Spec
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
+from proxy.telemetry.log_sink import LogSink
 from proxy.telemetry.logging import get_logger
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.reading import Reading
@@ -45,41 +48,6 @@ COMPILE_INLINE: Final = 500
 """Objects (routes and endpoints) that are compiled on the event loop; more go to a thread."""
 
 
-class Prepared:
-    """A configuration that is ready to serve: ``publish`` it, or ``discard`` it.
-
-    Until one of the two is called no other configuration can be prepared.
-    """
-
-    __slots__ = ("_listeners", "_server", "_snapshot", "warnings")
-
-    def __init__(
-        self,
-        server: Server,
-        snapshot: Snapshot,
-        listeners: Mapping[str, Listener],
-        warnings: tuple[str, ...],
-    ) -> None:
-        self._server: Final = server
-        self._snapshot: Final = snapshot
-        self._listeners: Final = listeners
-        self.warnings: Final = warnings
-        """What is odd about it, though it can serve; one sentence each."""
-
-    @property
-    def addresses(self) -> Mapping[str, tuple[str, ...]]:
-        """What the names in it stand for."""
-        return self._snapshot.addresses
-
-    def publish(self) -> None:
-        """Serve it.  This cannot fail."""
-        self._server._publish(self._snapshot, self._listeners)
-
-    def discard(self) -> None:
-        """Undo what preparing it took: close the sockets it bound."""
-        self._server._discard(self._listeners)
-
-
 class Server:
     """A data plane.  Make it, use it and close it on one running event loop.
 
@@ -88,8 +56,10 @@ class Server:
 
     def __init__(self, *, access_log: AccessLog | None = None) -> None:
         loop = asyncio.get_running_loop()
+        soon = partial(loop.call_later, ACCESS_LOG_FLUSH_S)
         if access_log is not None:
-            access_log.schedule = partial(loop.call_later, ACCESS_LOG_FLUSH_S)
+            access_log.schedule = soon
+        self._targets: Final = Targets(soon)
         self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log)
         self._listeners: dict[str, Listener] = {}
         self._retired: Final[set[Listener]] = set()
@@ -154,6 +124,7 @@ class Server:
                 draining=self.draining,
                 remaining=self.remaining if self.draining else 0,
                 loop_lag_s=self._lag.seconds,
+                log_lines_dropped=self._targets.dropped(),
             )
         )
 
@@ -181,9 +152,44 @@ class Server:
         prepared.publish()
         return prepared.warnings
 
+    async def prepare_overrides(self, overrides: Overrides) -> Prepared:
+        """Make everything ready to serve the same configuration with these overrides, all of them.
+
+        They hold for whatever configuration follows.  Raise ``SpecError``.
+        """
+        await self._preparing.acquire()
+        try:
+            pools = self._known_pools(self.spec)
+            snapshot = compile_overrides(self._runtime.snapshot, overrides, pools)
+            targets = await self._targets.open(self.spec)  # those that are open
+        except BaseException:
+            self._preparing.release()
+            raise
+        return Prepared(self, snapshot, self._listeners, targets, ())
+
     async def _prepare(
         self, spec: Spec, revision: int, addresses: Mapping[str, tuple[str, ...]]
     ) -> Prepared:
+        targets = await self._targets.open(spec)
+        try:
+            sinks = {name: target.sink for name, target in targets.items()}
+            snapshot = await self._compile(spec, revision, addresses, sinks)
+            listeners = await self._bind(spec, snapshot)
+        except BaseException:
+            self._targets.abandon(targets)
+            raise
+        warnings = tuple(
+            f"{name} does not resolve yet" for name, found in addresses.items() if not found
+        )
+        return Prepared(self, snapshot, listeners, targets, warnings)
+
+    async def _compile(
+        self,
+        spec: Spec,
+        revision: int,
+        addresses: Mapping[str, tuple[str, ...]],
+        sinks: Mapping[str, LogSink],
+    ) -> Snapshot:
         compiling = partial(
             compile_snapshot,
             spec,
@@ -192,17 +198,12 @@ class Server:
             self._known_pools(spec),
             self._routes,
             revision,
+            sinks,
         )
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:
-            snapshot = await asyncio.to_thread(compiling)
-        else:
-            snapshot = compiling()
-        listeners = await self._bind(spec, snapshot)
-        warnings = tuple(
-            f"{name} does not resolve yet" for name, found in addresses.items() if not found
-        )
-        return Prepared(self, snapshot, listeners, warnings)
+            return await asyncio.to_thread(compiling)
+        return compiling()
 
     def _known_pools(self, spec: Spec) -> dict[str, Pool]:
         """Return the pools that go on: live ones, leaving ones, and those still counted."""
@@ -247,17 +248,22 @@ class Server:
             if listener not in present:
                 listener.stop()
 
-    def _discard(self, listeners: Mapping[str, Listener]) -> None:
+    def _discard(self, listeners: Mapping[str, Listener], targets: Opened) -> None:
         self._close_new(listeners)
+        self._targets.abandon(targets)
         self._preparing.release()
 
-    def _publish(self, snapshot: Snapshot, listeners: Mapping[str, Listener]) -> None:
+    def _publish(
+        self, snapshot: Snapshot, listeners: Mapping[str, Listener], targets: Opened
+    ) -> None:
         now = monotonic()
         previous = self._runtime.snapshot
         self._runtime.snapshot = snapshot
+        self._targets.publish(targets, now)
         self._publish_pools(previous, snapshot, now)
         self._publish_listeners(snapshot, listeners, now)
-        self._routes.publish({name: one.counters for name, one in snapshot.routes.items()}, now)
+        if snapshot.routes is not previous.routes:
+            self._routes.publish({name: one.counters for name, one in snapshot.routes.items()}, now)
         if self._refreshing is None and snapshot.addresses:
             self._refreshing = self._runtime.loop.create_task(self._refresh())
         self._preparing.release()
@@ -375,6 +381,11 @@ class Server:
             await asyncio.sleep(CLOSE_POLL_S)
         if self._runtime.access_log is not None:
             self._runtime.access_log.flush()
+        await self._targets.close()
+
+    def reopen_logs(self) -> None:
+        """Look now whether log files were rotated away; without it, that takes a second."""
+        self._targets.reopen()
 
     def _cut(self) -> bool:
         """Abort whatever is open; return whether anything was."""
@@ -410,6 +421,7 @@ class Server:
         self._leaving[:] = [pool for pool in self._leaving if pool.leaving]
         for ledger in (self._routes, self._listener_counters, self._pool_counters):
             ledger.expire(now)
+        self._targets.sweep(now)
 
     def _sweep_drain(self, now: float) -> None:
         listeners = (*self._listeners.values(), *self._retired)

@@ -8,20 +8,25 @@ changes.  Publishing a snapshot is one assignment; every request reads it once a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+from multidict import istr
 
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.logs.access import Logs, compile_logs
 from proxy.networks import Networks
-from proxy.route import Route, compile_route
+from proxy.overrides import overridden
+from proxy.route import InheritedLogs, Route, compile_route
 from proxy.routing.normalise import BadTarget, Target, normalise, target_of
 from proxy.routing.table import Entry, Found, Table, conflicts
-from proxy.spec import EMPTY, ListenerSpec, RouteSpec, Spec
-from proxy.steps.step import defined_variables
+from proxy.spec import EMPTY, ListenerSpec, Overrides, PoolSpec, RouteSpec, Spec
+from proxy.steps.step import Defined, defined, defined_by
 from proxy.telemetry.counters import Ledger, RouteCounters
+from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
 
 PATH_MEMO: Final = 1024
@@ -30,6 +35,8 @@ PATH_MEMO: Final = 1024
 
 PATH_MEMO_BYTES: Final = 256
 """Longer paths are looked up anew each time."""
+
+_NO_SINKS: Final[Mapping[str, LogSink]] = {}
 
 
 class Resolution:
@@ -61,14 +68,21 @@ class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
     __slots__ = (
-        "_memo", "_table", "has_preludes", "routes", "spec", "trusted", "trusts_nobody"
+        "_memo", "_table", "client_field", "default_host", "has_preludes", "logs", "routes", "spec",
+        "trusted", "trusts_nobody",
     )  # fmt: skip
 
-    def __init__(self, spec: ListenerSpec, routes: tuple[Route, ...]) -> None:
+    def __init__(
+        self, spec: ListenerSpec, routes: tuple[Route, ...], logs: Logs | None = None
+    ) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
+        self.logs: Final = logs
+        """Where requests are logged that no route says it of; ``None``: as the process has it."""
         self.trusted: Final = Networks(spec.trusted_proxies)
         self.trusts_nobody: Final = not self.trusted
+        self.default_host: Final = spec.default_host.encode()
+        self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
         self.has_preludes: Final = any(is_prelude(route.spec) for route in routes)
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}
@@ -125,7 +139,7 @@ def is_prelude(route: RouteSpec) -> bool:
 class Upstream:
     """A pool's part of a snapshot: its plan, and what an exchange asks of its settings."""
 
-    __slots__ = ("counters", "failing", "key", "label", "name", "plan", "retried")
+    __slots__ = ("counters", "key", "label", "name", "plan", "retried")
 
     def __init__(self, plan: PoolPlan, key: Template | None) -> None:
         self.plan: Final = plan
@@ -136,8 +150,6 @@ class Upstream:
         self.label: Final = plan.spec.name.encode()
         self.retried: Final = statuses(plan.spec.retry.when)
         """Statuses for which another endpoint may be tried."""
-        self.failing: Final = self.retried - {403, 404}
-        """Those of them that count against an endpoint's health (nginx)."""
 
 
 def statuses(when: frozenset[str]) -> frozenset[int]:
@@ -153,12 +165,14 @@ class Snapshot:
     sites: Mapping[str, Site]
     pools: Mapping[str, Upstream]
     names: Scope
-    """The header maps, and the variables that steps of routes define."""
+    """The header maps, and the variables and captures that steps of routes define."""
     routes: Mapping[str, Route]
     addresses: Mapping[str, tuple[str, ...]]
     """What names in endpoint addresses stood for when this was compiled."""
     number: int = 0
     """Revision of the configuration, for logs."""
+    overrides: Overrides = field(default_factory=dict)
+    """What beats the spec."""
 
 
 NOTHING: Final = Snapshot(EMPTY, {}, {}, Scope(), {}, {})
@@ -172,36 +186,59 @@ def compile_snapshot(
     pools: Mapping[str, Pool],
     ledger: Ledger[RouteCounters],
     number: int = 0,
+    sinks: Mapping[str, LogSink] = _NO_SINKS,
 ) -> Snapshot:
     """Compile ``spec``.  Raise ``SpecError`` with every fault; nothing long-lived is touched.
 
-    ``pools`` are the live pools by name, ``addresses`` what every name was resolved to.
+    ``pools`` are the live pools by name, ``addresses`` what every name was resolved to, ``sinks``
+    where logs go, by target.
     """
     faults: list[Fault] = []
     names = previous.names
-    variables = _variables(spec, previous)
-    if spec.header_maps != previous.spec.header_maps or variables != names.variables:
+    variables, captures = _defined(spec, previous)
+    same = (names.variables, names.captures) == (variables, captures)
+    if not same or spec.header_maps != previous.spec.header_maps:
         maps = compile_maps(spec.header_maps, faults, variables)
-        names = Scope(maps=maps, variables=variables)
+        names = Scope(maps=maps, variables=variables, captures=captures)
     upstreams = _compile_pools(spec, previous, addresses, pools, names, faults)
-    routes = _compile_routes(spec, previous, names, ledger, faults)
-    sites = _compile_sites(spec, previous, routes, faults)
+    logs = _compile_logs(spec, previous, names, sinks, faults)
+    routes = _compile_routes(spec, previous, names, ledger, logs, sinks, faults)
+    sites = _compile_sites(spec, previous, routes, logs, faults)
     if faults:
         raise SpecError(tuple(faults))
-    return Snapshot(spec, sites, upstreams, names, routes, addresses, number)
+    return Snapshot(spec, sites, upstreams, names, routes, addresses, number, previous.overrides)
 
 
-def _variables(spec: Spec, previous: Snapshot) -> frozenset[str]:
-    """Return the variables that steps define; of an unchanged route they are known."""
-    names: set[str] = set()
+def compile_overrides(
+    previous: Snapshot, overrides: Overrides, pools: Mapping[str, Pool]
+) -> Snapshot:
+    """Compile the same spec with other overrides: the pools that these concern, and no more.
+
+    Raise ``SpecError``.
+    """
+    faults: list[Fault] = []
+    upstreams = dict(previous.pools)
+    for name, old in previous.pools.items():
+        by = overrides.get(name)
+        if by != previous.overrides.get(name):
+            pool = overridden(previous.spec.pools[name], by)
+            plan = _plan(pool, previous.addresses, old, pools.get(name), faults)
+            if plan is not None and plan is not old.plan:
+                upstreams[name] = Upstream(plan, old.key)
+    if faults:
+        raise SpecError(tuple(faults))
+    return replace(previous, pools=upstreams, overrides=overrides)
+
+
+def _defined(spec: Spec, previous: Snapshot) -> Defined:
+    """Return what steps define; of an unchanged route it is known."""
+    found: list[Defined] = []
     for name, route in spec.routes.items():
         if route.steps:
             old = previous.routes.get(name)
-            if old is not None and old.spec == route:
-                names |= old.defines
-            else:
-                names |= defined_variables(route.steps)
-    return frozenset(names)
+            known = old is not None and old.spec == route
+            found.append(old.defines if old is not None and known else defined(route.steps))
+    return defined_by(found)
 
 
 def _compile_pools(
@@ -222,10 +259,9 @@ def _compile_pools(
                 key = compile_template(pool.balance.key, names)
             except FaultError as error:
                 faults.append(Fault(f"{at}/balance/hash", error.message, error.hint))
-        try:
-            plan = compile_pool(pool, addresses, old.plan if old else None, pools.get(name))
-        except PoolFaultError as error:
-            faults += error.faults
+        effective = overridden(pool, previous.overrides.get(name))
+        plan = _plan(effective, addresses, old, pools.get(name), faults)
+        if plan is None:
             continue
         if old is not None and plan is old.plan and names is previous.names:
             upstreams[name] = old
@@ -234,11 +270,27 @@ def _compile_pools(
     return upstreams
 
 
+def _plan(
+    pool: PoolSpec,
+    addresses: Mapping[str, tuple[str, ...]],
+    old: Upstream | None,
+    live: Pool | None,
+    faults: list[Fault],
+) -> PoolPlan | None:
+    try:
+        return compile_pool(pool, addresses, old.plan if old else None, live)
+    except PoolFaultError as error:
+        faults += error.faults
+        return None
+
+
 def _compile_routes(
     spec: Spec,
     previous: Snapshot,
     names: Scope,
     ledger: Ledger[RouteCounters],
+    logs: Mapping[str, Logs | None],
+    sinks: Mapping[str, LogSink],
     faults: list[Fault],
 ) -> dict[str, Route]:
     routes: dict[str, Route] = {}
@@ -258,11 +310,17 @@ def _compile_routes(
         if route.path is not None and not route.pools and route.answer is None:
             faults.append(Fault(f"{at}/pool", "a route with a path needs a pool or an answer"))
         old = previous.routes.get(name)
-        if old is not None and names is previous.names and old.spec == route:
+        inherited = _inherited_logs(route, logs)
+        if (
+            old is not None
+            and names is previous.names
+            and old.spec == route
+            and old.inherited_logs == inherited
+        ):
             routes[name] = old
         else:
             counters = ledger.get(name) or RouteCounters()
-            routes[name] = compile_route(route, names, counters, faults)
+            routes[name] = compile_route(route, names, counters, faults, sinks, inherited)
     return routes
 
 
@@ -277,8 +335,47 @@ def _page_faults(route: RouteSpec, spec: Spec, at: str) -> Iterator[Fault]:
                 yield Fault(f"{at}/{index}/route", f"there is no route {page.route!r} to go to")
 
 
+def _compile_logs(
+    spec: Spec,
+    previous: Snapshot,
+    names: Scope,
+    sinks: Mapping[str, LogSink],
+    faults: list[Fault],
+) -> dict[str, Logs | None]:
+    """Compile the logs of every listener."""
+    logs: dict[str, Logs | None] = {}
+    for name, listener in spec.listeners.items():
+        old = previous.sites.get(name)
+        same = names is previous.names
+        if old is not None and same and old.spec.access_log == listener.access_log:
+            logs[name] = old.logs
+        else:
+            at = pointer("listeners", name)
+            logs[name] = compile_logs(listener.access_log, names, sinks, at, faults)
+    return logs
+
+
+def _inherited_logs(route: RouteSpec, logs: Mapping[str, Logs | None]) -> InheritedLogs:
+    """Say what a route has to know of its listeners' logs."""
+    if route.access_log is not None:
+        return "none"
+    names = logs if route.listeners is None else route.listeners
+    inherited: InheritedLogs = "none"
+    for name in names:
+        some = logs.get(name)
+        if some is not None:
+            inherited = "some"
+            if any(log.asks_response for log in some):
+                return "asking"
+    return inherited
+
+
 def _compile_sites(
-    spec: Spec, previous: Snapshot, routes: dict[str, Route], faults: list[Fault]
+    spec: Spec,
+    previous: Snapshot,
+    routes: dict[str, Route],
+    logs: Mapping[str, Logs | None],
+    faults: list[Fault],
 ) -> dict[str, Site]:
     sites: dict[str, Site] = {}
     for name, listener in spec.listeners.items():
@@ -289,7 +386,12 @@ def _compile_sites(
             if route.spec.listeners is None or name in route.spec.listeners
         )
         old = previous.sites.get(name)
-        if old is not None and old.spec == listener and old.routes == mine:
+        if (
+            old is not None
+            and old.spec == listener
+            and old.routes == mine
+            and old.logs is logs[name]
+        ):
             sites[name] = old
             continue
         try:
@@ -302,7 +404,7 @@ def _compile_sites(
             faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
             continue
         try:
-            sites[name] = Site(listener, mine)
+            sites[name] = Site(listener, mine, logs[name])
         except FaultError as error:
             # A host or path that no table takes; its route has said so where it stands.
             if not faults:
@@ -318,4 +420,13 @@ def _compile_sites(
     return sites
 
 
-__all__ = ["NOTHING", "BadTarget", "Resolution", "Site", "Snapshot", "Upstream", "compile_snapshot"]
+__all__ = [
+    "NOTHING",
+    "BadTarget",
+    "Resolution",
+    "Site",
+    "Snapshot",
+    "Upstream",
+    "compile_overrides",
+    "compile_snapshot",
+]

@@ -24,7 +24,23 @@ RewriteThen = Literal["next", "route", "stop"]
 HttpVersion = Literal["1.0", "1.1"]
 BalanceKind = Literal["round_robin", "least_connections", "random", "ip_hash", "hash"]
 EndpointState = Literal["active", "drain", "down"]
+SubstitutionKind = Literal["prefix", "exact", "match"]
 OnRemoval = Literal["keep", "drain", "close"]
+LogEscape = Literal["default", "json", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSpec:
+    """One access log (nginx ``access_log`` and ``log_format``)."""
+
+    to: str = "stderr"
+    """``stderr``, ``stdout``, or the absolute path of a file whose name ends in ``.log``."""
+    format: str = "json"
+    """``json``, ``combined``, or a template for lines of one's own."""
+    escape: LogEscape = "default"
+    """What becomes of values in a template that a line could be misread by."""
+    when: str | None = None
+    """Template; a request for which it is empty or ``0`` is not logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +70,16 @@ class ListenerLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAddressSpec:
+    """Where a trusted proxy says who the client is (nginx ``real_ip_header``)."""
+
+    header: str = "X-Forwarded-For"
+    """Of several ``X-Forwarded-For`` all count, of another field the first."""
+    recursive: bool = True
+    """The rightmost address that is not trusted is the client; otherwise the rightmost of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSpec:
     """One address that clients connect to."""
 
@@ -62,11 +88,16 @@ class ListenerSpec:
     """``host:port``, ``[v6]:port`` or ``unix:/path``; port 0 lets the kernel choose."""
     trusted_proxies: tuple[str, ...] = ()
     """CIDRs of peers whose ``X-Forwarded-*`` are believed; ``unix:`` trusts Unix-socket peers."""
+    client_address: ClientAddressSpec = ClientAddressSpec()
+    default_host: str = ""
+    """Of requests that name none, as HTTP/1.0 lets them; lower case."""
     paths: PathsMode = "strict"
     timeouts: ListenerTimeouts = ListenerTimeouts()
     limits: ListenerLimits = ListenerLimits()
     underscores_in_headers: bool = False
     """Let field names with underscores through (nginx ``underscores_in_headers on``)."""
+    access_log: tuple[LogSpec, ...] | None = None
+    """Where its requests are logged, nowhere if empty; ``None``: as the process has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +124,19 @@ class EndpointSpec:
     labels: Pairs = ()
     passive_health: PassiveHealthSpec | None = PassiveHealthSpec()
     """``None``: failures never take this endpoint out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideSpec:
+    """What an operator says of an endpoint, apart from the configuration, which it beats."""
+
+    state: EndpointState
+    weight: int | None = None
+    """``None``: as the configuration has it."""
+
+
+Overrides = Mapping[str, Mapping[str, OverrideSpec]]
+"""By pool, by the name of the endpoint; either may be one that the configuration does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +224,7 @@ class RegexEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderMapSpec:
-    """A header map: a variable computed from others (nginx ``map``)."""
+    """A header map: a variable computed from others (nginx ``map`` and ``split_clients``)."""
 
     name: str
     source: str
@@ -188,6 +232,11 @@ class HeaderMapSpec:
     exact: Pairs = ()
     hostnames: Pairs = ()
     regex: tuple[RegexEntry, ...] = ()
+    shares: tuple[tuple[str, int], ...] = ()
+    """Values with their shares in hundredths of a per cent: a hash of the source chooses, and what
+    is left over gets the default.  Excludes ``exact``, ``hostnames`` and ``regex``."""
+    volatile: bool = False
+    """Computed each time it is asked for, not once per request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +343,48 @@ class HeaderRulesSpec:
     remove: tuple[str, ...] = ()
     set: Pairs = ()
     append: Pairs = ()
+    """A name with several values stands here once for each of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubstitutionSpec:
+    """One way to replace a value, or how it begins."""
+
+    kind: SubstitutionKind
+    """``prefix``: the value begins so, and the rest of it stays; ``exact``: it is this, in any
+    case and with or without a leading dot; ``match``: a regular expression finds something in it,
+    and all of it is replaced."""
+    value: str
+    """A template, or the regular expression."""
+    to: str
+    """A template, with the captures of the regular expression."""
+    ignore_case: bool = False
+    """For a regular expression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessRulesSpec:
+    """What is written only into a response that is no failure (nginx ``add_header``)."""
+
+    set: Pairs = ()
+    append: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRulesSpec(HeaderRulesSpec):
+    """What a route does to the fields of a response.
+
+    Of each list of substitutions the first that applies wins.
+    """
+
+    on_success: SuccessRulesSpec = SuccessRulesSpec()
+    rewrite_location: tuple[SubstitutionSpec, ...] = ()
+    """For ``Location``, and what follows ``url=`` in ``Refresh``."""
+    absolute_location: bool = False
+    """A ``Location`` that was rewritten and begins with ``/`` gets scheme, host and port."""
+    rewrite_cookie_domain: tuple[SubstitutionSpec, ...] = ()
+    """For the ``Domain`` of every ``Set-Cookie``."""
+    rewrite_cookie_path: tuple[SubstitutionSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,7 +444,7 @@ class RouteSpec:
     upgrades: tuple[str, ...] = ("websocket",)
     """Lower-case protocols that may be upgraded to; ``*`` is any but h2c."""
     request_headers: HeaderRulesSpec = HeaderRulesSpec()
-    response_headers: HeaderRulesSpec = HeaderRulesSpec()
+    response_headers: ResponseRulesSpec = ResponseRulesSpec()
     forwarded_headers: bool = True
     upstream_http_version: HttpVersion = "1.1"
     """What requests say upstream (nginx ``proxy_http_version``).  A chunked body, which HTTP/1.0
@@ -362,6 +453,8 @@ class RouteSpec:
     body_bytes: int | Literal["inherit"] | None = INHERIT
     """Limit of the request body; ``None``: unlimited."""
     tunnel: TunnelSpec = TunnelSpec()
+    access_log: tuple[LogSpec, ...] | None = None
+    """In place of the listener's; ``None`` inherits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,11 @@ from aiohttp import web
 from admin.api.auth import Guard, Principal, require
 from admin.api.media import BODY_BYTES, choose
 from admin.api.operations import Call, Operation
-from admin.api.problems import Problem, unknown
+from admin.api.problems import Problem, not_kept, pending, unknown
 from admin.api.table import OPERATIONS
-from admin.controller import Controller, DataPlane, RefusedError
+from admin.controller import Controller, PendingError, RefusedError
+from admin.plane import DataPlane
+from admin.store import NotKeptError
 from proxy.errors import Fault
 from proxy.telemetry.logging import get_logger
 
@@ -115,6 +117,10 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except RefusedError as error:
         detail = f"The document has {len(error.faults)} fault{'s' * (len(error.faults) > 1)}."
         return Problem(422, f"{detail} Nothing was changed.", error.faults).response()
+    except PendingError as error:
+        return pending(error.pending).response()
+    except NotKeptError as error:
+        return not_kept(str(error)).response()
     except web.HTTPException as error:
         return _translated(request, error).response()
     except Exception:  # noqa: BLE001 (a bug is answered too)

@@ -169,7 +169,7 @@ def _curl(one: Json, base: str) -> str:
     path = one["path"]
     for parameter in one.get("parameters", ()):
         if parameter["in"] == "path":
-            example = quote(parameter["schema"]["examples"][0], safe=":")
+            example = quote(str(parameter["schema"]["examples"][0]), safe=":")
             path = path.replace("{" + parameter["name"] + "}", example)
     method = "" if one["method"] == "get" else f"-X {one['method'].upper()} "
     lines = [f"curl {method}{shlex.quote(base + path)}"]

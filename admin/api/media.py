@@ -10,9 +10,9 @@ from typing import Final
 from aiohttp import web
 
 from admin.api.problems import Problem
-from admin.controller import INLINE_BYTES, offload
 from admin.documents import DocumentError, dump_yaml, load
 from admin.documents.loading import MAX_YAML_BYTES
+from admin.offloading import INLINE_BYTES, offload
 from proxy.errors import Fault
 
 JSON: Final = "application/json"

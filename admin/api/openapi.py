@@ -30,12 +30,14 @@ PROBLEMS: Final = {
     404: "There is no such object.",
     406: "None of the media types in `Accept` is offered.",
     408: "The body took too long.",
-    409: "Something else refers to it; `errors` says where.",
+    409: "Something else refers to it, or another revision waits to be confirmed; `errors` says "
+    "more.",
     412: "`If-Match` or `If-None-Match` does not hold: somebody else was there first.",
     413: "The body is too large.",
     415: "The body's media type is not understood.",
     422: "The document has faults; `errors` has every one. What served before still serves.",
     500: "A bug of ours; the log has it.",
+    507: "The state cannot be written, on a full disk for one. What served before still serves.",
 }
 
 DESCRIPTION: Final = """\
@@ -47,6 +49,10 @@ changes nothing and says everything that is wrong.
 Writes over TCP need a bearer token with the role `write`. On a Unix socket its mode is the guard.
 Objects carry an `ETag`; `If-Match` makes a write fail if somebody else was faster, and
 `?dry_run=true` shows what would happen.
+
+Every change is a revision, and any of the last ones can be restored. With `?confirm_within=60s` a
+change is taken back by itself unless it is confirmed in time. An override takes an endpoint out, or
+in, without touching the document.
 """
 
 
@@ -97,7 +103,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "security": [{"token": []}] if operation.role is Role.WRITE else [{}, {"token": []}],
+        "security": [{"token": []}] if operation.role is not Role.READ else [{}, {"token": []}],
         "responses": _responses(operation),
     }
     if operation.description:

@@ -15,8 +15,9 @@ from pydantic import BaseModel
 
 from admin.api.auth import Principal, Role
 from admin.api.media import JSON
-from admin.controller import Controller, DataPlane
+from admin.controller import Controller
 from admin.edits import Place
+from admin.plane import DataPlane
 
 Where = Literal["path", "query", "header"]
 
@@ -29,19 +30,33 @@ class Parameter:
     where: Where
     description: str
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    reader: Callable[[str], str | bool | float] | None = None
+    """What reads it, where the schema does not say enough; as ``read``."""
 
-    def read(self, text: str) -> str | bool:
+    def read(self, text: str) -> str | bool | float:
         """Turn a query parameter's text into its value; ``ValueError`` says what is allowed."""
+        if self.reader is not None:
+            return self.reader(text)
         if self.schema["type"] == "boolean":
             if text not in ("true", "false"):
                 raise ValueError("true or false")
             return text == "true"
+        if self.schema["type"] == "integer":
+            return whole(text, self.schema["minimum"], self.schema["maximum"])
         allowed = self.schema.get("enum")
         if allowed is not None and text not in allowed:
             raise ValueError(" or ".join(allowed))
         if len(text) > self.schema.get("maxLength", len(text)):
             raise ValueError(f"at most {self.schema['maxLength']} characters")
         return text
+
+
+def whole(text: str, least: int, most: int) -> int:
+    """Read a whole number; ``ValueError`` says what is allowed."""
+    short = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+    if not short or not least <= int(text) <= most:
+        raise ValueError(f"a whole number from {least:,} to {most:,}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +87,7 @@ class Reply:
 class Operation:
     """One method on one path."""
 
-    method: Literal["GET", "PUT", "PATCH", "DELETE"]
+    method: Literal["GET", "PUT", "PATCH", "POST", "DELETE"]
     path: str
     name: str
     """Unique; OpenAPI's ``operationId``."""
@@ -87,11 +102,13 @@ class Operation:
     """Statuses it may refuse with, beside those that every operation may."""
     place: Place = ()
     """The place in the document; ``{name}`` stands for that part of the path."""
+    writer: Role = Role.WRITE
+    """What a token needs, unless it only reads."""
 
     @property
     def role(self) -> Role:
         """What a token needs to be allowed."""
-        return Role.READ if self.method == "GET" else Role.WRITE
+        return Role.READ if self.method == "GET" else self.writer
 
     @property
     def offers(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -11,6 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from admin.documents.faults import nearest
+from admin.revisions import Pending
 from proxy.errors import Fault
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -83,3 +85,23 @@ def unknown(path: str, noun: str, name: str, known: Collection[str]) -> Fault:
     """Make the fault of a name that nothing has, with the nearest that something has."""
     hint = nearest(name, known, f"{noun}s") if len(known) <= COMPARED else None
     return Fault(path, f"there is no {noun} `{name}`", hint)
+
+
+def pending(waiting: Pending) -> Problem:
+    """Make the refusal of a write while a revision waits to be confirmed."""
+    number, back_to = waiting.revision, waiting.back_to
+    left_s = max(waiting.until - time.time(), 0.0)
+    hint = (
+        f"POST /v1/revisions/{number}/confirm keeps it, "
+        f"/v1/revisions/{back_to}/restore takes it back at once"
+    )
+    return Problem(
+        409,
+        f"Revision {number} waits to be confirmed, for {left_s:.0f} s more.",
+        [Fault(f"/v1/revisions/{number}", "it is not confirmed", hint)],
+    )
+
+
+def not_kept(reason: str) -> Problem:
+    """Make the refusal of a write that the disk does not take."""
+    return Problem(507, f"The state cannot be written: {reason}. Nothing was changed.")

@@ -15,9 +15,10 @@ from admin.api.etags import check_write, not_modified, tag_of
 from admin.api.media import JSON, MERGE_PATCH, YAML, answer, read_body
 from admin.api.operations import Call
 from admin.api.problems import Problem, unknown
-from admin.controller import INLINE_BYTES, Outcome, RefusedError, offload
+from admin.controller import Outcome, RefusedError, Terms
 from admin.documents import merge_patch
 from admin.edits import MISSING, Place, look_up, placed, removed, section
+from admin.offloading import INLINE_BYTES, offload
 from admin.revisions import Origin
 from proxy.errors import pointer
 
@@ -36,7 +37,7 @@ async def get(call: Call) -> web.Response:
     raw = controller.raw
     in_effect = call.query.get("view") == "effective"
     shown = await controller.effective() if in_effect else raw
-    resource = _existing(raw, place)
+    resource = existing(raw, place)
     representation = "-".join(
         name for name, used in (("effective", in_effect), ("yaml", call.media == YAML)) if used
     )
@@ -44,7 +45,7 @@ async def get(call: Call) -> web.Response:
     if not_modified(tag, call.field("If-None-Match")):
         return web.Response(status=304, headers={"ETag": tag, "Vary": "Accept"})
     size = controller.size if len(place) < 2 else INLINE_BYTES
-    return await answer(_existing(shown, place), call.media, size=size, tag=tag)
+    return await answer(existing(shown, place), call.media, size=size, tag=tag)
 
 
 async def put(call: Call) -> web.Response:
@@ -55,13 +56,13 @@ async def put(call: Call) -> web.Response:
 
     def edit(raw: object) -> object:
         nonlocal created
-        _check(call, raw)
-        _existing(raw, place[:-1])
+        check(call, raw)
+        existing(raw, place[:-1])
         created = look_up(raw, place) is MISSING
         return placed(raw, place, body.value)
 
     outcome = await _change(call, edit, body.octets)
-    return await _success(call, outcome, 201 if created and not _dry(call) else 200)
+    return await success(call, outcome, 201 if created and not _dry(call) else 200)
 
 
 async def patch(call: Call) -> web.Response:
@@ -70,10 +71,10 @@ async def patch(call: Call) -> web.Response:
     place = call.place
 
     def edit(raw: object) -> object:
-        _check(call, raw)
-        return placed(raw, place, merge_patch(_existing(raw, place), body.value))
+        check(call, raw)
+        return placed(raw, place, merge_patch(existing(raw, place), body.value))
 
-    return await _success(call, await _change(call, edit, body.octets))
+    return await success(call, await _change(call, edit, body.octets))
 
 
 async def delete(call: Call) -> web.Response:
@@ -81,8 +82,8 @@ async def delete(call: Call) -> web.Response:
     place = call.place
 
     def edit(raw: object) -> object:
-        _check(call, raw)
-        _existing(raw, place)
+        check(call, raw)
+        existing(raw, place)
         return removed(raw, place)
 
     try:
@@ -92,15 +93,25 @@ async def delete(call: Call) -> web.Response:
         raise Problem(
             409, f"The {_noun(place)} {place[-1]} is still used.", error.faults
         ) from error
-    return await _success(call, outcome)
+    return await success(call, outcome)
+
+
+def origin_of(call: Call) -> Origin:
+    """Say where a write comes from."""
+    return Origin("rest", call.principal.name, call.query.get("note"))
+
+
+def terms_of(call: Call) -> Terms:
+    """Return the terms that the query sets."""
+    return Terms(dry_run=_dry(call), confirm_within_s=call.query.get("confirm_within"))
 
 
 async def _change(call: Call, edit: Callable[[object], object], octets: int = 0) -> Outcome:
-    origin = Origin("rest", call.principal.name, call.query.get("note"))
-    return await call.controller.change(edit, origin, dry_run=_dry(call), added=octets)
+    return await call.controller.change(edit, origin_of(call), terms_of(call), added=octets)
 
 
-async def _success(call: Call, outcome: Outcome, status: int = 200) -> web.Response:
+async def success(call: Call, outcome: Outcome, status: int = 200) -> web.Response:
+    """Answer what a write of the document or a part of it did."""
     body = {
         "revision": outcome.revision,
         "changed": list(outcome.changed),
@@ -117,12 +128,13 @@ def _dry(call: Call) -> bool:
     return bool(call.query.get("dry_run"))
 
 
-def _check(call: Call, raw: object) -> None:
+def check(call: Call, raw: object) -> None:
+    """Check the preconditions; a 412 ``Problem`` if they do not hold."""
     resource = look_up(raw, call.place)
     check_write(resource, call.field("If-Match"), call.field("If-None-Match"))
 
 
-def _existing(raw: object, place: Place) -> object:
+def existing(raw: object, place: Place) -> object:
     """Return the value at a place; 404 with the nearest name if there is none."""
     # Keys alternate: a map of objects, which may be left out, and the name of an object in it.
     for length in range(2, len(place) + 1, 2):

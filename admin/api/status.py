@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from platform import python_version
@@ -13,8 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from admin.api.media import answer
 from admin.api.operations import Call
-from admin.controller import Controller, offload
-from admin.revisions import Attempt, Result, Revision, Source
+from admin.api.overrides import OverrideStatus
+from admin.api.revisions import RevisionSummary, summary
+from admin.controller import Controller
+from admin.offloading import offload
+from admin.records import Override
+from admin.revisions import Attempt, Result, Source
 from proxy.telemetry.reading import EndpointReading, ListenerReading, PoolReading, Reading
 
 ENDPOINT_OCTETS: Final = 1024
@@ -37,15 +44,12 @@ class Versions(Part):
     python: str
 
 
-class RevisionStatus(Part):
-    """The configuration that serves."""
+class PendingStatus(Part):
+    """A revision that is taken back unless it is confirmed in time; nothing else is written."""
 
-    number: int = Field(description="0 is the empty document a process starts with.")
-    time: float = Field(description="When it was published, in seconds since 1970.")
-    source: Source = Field(description="Where it came from.")
-    author: str = Field(description="A token's name, `unix`, `anonymous` or `hotsplice` itself.")
-    note: str | None = Field(description="What its author said of it.")
-    changed: list[str] = Field(description="Pointers to what differed from the one before.")
+    revision: int
+    back_to: int = Field(description="The revision whose document serves again otherwise.")
+    until: float = Field(description="In seconds since 1970.")
 
 
 class ApplyStatus(Part):
@@ -81,6 +85,7 @@ class EndpointStatus(Part):
     why: str = Field(description="Why it is in that state.")
     weight: int
     backup: bool
+    override: OverrideStatus | None = Field(description="What beats the document, if anything.")
     fails: int = Field(description="Failures within the current `fail_timeout`.")
     requests: int = Field(description="Attempts made on it.")
     active_requests: int
@@ -115,7 +120,8 @@ class Status(Part):
     versions: Versions
     started: float = Field(description="When the process started, in seconds since 1970.")
     uptime_s: float
-    revision: RevisionStatus
+    revision: RevisionSummary = Field(description="The one that serves.")
+    pending: PendingStatus | None = Field(description="The confirmation that is waited for.")
     last_apply: ApplyStatus | None = Field(description="`null` before the first.")
     drift: list[str] = Field(
         description="Pointers to the objects that differ from the file last read; SIGHUP reverts."
@@ -124,6 +130,9 @@ class Status(Part):
     draining: bool
     drain_remaining: int = Field(description="Client connections that the drain waits for.")
     event_loop_lag_s: float = Field(description="The greatest of the last ten to twenty seconds.")
+    overrides: list[OverrideStatus] = Field(
+        description="All of them, also those whose endpoint is gone."
+    )
     listeners: dict[str, ListenerStatus]
     pools: dict[str, PoolStatus]
     routes: dict[str, RouteStatus]
@@ -140,34 +149,33 @@ async def get(call: Call) -> web.Response:
 
 
 def _view(reading: Reading, controller: Controller, ready: bool) -> dict[str, object]:
+    overrides = {one.key: one for one in controller.overrides.all()}
+    pending = None if controller.pending is None else PendingStatus(**asdict(controller.pending))
     return Status(
         versions=Versions(hotsplice=version(), python=python_version()),
         started=_STARTED_AT,
         uptime_s=time.monotonic() - _STARTED,
-        revision=_revision(controller.revision),
+        revision=RevisionSummary.model_validate(
+            summary(controller.revision, controller.revision.number)
+        ),
+        pending=pending,
         last_apply=_apply(controller.applies.last),
         drift=list(controller.drift),
         ready=ready,
         draining=reading.draining,
         drain_remaining=reading.drain_remaining,
         event_loop_lag_s=reading.loop_lag_s,
+        overrides=[OverrideStatus(**asdict(one)) for one in overrides.values()],
         listeners={
             one.name: _listener(one) for one in reading.listeners if one.address is not None
         },
-        pools={pool.name: _pool(pool) for pool in reading.pools if pool.live or pool.endpoints},
+        pools={
+            pool.name: _pool(pool, overrides)
+            for pool in reading.pools
+            if pool.live or pool.endpoints
+        },
         routes={route.name: _route(route.counters.requests.copy()) for route in reading.routes},
     ).model_dump()
-
-
-def _revision(revision: Revision) -> RevisionStatus:
-    return RevisionStatus(
-        number=revision.number,
-        time=revision.time,
-        source=revision.origin.source,
-        author=revision.origin.author,
-        note=revision.origin.note,
-        changed=list(revision.changed),
-    )
 
 
 def _apply(last: Attempt | None) -> ApplyStatus | None:
@@ -193,9 +201,13 @@ def _listener(one: ListenerReading) -> ListenerStatus:
     )
 
 
-def _pool(pool: PoolReading) -> PoolStatus:
+def _pool(pool: PoolReading, overrides: Mapping[tuple[str, str], Override]) -> PoolStatus:
     return PoolStatus(
-        endpoints=[_endpoint(one) for one in pool.endpoints],
+        endpoints=[
+            # One of several addresses of a name is called name@address.
+            _endpoint(one, overrides.get((pool.name, one.name.partition("@")[0])))
+            for one in pool.endpoints
+        ],
         spliced_bytes_to_upstream=pool.spliced_to_upstream,
         spliced_bytes_to_client=pool.spliced_to_client,
         retries=pool.counters.retries,
@@ -204,14 +216,15 @@ def _pool(pool: PoolReading) -> PoolStatus:
     )
 
 
-def _endpoint(one: EndpointReading) -> EndpointStatus:
+def _endpoint(one: EndpointReading, override: Override | None) -> EndpointStatus:
     return EndpointStatus(
         name=one.name,
         address=one.address,
         state=one.state,
-        why=one.why,
+        why=_why(override) if override and override.state == one.state else one.why,
         weight=one.weight,
         backup=one.backup,
+        override=None if override is None else OverrideStatus(**asdict(override)),
         fails=one.fails,
         requests=one.counters.requests,
         active_requests=one.active_requests,
@@ -221,6 +234,12 @@ def _endpoint(one: EndpointReading) -> EndpointStatus:
         bytes_to_client=one.bytes_to_client,
         labels=dict(one.labels),
     )
+
+
+def _why(override: Override) -> str:
+    until = datetime.fromtimestamp(override.until, UTC).isoformat(timespec="seconds")
+    note = f": {override.note}" if override.note else ""
+    return f"overridden by {override.author} until {until}{note}"
 
 
 def _route(requests: dict[tuple[str, str, int], int]) -> RouteStatus:

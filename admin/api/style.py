@@ -47,7 +47,7 @@ td:last-child{min-width:14rem}
 .verb{font:600 .7rem/1 ui-monospace,Menlo,Consolas,monospace;min-width:3.2rem;
 display:inline-block}
 h3 .verb{font-size:.85rem;min-width:0;margin-right:.4rem}
-.get{color:var(--get)}.put{color:var(--put)}.patch{color:var(--patch)}
+.get{color:var(--get)}.put,.post{color:var(--put)}.patch{color:var(--patch)}
 .delete{color:var(--delete)}
 @media (max-width:52rem){body{display:block}nav{position:static;height:auto;max-height:40vh;
 border-right:0;border-bottom:1px solid var(--line)}}

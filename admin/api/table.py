@@ -6,58 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from admin.api import pages, resources, status
-from admin.api.media import HTML, JSON, MERGE_PATCH, YAML
+from admin.api.media import HTML, JSON, MERGE_PATCH
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
+from admin.api.overrides_table import OVERRIDES
+from admin.api.parameters import (
+    BODY_PROBLEMS,
+    BOTH,
+    CREATED,
+    NOT_MODIFIED,
+    REMOVED,
+    SEEN,
+    VIEW,
+    WRITE_PROBLEMS,
+    WRITING,
+    WRITTEN,
+)
+from admin.api.revisions_table import REVISIONS
 from admin.documents import Document, Endpoint, HeaderMap, Listener, Pool, Route
-
-BOTH: Final = (JSON, YAML)
-
-
-class Applied(BaseModel):
-    """What a write did."""
-
-    revision: int = Field(description="The revision that serves now.")
-    changed: list[str] = Field(
-        description="JSON pointers to the objects that differ; empty if the write changed nothing."
-    )
-    warnings: list[str] = Field(description="What is allowed, but probably not meant.")
-
-
-VIEW: Final = Parameter(
-    "view",
-    "query",
-    "`written`: as it was written. `effective`: with every default filled in.",
-    {"type": "string", "enum": ["written", "effective"], "default": "written"},
-)
-SEEN: Final = Parameter(
-    "If-None-Match", "header", "An ETag seen before: 304 if nothing else would be answered now."
-)
-WRITING: Final = (
-    Parameter(
-        "dry_run",
-        "query",
-        "Validate, compile and bind, answer what would change, and publish nothing.",
-        {"type": "boolean", "default": False},
-    ),
-    Parameter(
-        "note",
-        "query",
-        "Why; kept with the revision, and logged.",
-        {"type": "string", "maxLength": 500},
-    ),
-    Parameter("If-Match", "header", "An ETag: write only if the resource still has it, else 412."),
-    Parameter("If-None-Match", "header", "`*`: only create, never replace, else 412."),
-)
-
-APPLIED: Final = BodyOf(Applied, BOTH)
-WRITTEN: Final = Reply(200, "What was changed. It serves.", APPLIED, etag=True)
-CREATED: Final = Reply(201, "Created. It serves.", APPLIED, etag=True)
-REMOVED: Final = Reply(200, "Removed.", APPLIED)
-NOT_MODIFIED: Final = Reply(304, "Nothing new since the ETag in `If-None-Match`.")
-BODY_PROBLEMS: Final = (408, 413, 415, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +92,7 @@ class _Resource:
             parameters=(*self.parts, *WRITING),
             body=BodyOf(self.model, BOTH, example=self.example),
             replies=(WRITTEN, CREATED) if self.place else (WRITTEN,),
-            problems=(*parent_may_be_missing, 412, *BODY_PROBLEMS),
+            problems=(*parent_may_be_missing, *WRITE_PROBLEMS, *BODY_PROBLEMS),
         )
 
     def patch(self) -> Operation:
@@ -138,7 +106,7 @@ class _Resource:
             parameters=(*self.parts, *WRITING),
             body=BodyOf(self.model, (MERGE_PATCH, JSON), partial=True, example=self.example),
             replies=(WRITTEN,),
-            problems=(*self.may_be_missing, 412, *BODY_PROBLEMS),
+            problems=(*self.may_be_missing, *WRITE_PROBLEMS, *BODY_PROBLEMS),
         )
 
     def delete(self) -> Operation:
@@ -151,7 +119,7 @@ class _Resource:
             handler=resources.delete,
             parameters=(*self.parts, *WRITING),
             replies=(REMOVED,),
-            problems=(404, 409, 412),
+            problems=(404, *WRITE_PROBLEMS),
         )
 
 
@@ -215,6 +183,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         for one in OBJECTS
         for operation in (_list(one), one.get(), one.put(), one.patch(), one.delete())
     ),
+    *OVERRIDES,
+    *REVISIONS,
     Operation(
         method="GET",
         path="/v1/status",

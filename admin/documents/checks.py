@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from admin.documents.access_log import check_fit, logs_to_spec
 from admin.documents.listener import Listener
 from admin.documents.pool import HashBalance, Pool
 from admin.documents.route_checks import (
@@ -18,12 +19,14 @@ from admin.documents.route_checks import (
     fresh,
     recheck_routes,
 )
-from admin.documents.step_checks import written_variables
+from admin.documents.step_checks import written
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, compile_at
+from proxy.logs.access import compile_logs
 from proxy.spec import HeaderMapSpec
+from proxy.steps.step import Defined, defined_by
 
 if TYPE_CHECKING:
     from collections.abc import Set
@@ -43,8 +46,9 @@ def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list
     sections = ("listeners", "pools", "header_maps", "routes")
     names = {section: _names(raw, section) for section in sections}
     _check_binds(document.listeners, faults)
-    variables = written_variables(raw)
-    scope = _compile_maps(document, names["header_maps"], variables, faults)
+    scope = _scope(document, names["header_maps"], written(raw), faults)
+    for name, listener in document.listeners.items():
+        _check_logs(name, listener, scope, faults)
     for name, pool in document.pools.items():
         if scope is not None:
             _check_balance(name, pool, scope, faults)
@@ -60,21 +64,22 @@ def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     variable may matter to any object, so with a change of one everything is checked.
     """
     before, after = previous.header_maps, document.header_maps
-    variables = _defined_variables(document)
-    if (
-        before.keys() != after.keys()
-        or fresh(after, before)
-        or variables != _defined_variables(previous)
-    ):
+    steps = _defined(document)
+    if before.keys() != after.keys() or fresh(after, before) or steps != _defined(previous):
         return check(document, raw, frozenset())
     faults: list[Fault] = []
-    if fresh(document.listeners, previous.listeners):
+    listeners = fresh(document.listeners, previous.listeners)
+    if listeners:
         _check_binds(document.listeners, faults)
+    logged = any(listener.access_log is not None for listener in listeners.values())
     pools = fresh(document.pools, previous.pools)
     routes = fresh(document.routes, previous.routes)
     scope = Scope()
-    if routes or any(isinstance(pool.balance, HashBalance) for pool in pools.values()):
-        scope = _compile_maps(document, frozenset(after), variables, faults) or scope
+    hashed = any(isinstance(pool.balance, HashBalance) for pool in pools.values())
+    if routes or hashed or logged:
+        scope = _scope(document, frozenset(after), steps, faults) or scope
+    for name, listener in listeners.items():
+        _check_logs(name, listener, scope, faults)
     for name, pool in pools.items():
         _check_balance(name, pool, scope, faults)
         _check_addresses(name, pool, faults)
@@ -101,22 +106,35 @@ def _check_binds(listeners: Mapping[str, Listener], faults: list[Fault]) -> None
             faults.append(Fault(path, message, "port 0 lets the kernel choose another"))
 
 
-def _defined_variables(document: Document) -> frozenset[str]:
-    return frozenset[str]().union(*(one.defines for one in document.routes.values() if one.steps))
+def _defined(document: Document) -> Defined:
+    return defined_by(route.defines for route in document.routes.values() if route.steps)
 
 
-def _compile_maps(
-    document: Document, names: Names, variables: frozenset[str], faults: list[Fault]
+def _check_logs(name: str, listener: Listener, scope: Scope | None, faults: list[Fault]) -> None:
+    at = pointer("listeners", name)
+    check_fit(listener.access_log, at, faults)
+    if scope is not None:
+        compile_logs(logs_to_spec(listener.access_log), scope, {}, at, faults)
+
+
+def _scope(
+    document: Document,
+    names: Names,
+    steps: Defined,
+    faults: list[Fault],
 ) -> Scope | None:
-    """Compile the maps; one that is written but cut out stands in empty, so it can be named.
+    """Compile the maps, beside the variables and captures of ``steps``.
 
+    One that is written but cut out stands in empty, so it can be named.
     ``None`` if nobody can tell what maps there are: then no variable can be called unknown.
     """
     if names is None:
         return None
     specs = {name: HeaderMapSpec(name=name, source="") for name in names if _named(name)}
     specs |= {name: header_map.to_spec(name) for name, header_map in document.header_maps.items()}
-    return Scope(maps=compile_maps(specs, faults, variables), variables=variables)
+    variables, captures = steps
+    maps = compile_maps(specs, faults, variables)
+    return Scope(maps=maps, variables=variables, captures=captures)
 
 
 def _named(name: str) -> bool:

@@ -8,12 +8,14 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
+from admin.documents.access_log import AccessLog, logs_to_spec
 from admin.documents.faults import shown
-from admin.documents.model import Model
+from admin.documents.model import Maybe, Model
 from admin.documents.scalars import (
     Count,
     Duration,
     HeadSize,
+    Pattern,
     SizeOrUnlimited,
     Whole,
     limit,
@@ -24,6 +26,7 @@ from admin.documents.scalars import (
 from proxy import spec
 from proxy.addresses import parse_address
 from proxy.errors import FaultError
+from proxy.patterns import host_keys
 
 MAX_TRUSTED_PROXIES: Final = 1_000
 
@@ -69,6 +72,13 @@ def trusted_cidrs(text: str) -> tuple[str, ...]:
 
 def _trusted(text: str) -> str:
     trusted_cidrs(text)
+    return text
+
+
+def _default_host(text: str) -> str:
+    host_keys(text)
+    if text.startswith(".") or "*" in text:
+        raise FaultError(f"{shown(text)} is not one host", "no wildcard")
     return text
 
 
@@ -132,6 +142,26 @@ class ListenerLimits(Model):
     )
 
 
+class ClientAddress(Model):
+    """Where a trusted proxy says who the client is."""
+
+    header: Annotated[
+        str,
+        Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$", "the name of a field", "X-Forwarded-For"),
+    ] = Field(
+        default="X-Forwarded-For",
+        description="The field that has the addresses, the nearest last (nginx `real_ip_header`). "
+        "Of several `X-Forwarded-For` all count, of another field the first.",
+        examples=["X-Forwarded-For", "X-Real-IP"],
+    )
+    recursive: bool = Field(
+        default=True,
+        description="The client is the rightmost address that is not trusted; if false, the "
+        "rightmost of all (nginx `real_ip_recursive`).",
+        examples=[True],
+    )
+
+
 class Listener(Model):
     """One address that clients connect to."""
 
@@ -145,6 +175,16 @@ class Listener(Model):
         description="Peers whose `X-Forwarded-*` fields are believed: CIDRs, addresses, `private` "
         "(loopback and private networks), `unix` (whoever connects over a Unix socket).",
         examples=[["private"], ["10.1.0.0/16", "192.0.2.7"]],
+    )
+    client_address: ClientAddress = Field(
+        default=ClientAddress(),
+        description="Where trusted proxies say who the client is.",
+        examples=[{"header": "X-Real-IP"}],
+    )
+    default_host: Annotated[str, Field(max_length=255), AfterValidator(_default_host)] = Field(
+        default="",
+        description="Host of requests that name none, as HTTP/1.0 lets them.",
+        examples=["www.example.com"],
     )
     paths: Literal["strict", "nginx"] = Field(
         default="strict",
@@ -168,6 +208,13 @@ class Listener(Model):
         examples=["drop"],
     )
 
+    access_log: Maybe[AccessLog] = Field(
+        default=None,
+        description="Where its requests are logged, unless a route says it of its own; left out: "
+        "on standard error, those that `--access-log` names.",
+        examples=[[{"to": "/var/log/hotsplice/access.log", "format": "combined"}], "off"],
+    )
+
     def to_spec(self, name: str) -> spec.ListenerSpec:
         """Translate; the listener is valid."""
         timeouts, limits = self.timeouts, self.limits
@@ -176,6 +223,10 @@ class Listener(Model):
             name=name,
             bind=self.bind,
             trusted_proxies=tuple(dict.fromkeys(trusted)),
+            client_address=spec.ClientAddressSpec(
+                header=self.client_address.header, recursive=self.client_address.recursive
+            ),
+            default_host=self.default_host.lower(),
             paths=self.paths,
             timeouts=spec.ListenerTimeouts(
                 header_s=seconds(timeouts.header),
@@ -191,4 +242,5 @@ class Listener(Model):
                 requests_per_connection=limit(limits.requests_per_connection),
             ),
             underscores_in_headers=self.underscores_in_headers == "allow",
+            access_log=logs_to_spec(self.access_log),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args
+from typing import Annotated, Any, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.config import JsonDict, JsonValue
@@ -81,9 +81,9 @@ Maybe: TypeAlias = Annotated[T | None, _Absent()]
 
 
 class OrWord:
-    """Let a word stand for an object, without the noise of a union.
+    """Let a word stand for an object or a list, without the noise of a union.
 
-    Annotates ``SomeModel | Literal["off"]``.
+    Annotates ``SomeModel | Literal["off"]``, or ``list[SomeModel] | Literal["off"]``.
     """
 
     def __get_pydantic_core_schema__(
@@ -91,6 +91,7 @@ class OrWord:
     ) -> CoreSchema:
         model, literal = get_args(source)
         self._words = get_args(literal)
+        self._forms = (list,) if get_origin(_bare(model)) is list else (dict, BaseModel)
         return core_schema.no_info_wrap_validator_function(
             self._choose, handler.generate_schema(model)
         )
@@ -101,9 +102,14 @@ class OrWord:
         return {"anyOf": [handler(schema), {"type": "string", "enum": list(self._words)}]}
 
     def _choose(self, value: object, handler: core_schema.ValidatorFunctionWrapHandler) -> object:
-        if isinstance(value, dict | BaseModel):
+        if isinstance(value, self._forms):
             return handler(value)
         if isinstance(value, str) and value in self._words:
             return value
         hint = QUOTED_OFF if value is False and "off" in self._words else meant(value, self._words)
-        raise FaultError(f"{shown(value)} is not an object or {one_of(self._words)}", hint)
+        form = "a list" if list in self._forms else "an object"
+        raise FaultError(f"{shown(value)} is not {form} or {one_of(self._words)}", hint)
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation

@@ -8,7 +8,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
 
-from admin.documents.header_map import HeaderMap
+from admin.documents.access_log import AccessLog, logs_to_spec
+from admin.documents.header_map import HeaderMap, outcomes
+from admin.documents.header_rules import HeaderRules, ResponseRules
 from admin.documents.matching import HostPattern, RoutePath
 from admin.documents.model import Maybe, Model, one_required
 from admin.documents.scalars import (
@@ -26,10 +28,9 @@ from admin.documents.scalars import (
 )
 from admin.documents.steps import AccessRules, Answer, ErrorPages, Steps
 from proxy import spec
-from proxy.steps.step import defined_variables
+from proxy.steps.step import Defined, defined
 
 MAX_HOSTS: Final = 1_000
-MAX_RULES: Final = 200
 MAX_SPLIT: Final = 100
 
 DESTINATION_KEYS: Final = ("pool", "pools", "respond")
@@ -42,38 +43,6 @@ Protocol: TypeAlias = Annotated[
         "such as websocket, or * for any but h2c",
     ),
 ]
-HeaderName: TypeAlias = Annotated[str, Field(max_length=256)]
-
-
-class HeaderRules(Model):
-    """What is done to the header fields of one direction, in this order: remove, set, append."""
-
-    remove: list[HeaderName] = Field(
-        default_factory=list,
-        max_length=MAX_RULES,
-        description="Fields that do not go on.",
-        examples=[["X-Powered-By"]],
-    )
-    set: dict[HeaderName, Template] = Field(
-        default_factory=dict,
-        max_length=MAX_RULES,
-        description="Replaces every occurrence of the field; an empty value omits it.",
-        examples=[{"Upgrade": "$http_upgrade", "Connection": "$connection_upgrade"}],
-    )
-    append: dict[HeaderName, Template] = Field(
-        default_factory=dict,
-        max_length=MAX_RULES,
-        description="Adds a field beside what is there; an empty value adds none.",
-        examples=[{"Via": "1.1 hotsplice"}],
-    )
-
-    def to_spec(self) -> spec.HeaderRulesSpec:
-        """Translate; the rules are valid."""
-        return spec.HeaderRulesSpec(
-            remove=tuple(self.remove),
-            set=tuple(self.set.items()),
-            append=tuple(self.append.items()),
-        )
 
 
 class RouteTimeouts(Model):
@@ -205,8 +174,8 @@ class Route(Model):
         description="What is done to the fields that go upstream.",
         examples=[{"set": {"X-Real-IP": "$client_ip"}}],
     )
-    response_headers: HeaderRules = Field(
-        default_factory=HeaderRules,
+    response_headers: ResponseRules = Field(
+        default_factory=ResponseRules,
         description="What is done to the fields that go to the client.",
         examples=[{"remove": ["X-Powered-By"]}],
     )
@@ -233,6 +202,12 @@ class Route(Model):
         examples=[{"idle_timeout": "1h"}],
     )
 
+    access_log: Maybe[AccessLog] = Field(
+        default=None,
+        description="Where its requests are logged; left out: where the listener's are.",
+        examples=["off", [{"to": "stdout", "format": "combined"}]],
+    )
+
     @property
     def variable(self) -> str | None:
         """Name of the header map that names the pool, if one does."""
@@ -241,9 +216,9 @@ class Route(Model):
         return self.pool[1:].strip("{}")
 
     @cached_property
-    def defines(self) -> frozenset[str]:
-        """The variables that its steps define."""
-        return defined_variables(step.to_spec() for step in self.steps)
+    def defines(self) -> Defined:
+        """What its steps define."""
+        return defined(step.to_spec() for step in self.steps)
 
     def to_spec(self, name: str, header_maps: Mapping[str, HeaderMap]) -> spec.RouteSpec:
         """Translate; the route is valid."""
@@ -274,6 +249,7 @@ class Route(Model):
             ),
             body_bytes=spec.INHERIT if body_bytes is None else octets_or_none(body_bytes),
             tunnel=spec.TunnelSpec(idle_timeout_s=seconds_or_none(self.tunnel.idle_timeout)),
+            access_log=logs_to_spec(self.access_log),
         )
 
     def _pools(self, header_maps: Mapping[str, HeaderMap]) -> tuple[tuple[str, int], ...]:
@@ -281,8 +257,7 @@ class Route(Model):
             return tuple(self.pools.items())
         if self.variable is None:
             return ((self.pool, 1),) if self.pool else ()
-        header_map = header_maps.get(self.variable)
-        values = [value for _, value in header_map.values()] if header_map else []
+        values = (value for _, _, value in outcomes(self.variable, header_maps))
         return tuple((pool, 1) for pool in dict.fromkeys(values))
 
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from admin.documents.access_log import check_fit
 from admin.documents.faults import MAX_FAULTS, nearest, shown
+from admin.documents.header_map import outcomes
+from admin.documents.header_rules import REWRITES
 from admin.documents.matching import PATH_KINDS, Path
 from admin.documents.route import DESTINATION_KEYS, Route
 from admin.documents.step_checks import (
@@ -155,6 +158,20 @@ def _check_choices(routes: Mapping[str, object], faults: list[Fault]) -> None:
                 check_one_of(path, PATH_KINDS, f"{at}/path", faults)
             if is_written_prelude(route):
                 check_prelude(route, at, faults)
+            if isinstance(rules := route.get("response_headers"), Mapping):
+                _check_substitutions(rules, f"{at}/response_headers", faults)
+
+
+def _check_substitutions(rules: Mapping[str, object], at: str, faults: list[Fault]) -> None:
+    for key, kinds in REWRITES.items():
+        entries = rules.get(key)
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if not isinstance(entry, Mapping):
+                continue
+            place = f"{at}/{key}/{index}"
+            check_one_of(entry, kinds, place, faults)
+            if entry.get("ignore_case") is True and "match" not in entry:
+                faults.append(Fault(f"{place}/ignore_case", "means something only with `match`"))
 
 
 def _check_fit(route: Route, written: Mapping[str, object], at: str, faults: list[Fault]) -> None:
@@ -169,6 +186,7 @@ def _check_fit(route: Route, written: Mapping[str, object], at: str, faults: lis
         faults.append(Fault(f"{at}/split_by", "means something only with `pools`"))
     if route.pools is not None and not any(route.pools.values()):
         faults.append(Fault(f"{at}/pools", "no pool has a share", "give at least one a weight"))
+    check_fit(route.access_log, at, faults)
     check_steps(route, at, faults)
 
 
@@ -195,20 +213,21 @@ def _check_references(
 
 
 def _check_pool_maps(document: Document, pools: frozenset[str], faults: list[Fault]) -> None:
-    """Check that a map which chooses pools can give nothing else."""
+    """Check that a map which chooses pools can give nothing else, whatever maps are behind it."""
     users = {route.variable: name for name, route in document.routes.items() if route.variable}
+    found: dict[str, str] = {}
     for variable, user in users.items():
-        header_map = document.header_maps.get(variable)
-        for place, value in header_map.values() if header_map is not None else ():
-            if value in pools:
+        for name, place, value in outcomes(variable, document.header_maps):
+            at = pointer("header_maps", name, *place)
+            if value in pools or found.setdefault(at, user) != user:
                 continue
             message = f"{shown(value)} is no pool, and route {user!r} takes its pool from here"
             hint = nearest(value, pools, "pools")
             if place == ("default",) and not value:
                 hint = "give the map a default that names a pool"
             elif "$" in value:
-                hint = "a map that chooses pools has their names for values, not variables"
-            faults.append(Fault(pointer("header_maps", variable, *place), message, hint))
+                hint = "a map that chooses pools has their names for values, or another such map"
+            faults.append(Fault(at, message, hint))
 
 
 def _check_conflicts(routes: Sequence[RouteSpec], faults: list[Fault]) -> None:

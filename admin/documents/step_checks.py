@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from admin.documents.faults import one_of, shown
-from admin.documents.route import DESTINATION_KEYS, HeaderRules, Route
+from admin.documents.header_rules import HeaderRules
+from admin.documents.route import DESTINATION_KEYS, Route
 from admin.documents.steps import ACCESS_KEYS, PAGE_KEYS, Answer, Condition, ErrorPage, Step
 from proxy.errors import Fault, pointer
+from proxy.patterns import captured_names
 from proxy.spec import SILENCE
-from proxy.steps.step import QUERY, named_captures
+from proxy.steps.step import QUERY, Defined
 
 _WITH_LOCATION = frozenset({201, 300, 301, 302, 303, 305, 307, 308})
 _REDIRECTS = _WITH_LOCATION - {201, 300, 305}
@@ -154,8 +156,8 @@ def _targets(route: Mapping[str, object]) -> Iterator[tuple[int, str]]:
             yield index, target
 
 
-def written_variables(raw: object) -> frozenset[str]:
-    """Return the variables that steps define, in a document as it is written, faults and all."""
+def written(raw: object) -> Defined:
+    """Return what steps define, in a document as it is written, faults and all."""
     names: set[str] = set()
     for route in _objects(raw, "routes"):
         steps = route.get("steps")
@@ -163,7 +165,8 @@ def written_variables(raw: object) -> frozenset[str]:
             if isinstance(step, Mapping):
                 names.update(map(str, step["set"]) if isinstance(step.get("set"), Mapping) else ())
                 names.update(_captured(step))
-    return frozenset(map(str.lower, names)) - {QUERY}
+    numbers = frozenset(name for name in names if name.isdecimal())
+    return frozenset(map(str.lower, names)) - numbers - {QUERY}, numbers
 
 
 def _objects(raw: object, section: str) -> Iterator[Mapping[str, Any]]:
@@ -178,4 +181,4 @@ def _captured(step: Mapping[str, Any]) -> Iterator[str]:
         part = step.get(key)
         pattern = part.get(place) if isinstance(part, Mapping) else None
         if isinstance(pattern, str):
-            yield from named_captures(pattern)
+            yield from captured_names(pattern)

@@ -204,7 +204,9 @@ def _lines(value: object, indent: str) -> Iterator[str]:
             yield from _entry(f"{indent}{head}:", item, f"{indent}  ")
     elif isinstance(value, list) and value:
         for item in value:
-            yield from _entry(f"{indent}-", item, f"{indent}  ")
+            first, *rest = _lines(item, f"{indent}  ")
+            yield f"{indent}- {first[len(indent) + 2 :]}"
+            yield from rest
     else:
         yield indent + _text(value)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import gcd
 from typing import TYPE_CHECKING, Any, Final
 
+from admin.nginx.constants import settled
+from admin.nginx.maps import hundredths
 from admin.nginx.pools import RetryRules
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError
+from admin.nginx.scope import Scope
 from admin.nginx.variables import constant, lone
 from proxy.errors import FaultError, pointer
+from proxy.headers.shares import WHOLE
 from proxy.routing.normalise import escape_path
 
 if TYPE_CHECKING:
@@ -28,21 +32,29 @@ class Destination:
     """Where a location's requests go."""
 
     document: dict[str, Any]
-    """``pool``, or ``pools`` with ``split_by``, and ``rewrite``."""
+    """``pool`` and ``rewrite``."""
     local: dict[str, str] = field(default_factory=dict)
     """``$proxy_host`` and ``$proxy_port``, as templates."""
 
 
 def destination(
-    draft: Draft, directive: Directive, kind: str, rules: RetryRules, replay_bytes: int
+    draft: Draft,
+    directive: Directive,
+    scopes: Iterable[Scope],
+    kind: str,
+    rules: RetryRules,
+    replay_bytes: int,
 ) -> Destination:
     """Translate a ``proxy_pass`` in a location of this kind (exact, prefix, regex).
+
+    ``scopes`` are the server and the location.
 
     Raises:
         FaultError: nginx would not take it.
         RefusalError: nginx would, and a document cannot say it.
     """
-    host, uri = _parts(directive.args[0])
+    url = directive.args[0]
+    host, uri = _parts(settled(url, scopes))
     variable = lone(host)
     if variable is None:
         if "$" in host:
@@ -50,11 +62,9 @@ def destination(
             raise RefusalError("an address put together from variables", hint)
         name = draft.pools.use(draft.pools.find(host, directive), rules, replay_bytes, directive)
         made = Destination({"pool": name}, _constants(host))
-    elif variable in draft.splits:
-        made = _split(draft, variable, directive, rules, replay_bytes)
     else:
         made = _mapped(draft, variable, directive, rules, replay_bytes)
-    rewrite = _rewrite(draft, directive, kind, uri, varies=variable is not None)
+    rewrite = _rewrite(draft, directive, kind, uri, varies="$" in url)
     if rewrite is not None:
         made.document["rewrite"] = rewrite
     return made
@@ -98,22 +108,6 @@ def _constants(host: str) -> dict[str, str]:
     return {"proxy_host": constant(shown), "proxy_port": port}
 
 
-def _split(
-    draft: Draft, variable: str, directive: Directive, rules: RetryRules, replay_bytes: int
-) -> Destination:
-    split = draft.splits[variable]
-    shares: dict[str, int] = {}
-    for value, share in split.shares.items():
-        name = draft.pools.use(draft.pools.find(value, directive), rules, replay_bytes, directive)
-        shares[name] = shares.get(name, 0) + share
-    if set(shares) != set(split.shares):
-        draft.report.approximated(directive, "$proxy_host is the name of the pool")
-    local = {"proxy_host": "$proxy_host", "proxy_port": "80"}
-    common = gcd(*shares.values())
-    shares = {name: share // common for name, share in shares.items()}
-    return Destination({"pools": shares, "split_by": split.key}, local)
-
-
 def _mapped(
     draft: Draft, variable: str, directive: Directive, rules: RetryRules, replay_bytes: int
 ) -> Destination:
@@ -122,18 +116,50 @@ def _mapped(
     if name is None:
         hint = "only a map or split_clients can choose the upstream"
         raise RefusalError(f"the upstream is in ${variable}", hint)
-    header_map = draft.document["header_maps"][name]
-    pools: dict[str, str] = {}
-    for value in _values(header_map):
-        if not value or "$" in value:
-            message = f"${variable} may be something else than an upstream"
-            raise RefusalError(message, "give the map a default, and upstreams for values")
+
+    def pool_of(value: str) -> str:
         key = draft.pools.find(value, directive)
-        pools[value] = draft.pools.use(key, rules, replay_bytes, directive)
+        return draft.pools.use(key, rules, replay_bytes, directive)
+
     local = {"proxy_host": f"${name}", "proxy_port": "80"}
-    if all(value == pool for value, pool in pools.items()):
-        return Destination({"pool": f"${name}"}, local)
-    return Destination({"pool": f"${_derived(draft, name, header_map, pools, directive)}"}, local)
+    return Destination({"pool": f"${_of_pools(draft, name, pool_of, directive)}"}, local)
+
+
+def _of_pools(
+    draft: Draft,
+    name: str,
+    pool_of: Callable[[str], str],
+    directive: Directive,
+    within: tuple[str, ...] = (),
+) -> str:
+    """Return the map that gives names of pools where another one gives upstreams."""
+    maps = draft.document["header_maps"]
+    given = maps[name]
+    header_map = _without_rest(given)
+    instead: dict[str, str] = {}
+    for value in _values(header_map):
+        other = lone(value)
+        if other is not None and other in maps and other not in within:
+            instead[value] = f"${_of_pools(draft, other, pool_of, directive, (*within, name))}"
+        elif not value or "$" in value:
+            message = f"${name} may be something else than an upstream"
+            raise RefusalError(message, "give the map a default, and upstreams for values")
+        else:
+            instead[value] = pool_of(value)
+    if all(value == pool for value, pool in instead.items()) and header_map is given:
+        return name
+    return _derived(draft, name, header_map, instead, directive)
+
+
+def _without_rest(header_map: dict[str, Any]) -> dict[str, Any]:
+    """Return a map whose shares leave nothing over with its last value as the default.
+
+    What nginx cuts off of each share is a few of 4 billion hashes; it answers these 500.
+    """
+    shares = header_map.get("shares", {})
+    if "default" in header_map or sum(map(hundredths, shares.values())) != WHOLE:
+        return header_map
+    return header_map | {"default": list(shares)[-1]}
 
 
 def _values(header_map: dict[str, Any]) -> list[str]:
@@ -141,6 +167,7 @@ def _values(header_map: dict[str, Any]) -> list[str]:
         str(header_map.get("default", "")),
         *header_map.get("exact", {}).values(),
         *header_map.get("hostnames", {}).values(),
+        *header_map.get("shares", {}),
         *(entry["value"] for entry in header_map.get("regex", ())),
     ]
 
@@ -159,6 +186,11 @@ def _derived(
             made[kind] = {key: pools[value] for key, value in made[kind].items()}
     if "regex" in made:
         made["regex"] = [dict(each, value=pools[each["value"]]) for each in made["regex"]]
+    if "shares" in made:
+        shares = made["shares"]
+        made["shares"] = {pools[value]: share for value, share in shares.items()}
+        if len(made["shares"]) != len(shares):
+            raise RefusalError("two values with shares are one upstream", "write one of them")
     maps = draft.document["header_maps"]
     number, own = 1, f"{name[:50]}_pool"
     while own in maps and maps[own] != made:

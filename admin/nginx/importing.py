@@ -9,20 +9,28 @@ from typing import Any, Final
 
 from admin.documents import DocumentError, validate
 from admin.documents.faults import bounded
-from admin.nginx.listeners import listener, listener_names
+from admin.nginx.listeners import default_host, listener, listener_names
 from admin.nginx.locations import add_routes
-from admin.nginx.maps import Map, Split, read_map, read_split, variable
+from admin.nginx.logs import Logs, Source
+from admin.nginx.maps import read_map, read_split, variable
 from admin.nginx.pools import Pools
 from admin.nginx.reading import Directive, read_tree
 from admin.nginx.report import Report
+from admin.nginx.rewriting import assignments, captured_numbers
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server, expose, read_server
-from admin.nginx.variables import Variables
+from admin.nginx.variables import Variables, constant, names
 from admin.nginx.verdicts import judge
 from admin.translate import to_spec
 from proxy.errors import Fault, SpecError, pointer
 from proxy.snapshot import NOTHING, compile_snapshot
 from proxy.telemetry.counters import Ledger
+
+_OF_THE_DEFAULT_SERVER: Final = (
+    (("trusted_proxies", "client_address"), "set_real_ip_from and real_ip_header are"),
+    (("timeouts", "limits", "underscores_in_headers"), "timeouts and limits of clients are"),
+)
+"""Of what a listener says: keys, and what a report calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Draft:
         self.report: Final = Report()
         self.variables: Final = Variables()
         self.pools: Final = Pools(self.variables, self.report)
-        self.splits: Final[dict[str, Split]] = {}
+        self.logs: Logs
         self.listeners: dict[str, str] = {}
         """Names of the listeners, by address."""
         self.document: Final[dict[str, Any]] = {
@@ -70,6 +78,8 @@ class Draft:
             "header_maps": {},
             "routes": {},
         }
+        self.asked_by_maps: frozenset[str] = frozenset()
+        """Variables that maps look at or hold, in lower case."""
         self.sources: Final[dict[str, Directive]] = {}
         self.field_sources: Final[dict[tuple[str, str, str], Directive]] = {}
         """Of header rules: by the route's pointer, the section and the field's name."""
@@ -77,8 +87,11 @@ class Draft:
     def read(self, tree: tuple[Directive, ...]) -> None:
         """Translate all there is."""
         judge(tree, self.report)
-        for name in _assigned(tree):
+        for name in _refused_variables(tree):
             self.variables.add_unset(name)
+        for name in assignments(tree):
+            self.variables.add_assigned(name)
+        self.variables.numbers = captured_numbers(tree)
         https = [each for each in tree if each.name == "http"]
         for http in https[:1]:
             self._read_http(http)
@@ -93,14 +106,18 @@ class Draft:
         self._read_maps(scope)
         for directive in scope.own("upstream"):
             self.pools.add_upstream(directive)
+        self.logs = Logs(scope, self.variables, self.report)
         servers = [read_server(each, scope, self.report) for each in scope.own("server")]
         defaults = expose(servers, self.report)
         self.listeners = listener_names(defaults)
         for address, default in defaults.items():
             name = self.listeners[address]
-            self.document["listeners"][name] = listener(address, default, self.report)
+            made = listener(address, default, self.report)
+            self.document["listeners"][name] = made | default_host(address, servers, default)
             self.sources[pointer("listeners", name)] = default.directive
+            self._log_listener(name, default)
         self._compare(servers, defaults)
+        self._note_unlogged(http, servers)
         for server in servers:
             add_routes(self, server)
         self.pools.finish()
@@ -109,20 +126,39 @@ class Draft:
     def _read_maps(self, scope: Scope) -> None:
         """Read what defines variables; all names first, for maps may use each other."""
         named: list[tuple[Directive, str]] = []
-        for directive in scope.own("map"):
+        found = [*scope.own("map"), *scope.own("split_clients")]
+        texts = [text for each in found for text in each.args[:1]]
+        texts += [text for each in found for entry in each.block or () for text in entry.args]
+        self.asked_by_maps = frozenset(name for text in texts for name in names(text))
+        for directive in found:
             with self.report.judging(directive):
                 named.append((directive, self.variables.add_map(variable(directive.args[1]))))
-        for directive in scope.own("split_clients"):
-            with self.report.judging(directive):
-                name = variable(directive.args[1])
-                self.variables.add_split(name)
-                split = read_split(directive, self.variables, self.report)
-                if split is not None:
-                    self.splits[name.lower()] = split
         for directive, name in named:
-            made: Map = read_map(directive, name, self.variables, self.report)
+            read = read_map if directive.name == "map" else read_split
+            made = read(directive, name, self.variables, self.report)
             self.document["header_maps"][name] = made.document
             self.sources.update(made.sources)
+
+    def _log_listener(self, name: str, default: Server) -> None:
+        """Have what no route takes logged as the default server says."""
+        shown = constant(default.shown.removeprefix("."))
+        logs, sources = self.logs.of(default.scope, {"server_name": shown})
+        if logs is not None:
+            self.document["listeners"][name]["access_log"] = logs
+            self.locate_logs(pointer("listeners", name), sources)
+
+    def locate_logs(self, at: str, sources: list[Source]) -> None:
+        """Note the directives behind the logs of an object."""
+        for index, source in enumerate(sources):
+            self.sources[f"{at}/access_log/{index}"] = source.log
+            self.sources[f"{at}/access_log/{index}/format"] = source.format
+
+    def _note_unlogged(self, http: Directive, servers: list[Server]) -> None:
+        """Say what becomes of requests of which the file does not say where they are logged."""
+        silent = [server for server in servers if not server.scope.all("access_log")]
+        remark = "without access_log, hotsplice logs requests as --access-log says"
+        for directive in (http,) if silent == servers else [one.directive for one in silent]:
+            self.report.approximated(directive, remark)
 
     def _compare(self, servers: list[Server], defaults: dict[str, Server]) -> None:
         """Note what a server says and its address's default server decides."""
@@ -134,9 +170,10 @@ class Draft:
                 mine = listener(each.address, server, self.report)
                 theirs = listener(each.address, default, self.report)
                 mine["limits"]["body_bytes"] = theirs["limits"]["body_bytes"]  # routes say it
-                if mine != theirs:
-                    remark = "timeouts and limits of clients are as its default server has them"
-                    self.report.approximated(each.directive, remark)
+                for keys, what in _OF_THE_DEFAULT_SERVER:
+                    if any(mine.get(key) != theirs.get(key) for key in keys):
+                        remark = f"{what} as its default server has them"
+                        self.report.approximated(each.directive, remark)
 
     def check(self, file: str) -> list[Fault]:
         """Return what is wrong with the document, each fault at the directive behind it."""
@@ -150,7 +187,7 @@ class Draft:
     def _at_source(self, fault: Fault, file: str) -> Fault:
         parts = fault.path.split("/")
         if len(parts) > 5 and parts[3] in {"request_headers", "response_headers"}:
-            name = parts[5]
+            name = parts[6] if parts[4] == "on_success" and len(parts) > 6 else parts[5]
             if parts[4] == "remove":
                 route = self.document["routes"][parts[2]]
                 name = route[parts[3]]["remove"][int(parts[5])]
@@ -164,11 +201,11 @@ class Draft:
         return Fault(f"{file}:1", f"{fault.path}: {fault.message}", fault.hint)
 
 
-def _assigned(tree: tuple[Directive, ...]) -> Iterator[str]:
-    """Give the names of the variables that directives assign which are all refused."""
+def _refused_variables(tree: tuple[Directive, ...]) -> Iterator[str]:
+    """Give the names of the variables that directives define which are all refused."""
     for directive in tree:
-        if directive.name in {"set", "auth_request_set"}:
+        if directive.name == "auth_request_set":
             yield from (name[1:] for name in directive.args[:1])
         elif directive.name == "geo":
             yield from (name[1:] for name in directive.args[-1:])
-        yield from _assigned(directive.block or ())
+        yield from _refused_variables(directive.block or ())

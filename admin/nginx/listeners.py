@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from admin.nginx.pools import document_name
-from admin.nginx.report import Report
+from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server
 from admin.nginx.values import duration, octets, size, whole
@@ -50,10 +51,16 @@ def listener(address: str, default: Server, report: Report) -> dict[str, Any]:
     made["limits"] = limits
     if scope.word("underscores_in_headers", "off").lower() == "on":
         made["underscores_in_headers"] = "allow"
-    trusted = _trusted(scope, report)
-    if trusted:
-        made["trusted_proxies"] = trusted
-    return made
+    return made | _client_address(scope, report)
+
+
+def default_host(address: str, servers: Iterable[Server], default: Server) -> dict[str, str]:
+    """Return what ``$host`` is in a request that names none: its server's first name."""
+    here = [each for each in servers if any(one.address == address for one in each.listens)]
+    nameless = (each for each in here if "" in (each.names or {""}))
+    name = next(nameless, default).shown
+    plain = name and not name.startswith(("~", ".")) and "*" not in name
+    return {"default_host": name} if plain else {}
 
 
 def body_bytes(scope: Scope, report: Report) -> str:
@@ -94,19 +101,43 @@ def _head_bytes(scope: Scope, report: Report) -> int:
     return 32 * 1024
 
 
-def _trusted(scope: Scope, report: Report) -> list[str]:
+def _client_address(scope: Scope, report: Report) -> dict[str, Any]:
+    """Return whose word on the client's address is believed, and where it is."""
     found = scope.all("set_real_ip_from")
-    header = scope.one("real_ip_header")
     if not found:
-        return []
-    name = header.args[0] if header is not None else "X-Real-IP"
-    if name.lower() != "x-forwarded-for":
-        hint = "write real_ip_header X-Forwarded-For, if the proxies in front send it"
-        for directive in found:
-            report.refused(directive, f"the client's address is in {name}", hint)
-        return []
+        return {}
+    name = _real_ip_header(scope, report)
+    if name is None:
+        return {}
+    trusted = []
+    for directive in found:
+        with report.judging(directive):
+            trusted.append(_network(directive.args[0]))
+    given: dict[str, Any] = {} if name.lower() == "x-forwarded-for" else {"header": name}
     if scope.word("real_ip_recursive", "off").lower() != "on":
-        remark = "the rightmost address that is not trusted, as with real_ip_recursive on"
-        for directive in found:
-            report.approximated(directive, remark)
-    return ["unix" if each.args[0] == "unix:" else each.args[0] for each in found]
+        given["recursive"] = False
+    made: dict[str, Any] = {"trusted_proxies": trusted}
+    return made | ({"client_address": given} if given else {})
+
+
+def _real_ip_header(scope: Scope, report: Report) -> str | None:
+    directive = scope.one("real_ip_header")
+    if directive is None:
+        return "X-Real-IP"
+    name = directive.args[0]
+    if name == "proxy_protocol":
+        hint = "have the proxy in front send X-Forwarded-For"
+        report.refused(directive, "the PROXY protocol is not supported", hint)
+        return None
+    if name != "X-Forwarded-For" and name.lower() == "x-forwarded-for":
+        report.approximated(directive, "of several such fields all count, not only the first")
+    return name
+
+
+def _network(text: str) -> str:
+    if text == "unix:":
+        return "unix"
+    try:
+        return str(ip_network(text, strict=False)) if "/" in text else str(ip_address(text))
+    except ValueError:
+        raise RefusalError("names are not resolved here", "write the addresses") from None

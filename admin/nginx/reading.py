@@ -158,6 +158,8 @@ class _Reader:
     ) -> list[Directive]:
         """Read what an ``include`` names; relative to the folder of the main file, as in nginx."""
         path = str(self._folder / pattern)
+        if "\0" in path:
+            raise _fault(place, "a file name has no NUL in it")
         names = sorted(glob.glob(path)) if glob.has_magic(path) else [path]  # noqa: PTH207
         return [each for name in names for each in self.file(name, context, within, place)]
 

@@ -11,9 +11,18 @@ from admin.nginx.report import Report
 class Scope:
     """The directives of a block, and behind them those of the blocks around it."""
 
-    def __init__(self, report: Report, block: tuple[Directive, ...], outer: Scope | None) -> None:
+    def __init__(
+        self,
+        report: Report,
+        block: tuple[Directive, ...],
+        outer: Scope | None,
+        path: str = "",
+    ) -> None:
         self.report: Final = report
         self.outer: Final = outer
+        self.path: Final = path
+        """What a location is for, without its modifier; of other blocks empty."""
+        self.content: Final = block
         self._own: Final[dict[str, list[Directive]]] = {}
         for directive in block:
             self._own.setdefault(directive.name, []).append(directive)
@@ -22,10 +31,19 @@ class Scope:
         """Return the directives of that name in this very block."""
         return self._own.get(name, [])
 
+    def precedes(self, one: Directive, other: Directive) -> bool:
+        """Tell whether a directive of this very block stands before another one."""
+        return self.content.index(one) < self.content.index(other)
+
     def all(self, name: str) -> list[Directive]:
         """Return the directives of that name at the nearest level that has any."""
         found = self.own(name)
         return found if found or self.outer is None else self.outer.all(name)
+
+    def together(self, *names: str) -> list[Directive]:
+        """Return the directives of these names, which are inherited as one, in their order."""
+        found = [directive for directive in self.content if directive.name in names]
+        return found if found or self.outer is None else self.outer.together(*names)
 
     def one(self, name: str) -> Directive | None:
         """Return the directive in force; a second one on its level is a fault, as in nginx."""

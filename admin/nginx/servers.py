@@ -43,6 +43,8 @@ class Server:
     listens: list[Listen] = field(default_factory=list)
     names: dict[str, Directive] = field(default_factory=dict)
     """``server_name``; none at all is the empty name."""
+    files: set[str] = field(default_factory=set)
+    """Paths of error pages that nginx would find on disk."""
     exposures: dict[Hosts, list[str]] = field(default_factory=dict)
     """Under which hosts it serves, with the addresses where."""
 

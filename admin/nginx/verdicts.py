@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from admin.nginx.logs import judge_error_log
 from admin.nginx.reading import Directive
 from admin.nginx.report import Report
 from admin.nginx.values import words
@@ -21,6 +22,10 @@ BUILT: Final = words(
     proxy_pass proxy_http_version proxy_set_header proxy_hide_header proxy_pass_header add_header
     proxy_connect_timeout proxy_send_timeout proxy_read_timeout proxy_next_upstream
     proxy_next_upstream_timeout proxy_next_upstream_tries proxy_request_buffering
+    return rewrite set if break internal error_page proxy_intercept_errors allow deny satisfy
+    absolute_redirect port_in_redirect server_name_in_redirect default_type types
+    proxy_redirect proxy_cookie_domain proxy_cookie_path proxy_ignore_headers
+    access_log log_format
     """
 )
 """The handlers have read these, and note themselves what differs."""
@@ -70,20 +75,40 @@ ACCEPTED: Final[dict[str, str]] = {
     ),
     **_each(
         """
-        types default_type root index etag if_modified_since open_file_cache open_file_cache_valid
+        root index etag if_modified_since open_file_cache open_file_cache_valid
         open_file_cache_min_uses open_file_cache_errors log_not_found max_ranges
         """,
         "about files, which hotsplice does not serve",
     ),
+    **_each(
+        """
+        proxy_cache_background_update proxy_cache_bypass proxy_cache_convert_head proxy_cache_key
+        proxy_cache_lock proxy_cache_lock_age proxy_cache_lock_timeout proxy_cache_max_range_offset
+        proxy_cache_methods proxy_cache_min_uses proxy_cache_path proxy_cache_purge
+        proxy_cache_revalidate proxy_cache_use_stale proxy_cache_valid proxy_no_cache
+        """,
+        "it does nothing without proxy_cache",
+    ),
+    **_each(
+        """
+        gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length gzip_proxied
+        gzip_types gzip_vary gunzip_buffers
+        """,
+        "it does nothing without gzip",
+    ),
+    "gzip_static": "about files, which hotsplice does not serve",
+    "auth_basic_user_file": "it does nothing without auth_basic",
+    "limit_conn_zone": "it does nothing without limit_conn",
+    "limit_req_zone": "it does nothing without limit_req",
     "daemon": "hotsplice runs in the foreground",
     "pid": "there is one process, and whoever started it knows it",
     "user": "hotsplice keeps the user it is started as",
     "load_module": "there are no modules to load",
     "zone": "there is one process, so state is shared anyway",
-    "proxy_ignore_headers": "what an upstream says in X-Accel-* fields is never obeyed",
-    "log_format": "the access log is JSON, with fields of its own",
     "log_subrequest": "there are no subrequests",
-    "open_log_file_cache": "logs go to standard error",
+    "rewrite_log": "rewrites are not logged",
+    "uninitialized_variable_warn": "a variable that nothing has assigned is empty",
+    "open_log_file_cache": "a log is open as long as it is configured",
     "server_tokens": "no version is shown, in any case",
     "msie_padding": "for browsers long gone",
     "msie_refresh": "for browsers long gone",
@@ -91,28 +116,22 @@ ACCEPTED: Final[dict[str, str]] = {
 """Kept, because they change nothing that a client or an upstream could see."""
 
 APPROXIMATED: Final[dict[str, str]] = {
-    "access_log": "the access log is JSON on standard error; --access-log says which requests",
-    "error_log": "logs are JSON on standard error; --log-level says how much",
     "resolver": "names are resolved by the system's resolver",
     "resolver_timeout": "names are resolved by the system's resolver",
     "proxy_buffer_size": "response heads of up to 64 KiB pass",
     "keepalive_time": "connections are not closed for their age",
-    **_each(
-        """
-        gzip gzip_buffers gzip_comp_level gzip_disable gzip_http_version gzip_min_length
-        gzip_proxied gzip_types gzip_vary gunzip gzip_static
-        """,
-        "bodies go to the client as the upstream sends them",
-    ),
 }
 """Approximated, and how that differs."""
+
+_UNLESS_OFF: Final = dict.fromkeys(
+    ("gzip", "gunzip"), "bodies go to the client as the upstream sends them"
+)
+"""Approximated, unless it is off."""
 
 _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "merge_slashes": ("on", "repeated slashes are always merged before locations are matched"),
     "ignore_invalid_headers": ("on", "a request with an invalid field is answered 400"),
     "chunked_transfer_encoding": ("on", "HTTP/1.1 clients get chunks where no length is known"),
-    "proxy_redirect": ("off", "Location and Refresh are not rewritten yet"),
-    "proxy_intercept_errors": ("off", "the upstream's error responses go to the client"),
     "proxy_pass_request_headers": ("on", "there is no switch for all request fields"),
     "proxy_pass_request_body": ("on", "request bodies always go upstream"),
     "proxy_ignore_client_abort": ("off", "a request is cancelled when its client goes away"),
@@ -121,46 +140,49 @@ _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "proxy_bind": ("off", "connections leave from the address that the kernel chooses"),
     "proxy_limit_rate": ("0", "responses are not slowed down"),
     "proxy_force_ranges": ("off", "ranges are the upstream's business"),
-    "proxy_cookie_domain": ("off", "cookies are not rewritten yet"),
-    "proxy_cookie_path": ("off", "cookies are not rewritten yet"),
-    "proxy_cookie_flags": ("off", "cookies are not rewritten yet"),
+    "proxy_cookie_flags": ("off", "a cookie keeps the flags that the upstream gave it"),
     "client_body_in_file_only": ("off", _STREAMED),
-    "auth_basic": ("off", "hotsplice does not authenticate"),
-    "absolute_redirect": ("on", "a redirect to the path with a slash is absolute"),
-    "server_name_in_redirect": ("off", "a redirect names the host that the client named"),
-    "satisfy": ("all", "there are no access rules"),
     "limit_rate": ("0", "responses are not slowed down"),
     "charset": ("off", "the Content-Type goes to the client as the upstream sends it"),
     "ssi": ("off", "bodies are not changed"),
-    "recursive_error_pages": ("off", "error pages are not supported yet"),
+    "recursive_error_pages": ("off", "the error of an error page is answered as it is"),
 }
 """The choice that is how hotsplice does it; any other is refused, and why."""
 
-_TLS: Final = "put what ends TLS in front of hotsplice"
+_NOTHING_ALONE: Final = {
+    "ssl_": "it does nothing without listen … ssl",
+    "proxy_ssl_": "it does nothing without proxy_pass https://",
+}
+"""Kept, by how their names begin: what needs them is refused where it stands."""
+
+_AUTHENTICATING: Final = frozenset({"auth_basic", "auth_request"})
+_UNCHECKED: Final = (
+    "hotsplice does not authenticate",
+    "let the upstream check; with --lenient nobody is let in here",
+)
+_OTHER_PROTOCOL: Final = ("only proxy_pass is supported", "put what speaks HTTP before it")
+_LIMITED: Final = "limit them in front of hotsplice"
 _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
-    "return": ("fixed answers are not supported yet", "let an upstream answer"),
-    "rewrite": ("rewriting is not supported yet", "a proxy_pass with a URI replaces a prefix"),
-    "set": ("variables cannot be assigned", "compute it by a map"),
-    "if": ("conditions are not supported", "choose by a map: proxy_pass http://$variable"),
     "limit_except": ("methods are not a condition", "let the upstream refuse methods"),
-    "error_page": ("error pages are not supported yet", "let the upstream answer"),
-    "allow": ("access rules are not supported yet", "use a NetworkPolicy or a firewall"),
-    "deny": ("access rules are not supported yet", "use a NetworkPolicy or a firewall"),
     "try_files": ("hotsplice serves no files", "proxy_pass to something that does"),
     "alias": ("hotsplice serves no files", "proxy_pass to something that does"),
-    "internal": ("there are no internal requests", "leave the location out"),
     "expires": ("response fields by age are not supported", "use add_header Cache-Control"),
     "proxy_method": ("methods go upstream as they came", None),
     "proxy_set_body": ("bodies go upstream as they came", None),
     "geo": ("addresses cannot be looked up", "use a map of $remote_addr"),
     "stream": ("only HTTP is proxied", "keep nginx for it"),
     "mail": ("only HTTP is proxied", "keep nginx for it"),
-    "auth_request": ("subrequests are not supported", "let the upstream check"),
     "mirror": ("requests are not mirrored", None),
-    "limit_req": ("requests are not rate-limited", "limit them in front of hotsplice"),
+    "autoindex": ("hotsplice serves no files", "proxy_pass to something that does"),
+    "limit_req": ("requests are not rate-limited", _LIMITED),
     "limit_conn": ("connections are not counted by key", "upstream servers take max_conns"),
-    "grpc_pass": ("only proxy_pass is supported", None),
-    "ssl_certificate": ("TLS is not supported yet", _TLS),
+    "fastcgi_pass": _OTHER_PROTOCOL,
+    "grpc_pass": _OTHER_PROTOCOL,
+    "scgi_pass": _OTHER_PROTOCOL,
+    "uwsgi_pass": _OTHER_PROTOCOL,
+    "stub_status": ("nginx's numbers are not here", "ask for /metrics of the telemetry listener"),
+    "sub_filter": ("bodies are not changed", "let the upstream write what it means"),
+    "ssl": ("TLS is not supported yet", "put what ends TLS in front of hotsplice"),
 }
 """Refused: why, and what to do."""
 
@@ -173,6 +195,10 @@ _PER_LISTENER: Final = words(
 """What a document says of a listener, and so of no location."""
 
 
+_NO_DIRECTIVES: Final = frozenset({"map", "split_clients", "types", "if"})
+"""Blocks whose content is no directives, or is judged where it is read."""
+
+
 def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> None:
     """Note a first verdict on every directive; the handlers add what they find."""
     for directive in tree:
@@ -181,7 +207,7 @@ def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> N
             report.refused(directive, "holds for a listener", "say it in the server block")
         elif name in BUILT:
             report.kept(directive)
-            if directive.block is not None and name not in {"map", "split_clients"}:
+            if directive.block is not None and name not in _NO_DIRECTIVES:
                 judge(directive.block, report, within=name)
         else:
             _judge_unbuilt(directive, report)
@@ -189,19 +215,37 @@ def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> N
 
 def _judge_unbuilt(directive: Directive, report: Report) -> None:
     name = directive.name
-    if name in ACCEPTED:
+    if name == "error_log":
+        judge_error_log(directive, report)
+    elif name in ACCEPTED:
         report.kept(directive, ACCEPTED[name])
     elif name in APPROXIMATED:
         report.approximated(directive, APPROXIMATED[name])
+    elif name in _UNLESS_OFF:
+        if directive.args[:1] == ("off",):
+            report.kept(directive)
+        else:
+            report.approximated(directive, _UNLESS_OFF[name])
     elif name in _CHOICES:
         choice, why = _CHOICES[name]
         if directive.args[:1] == (choice,):
             report.kept(directive)
         else:
             report.refused(directive, why, f"what hotsplice does is `{name} {choice}`")
+    elif name in _AUTHENTICATING:
+        if directive.args[:1] == ("off",):
+            report.kept(directive)
+        else:
+            report.refused(directive, *_UNCHECKED)
     elif name in _REFUSED:
         report.refused(directive, *_REFUSED[name])
-    elif name.startswith(("ssl_", "proxy_ssl_")):
-        report.refused(directive, "TLS is not supported yet", _TLS)
+    elif (reason := _does_nothing_alone(name)) is not None:
+        report.kept(directive, reason)
     else:
         report.refused(directive, "not supported", "leave it out if it does not matter")
+
+
+def _does_nothing_alone(name: str) -> str | None:
+    """Return why a directive changes nothing without another one; ``None`` if it may."""
+    prefixed = (why for prefix, why in _NOTHING_ALONE.items() if name.startswith(prefix))
+    return next(prefixed, None)

@@ -31,7 +31,7 @@ from proxy.field_names import (
     UPGRADE,
     kind_of,
 )
-from proxy.message import Fields, Peer, Request
+from proxy.message import Fields, Peer, Request, UnusualRequest
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
@@ -55,8 +55,12 @@ def admit(
     ordinal: int,
     now: float,
     max_headers: int,
+    default_host: bytes = b"",
 ) -> Request:
-    """Turn a parsed head into a request.  Raise ``MalformedHeadError``."""
+    """Turn a parsed head into a request; ``default_host`` is whom it is for if it does not say.
+
+    Raise ``MalformedHeadError``.
+    """
     version = message.version
     if version is HttpVersion11:
         minor = 1
@@ -78,10 +82,16 @@ def admit(
     headers = message.headers
     if target[:1] != b"/":
         target, fields = _absolute_form(target, fields)
-        headers = _decoded(fields)
+        headers = decoded(fields)
+        unusual = UnusualRequest(
+            peer, method, target, minor, fields, headers, default_host, ordinal, now
+        )
+        unusual.line = head[: head.index(b"\r\n")]
+        request: Request = unusual
     elif b"#" in target:
         raise MalformedHeadError(BAD_REQUEST, "fragment")
-    request = Request(peer, method, target, minor, fields, headers, b"", ordinal, now)
+    else:
+        request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
     host: bytes | None = None
     transfer_coding: bytes | None = None
     for field, value in fields:
@@ -128,7 +138,8 @@ def _absolute_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:
     return rest, ((b"Host", authority), *others)
 
 
-def _decoded(fields: Fields) -> CIMultiDictProxy[str]:
+def decoded(fields: Fields) -> CIMultiDictProxy[str]:
+    """Return fields for look-ups by name."""
     return CIMultiDictProxy(
         CIMultiDict(
             (name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
@@ -157,17 +168,22 @@ def normal_host(value: bytes) -> bytes:
             IPv6Address(name[1:-1].decode())
         except AddressValueError as error:
             raise MalformedHeadError(BAD_REQUEST, "Host") from error
-    if len(name) > 1:
-        name = name.removesuffix(b".")
+    if b".." in name or name == b".":
+        raise MalformedHeadError(BAD_REQUEST, "Host")
+    name = name.removesuffix(b".")
     if len(_hosts) < HOST_MEMO and len(value) <= HOST_MEMO_BYTES:
         _hosts[value] = name
     return name
 
 
-def drop_underscores(fields: Fields) -> tuple[Fields, int]:
-    """Return the fields without those whose name has an underscore, and how many those were."""
-    kept = tuple(field for field in fields if b"_" not in field[0])
-    return kept, len(fields) - len(kept)
+def drop_underscores(request: Request) -> int:
+    """Drop the fields whose name has an underscore; return how many those were."""
+    before = len(request.fields)
+    request.fields = tuple(field for field in request.fields if b"_" not in field[0])
+    dropped = before - len(request.fields)
+    if dropped:
+        request.headers = decoded(request.fields)  # so that no variable finds them either
+    return dropped
 
 
 def without_empty_lines(data: bytes) -> bytes:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from proxy import errors
 from proxy.downstream.admission import admit, drop_underscores, without_empty_lines
+from proxy.downstream.glimpse import log_seen
 from proxy.downstream.request_parser import MalformedHeadError
 from proxy.errors import Failure
 from proxy.exchange import respond
@@ -108,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.peer = self.listener.accepted(self)
         if self._state == HEAD:
-            self.read_by = monotonic() + self._site().spec.timeouts.header_s
+            self.read_by = monotonic() + self.site().spec.timeouts.header_s
 
     def data_received(self, data: bytes) -> None:
         """Hand octets to whoever the state says they are for, until there are none."""
@@ -143,6 +144,7 @@ class ClientConnection(asyncio.Protocol):
             self.exchange.client_gone()
         elif self._state == HEAD and self._backlog:
             count_rejected(self.counters.rejected, errors.CLIENT_GONE.reason)
+            log_seen(self, errors.CLIENT_GONE, self._backlog)
         self._state = CLOSED
         self.read_by = monotonic() + FLUSH_S
         return False
@@ -161,7 +163,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.write_paused = True
         self._stalled = self.transport.get_write_buffer_size()
-        self.write_by = monotonic() + self._site().spec.timeouts.write_s
+        self.write_by = monotonic() + self.site().spec.timeouts.write_s
         if self.exchange is not None:
             self.exchange.client_paused()
 
@@ -190,25 +192,25 @@ class ClientConnection(asyncio.Protocol):
             return b""
         rest = data[end:] if end < len(data) else b""
         head = data[:end] if rest else data
-        self.requests += 1
+        ordinal = self.requests + 1
         self._in_head = False
         self.read_by = NEVER
         self._idle_s = site.spec.timeouts.idle_s
         now = monotonic()
         try:
             message = self.listener.parser.parse(head)
-            request = admit(message, head, self.peer, self.requests, now, limits.headers)
+            request = admit(
+                message, head, self.peer, ordinal, now, limits.headers, site.default_host
+            )
         except MalformedHeadError as error:
-            self._refuse(error.failure, None)
+            self._refuse(error.failure, head)
             return b""
+        self.requests = ordinal
         if b"_" in head and not site.spec.underscores_in_headers:
-            request.fields, dropped = drop_underscores(request.fields)
+            dropped = drop_underscores(request)
             if dropped:
                 count_rejected(self.counters.rejected, "underscore_field", dropped)
-        if (
-            limits.requests_per_connection is not None
-            and self.requests >= limits.requests_per_connection
-        ):
+        if limits.requests_per_connection is not None and ordinal >= limits.requests_per_connection:
             self.last_request = True
         return self._begin(snapshot, site, request, rest)
 
@@ -327,9 +329,9 @@ class ClientConnection(asyncio.Protocol):
         limit = site.spec.limits.header_bytes
         if len(data) >= limit:
             long_line = b"\r\n" not in data[:limit]
-            self._refuse(errors.TARGET_TOO_LONG if long_line else errors.HEAD_TOO_LARGE, None)
+            self._refuse(errors.TARGET_TOO_LONG if long_line else errors.HEAD_TOO_LARGE, data)
         elif data.count(b"\n") != data.count(_LINE_END):
-            self._refuse(errors.BAD_REQUEST, None)
+            self._refuse(errors.BAD_REQUEST, data)
         else:
             if not self._in_head and data != b"\r":
                 self._in_head = True
@@ -391,6 +393,7 @@ class ClientConnection(asyncio.Protocol):
     def release_transport(self) -> bytes:
         """Let go of the transport; return what was read behind the request."""
         self._state = SPLICED
+        self.exchange = None  # each holds the other, and the exchange its configuration
         self.counted = False
         self.counters.active["http"] -= 1
         self.listener.connections.discard(self)
@@ -399,11 +402,14 @@ class ClientConnection(asyncio.Protocol):
 
     # Closing
 
-    def _refuse(self, failure: Failure, request: Request | None) -> None:
-        """Answer a head that no exchange is made of, and close."""
+    def _refuse(self, failure: Failure, seen: Request | bytes) -> None:
+        """Answer a head that no exchange is made of, understood or not, and close."""
+        request = None if isinstance(seen, bytes) else seen
         count_rejected(self.counters.rejected, failure.reason)
         self.listener.count_refused(failure)
-        self.transport.write(respond.error(failure, request, keep_alive=False))
+        answer = respond.error(failure, request, keep_alive=False)
+        self.transport.write(answer)
+        log_seen(self, failure, seen, answer)
         self._backlog = b""
         self._close_gently(linger=True)
 
@@ -457,14 +463,14 @@ class ClientConnection(asyncio.Protocol):
             waiting = self.transport.get_write_buffer_size()
             if waiting < self._stalled:
                 self._stalled = waiting
-                self.write_by = now + self._site().spec.timeouts.write_s
+                self.write_by = now + self.site().spec.timeouts.write_s
                 return
             self._stalled_out()
             return
         self.read_by = NEVER
         if self._state == HEAD:
             if self._backlog:
-                self._refuse(errors.HEAD_TIMEOUT, None)
+                self._refuse(errors.HEAD_TIMEOUT, self._backlog)
             else:
                 self._close()
         elif self._state == BODY and self.exchange is not None:
@@ -488,6 +494,6 @@ class ClientConnection(asyncio.Protocol):
             self._state = CLOSED
             self.transport.abort()
 
-    def _site(self) -> Site:
+    def site(self) -> Site:
         """Return what the present configuration says about the listener."""
         return self.runtime.snapshot.sites.get(self.listener.name) or self.listener.site

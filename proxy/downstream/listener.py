@@ -14,6 +14,7 @@ import os
 import socket
 import stat
 from pathlib import Path
+from time import monotonic
 from typing import Final, cast
 
 from proxy import errors
@@ -235,8 +236,10 @@ def _address_text(bound: socket.socket) -> str:
 def _peer(transport: asyncio.Transport, serial: int) -> Peer:
     remote = transport.get_extra_info("peername")
     local = transport.get_extra_info("sockname")
+    now = monotonic()
     if not isinstance(remote, tuple) or not isinstance(local, tuple):
-        return Peer(b"unix:", 0, b"unix:", 0, serial)
-    return Peer(
-        cast("str", remote[0]).encode(), remote[1], cast("str", local[0]).encode(), local[1], serial
-    )
+        path = os.fsencode(local) if isinstance(local, str | bytes) else b""
+        return Peer(b"unix:", 0, b"unix:" + path, 0, serial, started=now)
+    address, port = cast("tuple[str, int]", remote[:2])
+    own, own_port = cast("tuple[str, int]", local[:2])
+    return Peer(address.encode(), port, own.encode(), own_port, serial, started=now)

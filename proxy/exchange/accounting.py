@@ -1,17 +1,15 @@
-"""What is counted and logged when an exchange or a splice ends."""
+"""What is counted when an exchange ends, and that it is logged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
+
+from proxy.exchange import facts
+from proxy.exchange.log_lines import log_as_documented, log_for_process
 
 if TYPE_CHECKING:
     from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
-    from proxy.splice.relay import Splice
-    from proxy.telemetry.access_log import AccessLog
 
 
 def settle(exchange: Exchange, now: float) -> None:
@@ -20,6 +18,8 @@ def settle(exchange: Exchange, now: float) -> None:
     runtime = client.runtime
     status = answered = exchange.status
     client.counters.in_flight -= 1
+    if exchange.request.response is not None:
+        facts.complete(exchange, exchange.request.response, now)
     route, member = exchange.route, exchange.member
     counters = runtime.no_route if route is None else route.counters
     method = exchange.request.method
@@ -42,62 +42,18 @@ def settle(exchange: Exchange, now: float) -> None:
         endpoint.by_class[answered // 100 if exchange.answering and status < 600 else 0] += 1
         endpoint.bytes_in += received
         endpoint.bytes_out += sent
-    access_log = runtime.access_log
-    # A tunnel logs for itself: whether, is asked once for both of its ends.
-    if access_log is not None and status != 101 and access_log.wants(status):
-        _line(exchange, access_log)(
-            bytes_in=exchange.body.octets,
-            bytes_out=exchange.bytes_out,
-            duration_s=now - exchange.request.started,
-        )
-
-
-def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
-    """Log that a tunnel opens; return what logs its end, or nothing if it is not to be logged."""
-    access_log = exchange.client.runtime.access_log
-    if access_log is None or not access_log.wants(101):
-        return None
-    line = _line(exchange, access_log)
-    started = exchange.request.started
-    line(event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=monotonic() - started)
-
-    def log_end(splice: Splice, now: float) -> None:
-        line(
-            event="tunnel_close",
-            bytes_in=splice.to_upstream,
-            bytes_out=splice.to_client,
-            duration_s=now - started,
-        )
-
-    return log_end
+    if status == 101:  # a tunnel logs for itself
+        return
+    if route is None or route.logged:
+        log_as_documented(exchange, now)
+    elif runtime.access_log is not None and runtime.access_log.wants(status):
+        log_for_process(exchange, runtime.access_log, now)
 
 
 def count_error(exchange: Exchange, failure: Failure) -> None:
     """Count what an upstream did wrong."""
     counts = exchange.pool.plan.pool.counters.errors
     counts[failure.reason] = counts.get(failure.reason, 0) + 1
-
-
-def _line(exchange: Exchange, access_log: AccessLog) -> Callable[..., None]:
-    """Return ``access_log.log`` with everything filled in but event, octets and duration."""
-    request, route, member = exchange.request, exchange.route, exchange.member
-    failure, detour = exchange.failure, exchange.detour
-    began = exchange.first_byte_at
-    return partial(
-        access_log.log,
-        request_id=request.request_id,
-        client_ip=request.client_ip,
-        method=(detour and detour.method) or request.method,
-        path=request.target,
-        status=exchange.status,
-        reason=None if failure is None else failure.reason,
-        route="none" if route is None else route.name,
-        pool=exchange.pool_name,
-        endpoint=None if member is None else member.name,
-        attempts=len(exchange.trail) + (member is not None),
-        ttfb_s=began - request.started if began else None,
-        revision=exchange.snapshot.number,
-    )
 
 
 def count_rejected(rejected: dict[str, int], reason: str, number: int = 1) -> None:

@@ -37,7 +37,8 @@ class Detour:
         self.failure: Failure | None = None
         """The error that led to the page."""
         self.challenge: Fields = ()
-        """How to prove who one is: the fields that a 401 must have (RFC 9110, 15.5.2)."""
+        """The ``WWW-Authenticate`` fields of a 401 in whose place the page stands: they go with it,
+        as in nginx."""
         self.answered = 0
         """The status with which the page's upstream answered."""
         self.began: float | None = None

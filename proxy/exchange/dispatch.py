@@ -88,7 +88,8 @@ async def _connect(exchange: Exchange, member: Member) -> None:
         upstream, failure = None, errors.UPSTREAM_CLOSED  # accepted, and closed at once
     try:
         if upstream is not None:
-            plan.pool.counters.connect_duration.observe(monotonic() - exchange.attempt_started)
+            upstream.connect_s = monotonic() - exchange.attempt_started
+            plan.pool.counters.connect_duration.observe(upstream.connect_s)
             send(exchange, upstream)
         elif failure is not None:
             exchange.attempt_failed(failure)

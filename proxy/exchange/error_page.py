@@ -42,7 +42,7 @@ def to_error_page(
     detour.paged = True
     detour.failure = failure
     detour.challenge = challenge
-    _begin_anew(exchange, detour, "-" if failure is not None else str(status))
+    _begin_anew(exchange, detour, status, answered=failure is None)
     if page.location is not None:
         exchange.failure = failure
         shown = page.status if page.status in REDIRECTS else 302
@@ -58,15 +58,17 @@ def to_error_page(
 
 def intercepted(exchange: Exchange, head: ResponseHead) -> bool:
     """Have an error page stand in for a response of the upstream; return whether one does."""
-    status = head.status
-    if exchange.detour is None or not exchange.detour.paged:
-        named = [field for field in head.fields if field[0].lower() == b"www-authenticate"]
-        challenge = tuple(named) if status == 401 else ()
+    status, detour = head.status, exchange.detour
+    challenge: Fields = ()
+    if status == 401:
+        challenge = tuple(f for f in head.fields if f[0].lower() == b"www-authenticate")
+    if detour is None or not detour.paged:
         return to_error_page(exchange, status, None, challenge)
     if status < 400:
         return False
     # The page of an error fails itself.
-    failover.drop(exchange, str(status), monotonic(), reuse=True)
+    detour.challenge = challenge
+    failover.drop(exchange, status, monotonic(), answered=True, reuse=True)
     exchange.reply(Answer(status))
     return True
 
@@ -82,26 +84,25 @@ def dressed(exchange: Exchange, detour: Detour, head: ResponseHead) -> ResponseH
         body = 0
         if status not in BODILESS:
             fields = (*fields, (b"Content-Length", b"0"))
-    if status == 401 != head.status:
-        fields = (*fields, *detour.challenge)
     return ResponseHead(
         status,
         head.reason if status == head.status else phrase(status),
-        fields,
+        (*fields, *detour.challenge),
         head.headers,
         body=body,
         connection=head.connection,
+        rewritable=head.rewritable,
     )
 
 
-def _begin_anew(exchange: Exchange, detour: Detour, outcome: str) -> None:
+def _begin_anew(exchange: Exchange, detour: Detour, status: int, *, answered: bool) -> None:
     """Put an end to the present attempt, and make as if there had been none."""
     now = detour.began = monotonic()
     if exchange.task is not None:
         exchange.task.cancel()
         exchange.task = None
     if exchange.member is not None:
-        failover.drop(exchange, outcome, now, reuse=outcome != "-")
+        failover.drop(exchange, status, now, answered=answered, reuse=True)
     exchange.failure = None
     exchange.tried, exchange.attempts, exchange.free_try_used = (), 0, False
     exchange.sent = False

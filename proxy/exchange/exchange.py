@@ -20,11 +20,9 @@ import asyncio
 from time import monotonic
 from typing import Final, Protocol
 
-from multidict import CIMultiDictProxy
-
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange import accounting, failover, own_answer, tunnel
+from proxy.exchange import accounting, facts, failover, own_answer, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.detour import Detour
 from proxy.exchange.dispatch import dispatch
@@ -34,7 +32,7 @@ from proxy.exchange.response_head import client_head, informational_head
 from proxy.exchange.routing import body_limit, route_request
 from proxy.exchange.runtime import NEVER, Runtime
 from proxy.framing import LAST_CHUNK, chunk
-from proxy.message import Fields, Request, Response
+from proxy.message import Attempt, Request
 from proxy.route import Route
 from proxy.snapshot import Site, Snapshot, Upstream
 from proxy.steps.answer import Answer
@@ -98,10 +96,10 @@ class Exchange:
 
     __slots__ = (
         "answering", "attempt_started", "attempts", "body", "bytes_out", "client", "continued",
-        "detour", "failure", "finished", "first_byte_at", "free_try_used", "head", "heard",
-        "informed", "keep_alive", "member", "pool", "pool_name", "read_by", "read_s", "rechunk",
-        "request", "reused", "route", "send_backlog", "send_by", "sent", "site", "snapshot",
-        "status", "task", "trail", "tried", "upstream",
+        "detour", "failure", "finished", "first_byte_at", "framing", "free_try_used", "head",
+        "heard", "informed", "keep_alive", "member", "pool", "pool_name", "read_by", "read_s",
+        "rechunk", "replied", "request", "reused", "route", "send_backlog", "send_by", "sent",
+        "site", "snapshot", "status", "task", "told", "trail", "tried", "upstream",
     )  # fmt: skip
 
     pool: Upstream
@@ -110,6 +108,12 @@ class Exchange:
     """The head that goes upstream, the same for every attempt."""
     read_s: float
     """Seconds between two reads from the upstream."""
+    framing: int
+    """Octets that chunks cost so far; set if the response goes to the client in chunks."""
+    replied: bytes
+    """The whole answer, if it is our own."""
+    told: int
+    """The status that a client was told before it went; set if there was one."""
 
     def __init__(self, client: Client, snapshot: Snapshot, site: Site, request: Request) -> None:
         self.client: Final = client
@@ -126,8 +130,8 @@ class Exchange:
         self.body = NOTHING
         self.tried: tuple[Endpoint, ...] = ()
         """Endpoints that failed this request, in order."""
-        self.trail: tuple[tuple[str, str, float], ...] = ()
-        """Of failed attempts: address, status or ``-``, seconds."""
+        self.trail: tuple[Attempt, ...] = ()
+        """The failed attempts."""
         self.attempts = 0
         self.attempt_started = 0.0
         self.free_try_used = False
@@ -271,9 +275,10 @@ class Exchange:
         request, route, pool, member = self.request, self.route, self.pool, self.member
         if route is None or member is None:
             raise AssertionError
-        if head.status in pool.retried and failover.status_failed(self, head.status, now):
-            return
-        if member.endpoint.fails and head.status not in pool.failing:
+        if head.status in pool.retried:
+            if failover.status_failed(self, head.status, now):
+                return
+        elif member.endpoint.fails:
             pool.plan.succeeded(member, now)
         if head.status in route.intercepted and intercepted(self, head):
             return
@@ -291,14 +296,18 @@ class Exchange:
         if shown.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor:
                 self.rechunk = True
+                self.framing = 0
             else:
                 keep_alive = False
         if self.head.upgrade and self.client.has_backlog:
             keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
         if route.asks_response:
-            request.response = self._response_facts(head, now)
-        data = client_head(request, shown, route, keep_alive=keep_alive, rechunk=self.rechunk)
+            data = self._asked_head(head, shown, now, keep_alive=keep_alive)
+        else:
+            data = client_head(
+                request, shown, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
+            )
         self.answering = True
         if last and not self.rechunk:
             self.bytes_out = len(body)
@@ -311,9 +320,11 @@ class Exchange:
         """Receive more of the response body; a head still to be sent goes into the same write."""
         self.bytes_out += len(body)
         if self.rechunk:
+            payload = len(body)
             body = chunk(body) if body else b""
             if last:
                 body += LAST_CHUNK
+            self.framing += len(body) - payload
         if head:
             body = head + body
         if body:
@@ -355,37 +366,39 @@ class Exchange:
         self.failure = None  # of an attempt before
         self.answering = True
         if route.asks_response:
-            self.request.response = self._response_facts(head, now)
-        self.client.transport.write(
-            client_head(self.request, head, route, keep_alive=True, rechunk=False, upgrade=protocol)
-        )
+            data = self._asked_head(head, head, now, keep_alive=True, upgrade=protocol)
+        else:
+            data = client_head(
+                self.request, head, route, 101, keep_alive=True, rechunk=False, upgrade=protocol
+            )
+        self.client.transport.write(data)
         tunnel.join(self, upstream, rest, protocol, now)
 
-    def _response_facts(self, head: ResponseHead, now: float) -> Response:
-        """Gather what response rules may ask about a response of an upstream."""
-        trail = (*self.trail, self.trace(str(head.status), now))
-        return self.facts(self.status, head.fields, head.headers, trail)
-
-    def facts(
+    def _asked_head(
         self,
-        status: int,
-        fields: Fields,
-        headers: CIMultiDictProxy[str],
-        trail: tuple[tuple[str, str, float], ...],
-    ) -> Response:
-        """Gather what response rules may ask about."""
-        return Response(
-            status,
-            fields,
-            headers,
-            upstream_addr=", ".join(address for address, _, _ in trail).encode(),
-            upstream_status=", ".join(status for _, status, _ in trail).encode(),
-            upstream_time=", ".join(f"{seconds:.3f}" for _, _, seconds in trail).encode(),
-        )
+        head: ResponseHead,
+        shown: ResponseHead,
+        now: float,
+        *,
+        keep_alive: bool,
+        upgrade: bytes = b"",
+    ) -> bytes:
+        """Build the client's head where somebody asks what is in it.
 
-    def trace(self, status: str, now: float) -> tuple[str, str, float]:
-        """Say how the present attempt ended."""
-        return self.taken_member.endpoint.address, status, now - self.attempt_started
+        ``head`` is what the upstream sent, ``shown`` what the client is to see of it.
+        """
+        request = self.request
+        response = request.response = facts.begun(self, head, now)
+        response.sent = client_head(
+            request,
+            shown,
+            self.taken_route,
+            self.status,
+            keep_alive=keep_alive,
+            rechunk=self.rechunk,
+            upgrade=upgrade,
+        )
+        return response.sent
 
     # Failures
 
@@ -443,6 +456,8 @@ class Exchange:
         """Receive: the client went away.  Cancel everything."""
         if not self.finished:
             self.failure = errors.CLIENT_GONE
+            if self.answering:
+                self.told = self.status
             self.status = errors.CLIENT_GONE.status
             self._finish(keep_alive=False, cut=True)
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy import errors
-from proxy.exchange import accounting, dispatch, retry
+from proxy.exchange import accounting, dispatch, facts, retry
 from proxy.exchange.retry import Ended, Verdict
 from proxy.exchange.runtime import NEVER
 
@@ -23,7 +23,7 @@ def attempt_failed(exchange: Exchange, failure: Failure) -> None:
     verdict = _decide(exchange, failure, 0, now)
     if verdict is not Verdict.FRESH and plan.failed(member, now):
         plan.pool.counters.ejections += 1
-    drop(exchange, "-", now)
+    drop(exchange, failure.status, now, answered=False)
     if verdict is Verdict.FRESH:
         exchange.free_try_used = True
         plan.pool.counters.retries += 1
@@ -41,11 +41,18 @@ def attempt_failed(exchange: Exchange, failure: Failure) -> None:
 
 
 def status_failed(exchange: Exchange, status: int, now: float) -> bool:
-    """Handle a status that ``retry.when`` names; return whether another endpoint is tried."""
+    """Handle a status that ``retry.when`` names; return whether another endpoint is tried.
+
+    It counts as a failure where it leads to another attempt; what the client is to get as it is, is
+    an answer like any other (``ngx_http_upstream_test_next``).
+    """
     plan, member = exchange.pool.plan, exchange.taken_member
-    if status not in retry.NEVER_FAILURES and plan.failed(member, now):
+    again = _decide(exchange, None, status, now) is Verdict.NEXT
+    if not again or status in retry.NEVER_FAILURES:
+        plan.succeeded(member, now)
+    elif plan.failed(member, now):
         plan.pool.counters.ejections += 1
-    if _decide(exchange, None, status, now) is not Verdict.NEXT:
+    if not again:
         return False
     tried = exchange.tried
     exchange.tried = (*tried, member.endpoint)
@@ -53,7 +60,7 @@ def status_failed(exchange: Exchange, status: int, now: float) -> bool:
     if following is None:
         exchange.tried = tried
         return False
-    drop(exchange, str(status), now)
+    drop(exchange, status, now, answered=True)
     plan.pool.counters.retries += 1
     dispatch.attempt(exchange, following, now)
     return True
@@ -69,6 +76,7 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
             reused=exchange.reused,
             answered=exchange.heard,
             started=exchange.answering or exchange.informed,
+            endpoints=exchange.pool.plan.in_service,
             attempts=exchange.attempts,
             elapsed_s=now - exchange.began,
             replayable=exchange.body.intact or exchange.bodiless,
@@ -78,15 +86,18 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
     )
 
 
-def drop(exchange: Exchange, status: str, now: float, *, reuse: bool = False) -> None:
+def drop(
+    exchange: Exchange, status: int, now: float, *, answered: bool, reuse: bool = False
+) -> None:
     """Give back the endpoint and the connection of a failed attempt.
 
-    With ``reuse``, a connection whose response is complete may serve another request.
+    ``status`` is the upstream's, or what it stands for if it did not answer.  With ``reuse``, a
+    connection whose response is complete may serve another request.
     """
     endpoint = exchange.taken_member.endpoint
-    exchange.trail = (*exchange.trail, exchange.trace(status, now))
+    exchange.trail = (*exchange.trail, facts.attempt(exchange, status, now, answered=answered))
     endpoint.active -= 1
-    endpoint.counters.by_class[0 if status == "-" else int(status) // 100] += 1
+    endpoint.counters.by_class[status // 100 if answered else 0] += 1
     exchange.member = None
     exchange.read_by = exchange.send_by = NEVER
     upstream, exchange.upstream = exchange.upstream, None

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
-
-from multidict import CIMultiDict, CIMultiDictProxy
+from typing import TYPE_CHECKING
 
 from proxy import errors
-from proxy.exchange import respond
+from proxy.exchange import facts, respond
 from proxy.exchange.detour import rules_route
 from proxy.exchange.error_page import to_error_page
 from proxy.spec import SILENCE
@@ -16,8 +14,6 @@ from proxy.steps.answer import Answer
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
-
-_NO_HEADERS: Final = CIMultiDictProxy(CIMultiDict[str]())
 
 
 def reply(exchange: Exchange, answer: Answer) -> None:
@@ -47,10 +43,10 @@ def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
     failure = exchange.failure
     if failure is not errors.INTERNAL:  # what failed may be the rules
         lines, dropped = _ruled(exchange, status)
-    if detour is not None and status == 401:
+    if detour is not None:
         lines += b"".join([b"%b: %b\r\n" % field for field in detour.challenge])
     keep_alive = may_last and exchange.may_keep_alive()
-    data = respond.whole(
+    exchange.replied = respond.whole(
         status,
         answer,
         None if failure is None else failure.reason,
@@ -59,7 +55,7 @@ def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
         dropped,
         keep_alive=keep_alive,
     )
-    exchange.client.transport.write(data)
+    exchange.client.transport.write(exchange.replied)
     exchange.finish(keep_alive=keep_alive)
 
 
@@ -68,7 +64,7 @@ def _ruled(exchange: Exchange, status: int) -> tuple[bytes, frozenset[bytes]]:
     route = rules_route(exchange)
     if route is None:
         return b"", frozenset()
-    request, rules = exchange.request, route.response_rules
+    request, rules = exchange.request, route.rules_for(status)
     if route.asks_response:
-        request.response = exchange.facts(status, (), _NO_HEADERS, exchange.trail)
+        request.response = facts.own(exchange, status)
     return rules.set.render(request) + rules.appended.render(request), rules.dropped

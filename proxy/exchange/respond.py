@@ -50,13 +50,16 @@ def whole(
     ``reason`` is why a request failed, ``lines`` are what response rules add, and ``dropped`` the
     lower-case names of the fields whose place that takes.
     """
-    media, body = answer.content_type, answer.body
-    if body is None:
-        media, body = _error_text(status, reason, request) if status >= 400 else (b"", b"")
+    media, body, request_id = answer.content_type, answer.body, b""
+    if body is None and status >= 400:
+        media, body = _error_text(status, reason, request)
+        request_id = b"" if request is None else request.request_id
+    elif body is None:
+        media, body = b"", b""
     bodiless = status in BODILESS
-    fields = [(b"Content-Type", b"" if bodiless or not body else media)]
+    fields = [(b"Content-Type", b"" if bodiless else media)]
     fields.append((b"Location", answer.location or b""))
-    fields.append((b"X-Request-Id", b"" if request is None else request.request_id))
+    fields.append((b"X-Request-Id", request_id))
     block = [b"HTTP/1.1 %d %b\r\n" % (status, phrase(status).encode())]
     block += [b"%b: %b\r\n" % f for f in fields if f[1] and f[0].lower() not in dropped]
     block.append(lines)

@@ -6,6 +6,7 @@ from typing import Final
 
 from proxy.exchange.respond import phrase
 from proxy.headers.hop_by_hop import HOP_BY_HOP, named_by_connection
+from proxy.headers.rules import SUCCESSES
 from proxy.message import Request
 from proxy.route import Route
 from proxy.upstream.response_parser import ResponseHead
@@ -24,35 +25,56 @@ def client_head(
     request: Request,
     head: ResponseHead,
     route: Route,
+    status: int,
     *,
     keep_alive: bool,
     rechunk: bool,
     upgrade: bytes = b"",
 ) -> bytes:
-    """Build the head of a final response, or of a 101 when ``upgrade`` names the protocol."""
-    blocks = [status_line(head.status, head.reason)]
+    """Build the head of a final response, or of a 101 when ``upgrade`` names the protocol.
+
+    ``status`` is what the client is to see.
+    """
+    blocks = [status_line(status, head.reason if status == head.status else phrase(status))]
     starts = route.passes_response
     fields = head.fields
     if head.connection and head.connection.lower() not in _PLAIN_CONNECTION:
         named = named_by_connection(fields)
         fields = tuple(field for field in fields if field[0].lower() not in named)
+    if route.alters_response:
+        if status in SUCCESSES:
+            starts = route.passes_success
+        if route.rewriting is not None and head.rewritable:
+            fields = route.rewriting.apply(request, fields)
     passed = b"\r\n".join([starts[name] + value for name, value in fields if starts[name]])
     if passed:
         blocks.append(passed)
         blocks.append(b"\r\n")
     if route.writes_response:
-        rules = route.response_rules
-        blocks += (rules.set.render(request), rules.appended.render(request))
+        rules = route.rules_for(status)
+        response = request.response
+        if response is None:
+            blocks += (rules.set.render(request), rules.appended.render(request))
+        else:  # so that $sent_http_NAME tells what is sent
+            ours = _connection_lines(request, upgrade, keep_alive=keep_alive)
+            for block in (rules.set, rules.appended):
+                response.sent = b"".join((*blocks, ours))
+                blocks.append(block.render(request))
     if rechunk:
         blocks.append(b"Transfer-Encoding: chunked\r\n")
-    if upgrade:
-        blocks.append(b"Connection: upgrade\r\nUpgrade: %b\r\n" % upgrade)
-    elif not keep_alive:
-        blocks.append(b"Connection: close\r\n")
-    elif not request.version_minor:
-        blocks.append(b"Connection: keep-alive\r\n")
+    if upgrade or not keep_alive or not request.version_minor:
+        blocks.append(_connection_lines(request, upgrade, keep_alive=keep_alive))
     blocks.append(b"\r\n")
     return b"".join(blocks)
+
+
+def _connection_lines(request: Request, upgrade: bytes, *, keep_alive: bool) -> bytes:
+    """Return what the client is told of its connection."""
+    if upgrade:
+        return b"Connection: upgrade\r\nUpgrade: %b\r\n" % upgrade
+    if not keep_alive:
+        return b"Connection: close\r\n"
+    return b"" if request.version_minor else b"Connection: keep-alive\r\n"
 
 
 def informational_head(head: ResponseHead) -> bytes:

@@ -10,7 +10,7 @@ a byte of a response has been sent to the client                        GIVE_UP
 ``retry.when`` does not name the failure or the status                  GIVE_UP
 the body can no longer be sent from its beginning                       GIVE_UP
 POST, LOCK or PATCH, a byte of it was sent, and not ``non_idempotent``  GIVE_UP
-no attempts left, and the free one below is not due                     GIVE_UP
+no attempts left, or as many as endpoints made, and no free one due     GIVE_UP
 the budget is spent, and a status stands ready for the client           GIVE_UP
 the budget is spent                                                     BUDGET_SPENT
 a reused connection broke before a byte of response, for the first time FRESH
@@ -23,6 +23,7 @@ we reuse it, which says nothing about the endpoint; it does not count towards ``
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -67,6 +68,8 @@ class Ended:
     """A byte of a response arrived."""
     started: bool = False
     """A byte of a response was sent to the client."""
+    endpoints: int = sys.maxsize
+    """In service, and so to be tried at most, whether they can be chosen at present or not."""
     attempts: int = 1
     """Made so far, this one and the free one included."""
     elapsed_s: float = 0.0
@@ -86,8 +89,10 @@ def decide(ended: Ended, spec: RetrySpec) -> Verdict:
     if ended.sent and ended.method in NON_IDEMPOTENT and not spec.non_idempotent:
         return Verdict.GIVE_UP
     free = ended.reused and not ended.answered and not ended.free_used and cause == "error"
-    counted = ended.attempts - ended.free_used
-    if not free and spec.max_attempts is not None and counted >= spec.max_attempts:
+    most = ended.endpoints
+    if spec.max_attempts is not None and spec.max_attempts < most:
+        most = spec.max_attempts
+    if not free and ended.attempts - ended.free_used >= most:
         return Verdict.GIVE_UP
     if spec.budget_s is not None and ended.elapsed_s >= spec.budget_s:
         return Verdict.GIVE_UP if failure is None else Verdict.BUDGET_SPENT
@@ -97,8 +102,3 @@ def decide(ended: Ended, spec: RetrySpec) -> Verdict:
 def retried_statuses(spec: RetrySpec) -> frozenset[int]:
     """Return the statuses after which another attempt may be due; of all others a response is."""
     return frozenset(int(word[5:]) for word in spec.when if word.startswith("http_"))
-
-
-def failing_statuses(spec: RetrySpec) -> frozenset[int]:
-    """Return the statuses that count as failures of the endpoint."""
-    return retried_statuses(spec) - NEVER_FAILURES

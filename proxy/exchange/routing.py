@@ -9,7 +9,8 @@ from proxy import errors
 from proxy.exchange.body import NOTHING
 from proxy.exchange.detour import detour_of
 from proxy.exchange.request_head import upstream_head
-from proxy.headers.forwarded import client_ip
+from proxy.headers.forwarded import claimed_client
+from proxy.routing.normalise import escape_path
 from proxy.snapshot import BadTarget, Resolution
 from proxy.steps.answer import Answer
 from proxy.steps.step import MAX_REROUTES, Course, take
@@ -132,6 +133,9 @@ def _follow(exchange: Exchange, found: Resolution) -> bool:
         exchange.route = route
         if found.captures is not None or detour is None:
             request.captures = found.captures
+            if request.maps and found.captures:  # what is captured is assigned now, not before
+                for name in found.captures:
+                    request.maps.pop(name.lower(), None)
         length = request.content_length or exchange.body.octets
         if length and not _fits(exchange, length):
             return False
@@ -216,11 +220,13 @@ def _pass_on(
     if exchange.body is not NOTHING:
         exchange.body.limit = pool.plan.spec.retry.replay_bytes
     request.pool = pool.label
-    target = found.forward
+    target, query = found.forward, request.query
     if route.rewrite is not None and not rewritten:
         target = route.rewritten(request, found.matched, site.spec.paths)
-    if request.query is not None:
-        target = b"%b?%b" % (target, request.query)
+    elif query == b"":
+        target += b"?"  # as it was sent
+    if query:
+        target = b"%b?%b" % (target, query)
     trusted = not site.trusts_nobody and site.trusted.contains(request.peer.address)
     exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
     return True
@@ -228,12 +234,16 @@ def _pass_on(
 
 def _identify(exchange: Exchange) -> None:
     """Find out who asks through a trusted proxy."""
-    request = exchange.request
-    trusted = exchange.site.trusted
+    request, site = exchange.request, exchange.site
+    trusted = site.trusted
     request.request_id = exchange.client.runtime.new_request_id()
     if not trusted.contains(request.peer.address):
         return
-    request.client_ip = client_ip(request, trusted)
+    client = claimed_client(
+        request, trusted, site.client_field, recursive=site.spec.client_address.recursive
+    )
+    if client is not None:
+        request.client_ip, request.client_port = client
     given = request.headers.get("X-Request-Id")
     if given is not None and _REQUEST_ID.fullmatch(given):
         request.request_id = given.encode()
@@ -248,9 +258,15 @@ def body_limit(exchange: Exchange) -> int | None:
 
 
 def _redirect(exchange: Exchange, found: Resolution) -> None:
-    """Answer a path that lacks only its last slash (nginx ``auto_redirect``)."""
+    """Answer a path that lacks only its last slash (nginx ``auto_redirect``).
+
+    It leads to the path that was matched, at the host and port that the client named, if it did.
+    """
     request = exchange.request
-    location = b"%b://%b%b/" % (request.peer.scheme, request.authority, found.raw)
-    if request.query is not None:
+    location = escape_path(found.uri, exchange.site.spec.paths) + b"/"
+    if request.query:
         location = b"%b?%b" % (location, request.query)
+    host = request.authority or request.host
+    if host:
+        location = b"%b://%b%b" % (request.peer.scheme, host, location)
     exchange.reply(Answer(301, location=location))

@@ -7,7 +7,7 @@ import socket
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from proxy.exchange import accounting
+from proxy.exchange.log_lines import tunnel_log
 from proxy.splice.relay import Kind, Splice
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def join(
     counters, runtime = client.counters, client.runtime
     # Nothing of the exchange or of its configuration outlives it in a splice, but for the log.
     totals = exchange.pool.counters
-    log_end = accounting.tunnel_log(exchange)
+    log_end = tunnel_log(exchange)
 
     def ended(splice: Splice) -> None:
         now = monotonic()

@@ -16,10 +16,10 @@ from proxy.message import Request
 from proxy.networks import Networks, unmapped
 
 ADDRESSES: Final = 4096
-"""Entries of ``X-Forwarded-For`` whose address is remembered."""
+"""Entries of such fields whose address is remembered."""
 
 MAX_HOPS: Final = 32
-"""Entries of ``X-Forwarded-For`` that are looked at, from the right."""
+"""Addresses on the way here that are looked at, from the right."""
 
 X_FORWARDED: Final = b"x-forwarded-"
 """What a client sends under a name that begins so is never passed on."""
@@ -41,49 +41,51 @@ _FORWARDED_HOST: Final = istr("X-Forwarded-Host")
 _LONGEST_ENTRY: Final = 64  # characters of "[v6]:port", with room
 
 
-def client_ip(request: Request, trusted: Networks) -> bytes:
-    """Return the rightmost untrusted address of the way here (nginx ``real_ip_recursive on``).
+def claimed_client(
+    request: Request, trusted: Networks, field: istr, *, recursive: bool
+) -> tuple[bytes, int] | None:
+    """Return the client's address and port (0: unknown) as a trusted peer gives them in ``field``.
 
-    The way ends at an entry that is no address: the last one before it counts.  If all are
-    trusted, the leftmost is the client.
+    ``None``: it gives none.  The rules are nginx's (``ngx_http_get_forwarded_addr``): addresses are
+    read from the right.  The first is the client, or with ``recursive`` the first that is not
+    trusted.  The way ends at an entry that is no address: the last one before it counts.
     """
-    address = request.peer.address
-    if not trusted or not trusted.contains(address):
-        return address
-    lines = request.headers.getall(_FOR, None)
-    if lines is None:
-        return address
-    entries = ",".join(lines).rsplit(",", MAX_HOPS)[-MAX_HOPS:]
-    for entry in reversed(entries):
-        text = entry.strip(" \t")
-        if not text:
-            continue
-        claimed = _address(text) if len(text) <= _LONGEST_ENTRY else None
-        if claimed is None:
+    lines = request.headers.getall(field, ())
+    if len(lines) > 1 and field.lower() != _FOR.lower():
+        lines = lines[:1]
+    client = None
+    left = MAX_HOPS
+    for line in reversed(lines):
+        entries = line.replace(",", " ").rsplit(None, left)[-left:]
+        for entry in reversed(entries):
+            claimed = _address(entry) if len(entry) <= _LONGEST_ENTRY else None
+            if claimed is None:
+                return client
+            client = claimed
+            if not recursive or not trusted.contains(client[0]):
+                return client
+        left -= len(entries)
+        if not entries or not left:
             break
-        address = claimed
-        if not trusted.contains(address):
-            break
-    return address
+    return client
 
 
 @lru_cache(maxsize=ADDRESSES)
-def _address(entry: str) -> bytes | None:
+def _address(entry: str) -> tuple[bytes, int] | None:
     """Read ``1.2.3.4``, ``1.2.3.4:567``, ``::1`` or ``[::1]:567``; ``None`` for anything else."""
-    host, port = entry, ""
+    host, port = entry, "1"
     if entry.startswith("["):
         host, _, rest = entry[1:].partition("]")
-        port = rest.removeprefix(":") if rest else "1"
         if ":" not in host or (rest and not rest.startswith(":")):
             return None
+        port = rest[1:] if rest else port
     elif entry.count(":") == 1:
         host, _, port = entry.partition(":")
-    else:
-        port = "1"
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536) or "%" in host:
         return None
+    said = entry not in {host, f"[{host}]"}
     try:
-        return str(unmapped(ip_address(host))).encode()
+        return str(unmapped(ip_address(host))).encode(), int(port) if said else 0
     except ValueError:
         return None
 

@@ -1,9 +1,9 @@
-"""Header maps: variables computed from other variables (nginx ``map``).
+"""Header maps: variables computed from other variables (nginx ``map`` and ``split_clients``).
 
 The order is nginx's: exact string, longest ``*.suffix``, longest ``prefix.*``, first regex,
 default.  Strings are compared without case; a map with host names ignores a trailing dot; the
 empty string never meets a regex.  Values may hold variables, other maps too, and the captures of
-the regex that won.
+the regex that won.  A map with shares has nothing to look up: a hash of its source chooses.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
 from proxy.errors import Fault, FaultError, pointer
-from proxy.headers.template import Scope, Template, compile_at, constant_template
-from proxy.headers.variables import Getter, is_reserved
+from proxy.headers.response_variables import is_of_response
+from proxy.headers.shares import WHOLE, Shares
+from proxy.headers.template import Scope, Template, compile_at, constant_template, is_reserved
+from proxy.headers.variables import Getter
 from proxy.message import Request
 from proxy.patterns import HostNames, Pattern, PatternList, host_keys, octets
 from proxy.spec import HeaderMapSpec, Pairs, RegexEntry
@@ -31,15 +33,19 @@ _EMPTY: Final = constant_template("", b"")
 class HeaderMap:
     """A header map.  Empty for every request until ``compile_maps`` has completed it."""
 
-    __slots__ = ("evaluate", "name", "values")
+    __slots__ = ("evaluate", "name", "response", "values", "volatile")
 
     def __init__(self, name: str, spec: HeaderMapSpec) -> None:
         self.name: Final = name
         named = [value for _, value in (*spec.exact, *spec.hostnames)]
+        named += [value for value, _ in spec.shares]
         self.values: Final = (*named, *(entry.value for entry in spec.regex), spec.default)
         """The texts of everything it may evaluate to, the default last."""
         self.evaluate: Getter = _EMPTY.render
         """Compute the value for a request, whatever ``request.maps`` remembers."""
+        self.volatile: Final = spec.volatile
+        self.response = False
+        """It asks for something that is known only once there is a response."""
 
     def __repr__(self) -> str:
         return f"<HeaderMap {self.name}>"
@@ -56,7 +62,7 @@ def compile_maps(
     result may be used only if nothing was.
     """
     maps = {name: HeaderMap(name, spec) for name, spec in specs.items()}
-    scope = Scope(maps=maps, variables=variables)
+    scope = Scope(maps=maps, variables=variables, response=True)
     uses: dict[str, set[str]] = {}
     for name, spec in specs.items():
         at = pointer("header_maps", name)
@@ -68,7 +74,9 @@ def compile_maps(
         compiler = _Compiler(scope, at, faults)
         maps[name].evaluate = compiler.evaluator(spec)
         uses[name] = compiler.used & maps.keys()
-    _check_nesting(uses, faults)
+        maps[name].response = any(map(is_of_response, compiler.used))
+    for name in _check_nesting(uses, faults):
+        maps[name].response |= any(maps[used].response for used in uses[name])
     return maps
 
 
@@ -84,6 +92,8 @@ class _Compiler:
     def evaluator(self, spec: HeaderMapSpec) -> Getter:
         """Return the cheapest function that evaluates the map."""
         source = self._template("source", spec.source).render
+        if spec.shares:
+            return self._split(source, spec)
         exact = self._named("exact", spec.exact, lambda text: (octets(text).lower(),), {})
         named = self._named("hostnames", spec.hostnames, host_keys, exact)
         hosts = HostNames(named) if named else None
@@ -95,6 +105,20 @@ class _Compiler:
             if len(known) == len(exact):
                 return _look_up(source, known, default.constant)
         return _search(source, exact, hosts, patterns, results, default)
+
+    def _split(self, source: Getter, spec: HeaderMapSpec) -> Getter:
+        for kind in ("exact", "hostnames", "regex"):
+            if getattr(spec, kind):
+                hint = "make it two maps, the one the source of the other"
+                self._fault(kind, FaultError("a map with shares looks nothing up", hint))
+        if sum(share for _, share in spec.shares) > WHOLE:
+            self._fault("shares", FaultError("more than 100% in all"))
+        values = [
+            self._template(f"shares{pointer(value)}", value).render for value, _ in spec.shares
+        ]
+        values.append(self._template("default", spec.default).render)
+        choose = Shares(share for _, share in spec.shares).choose
+        return lambda request: values[choose(source(request))](request)
 
     def _fault(self, place: str, error: FaultError) -> None:
         self._faults.append(Fault(f"{self._at}/{place}", error.message, error.hint))
@@ -178,8 +202,11 @@ def _with_captures(request: Request, value: Template, captures: dict[str, bytes]
         request.captures = routes
 
 
-def _check_nesting(uses: Mapping[str, set[str]], faults: list[Fault]) -> None:
-    """Find every cycle among the maps, and every chain that is too long."""
+def _check_nesting(uses: Mapping[str, set[str]], faults: list[Fault]) -> tuple[str, ...]:
+    """Find every cycle among the maps, and every chain that is too long.
+
+    Return the maps in an order in which each comes behind those that it uses.
+    """
     graph = {name: set(used) for name, used in uses.items()}
     while True:
         try:
@@ -197,3 +224,4 @@ def _check_nesting(uses: Mapping[str, set[str]], faults: list[Fault]) -> None:
         if depth[name] == MAX_DEPTH + 1:
             message = f"more than {MAX_DEPTH} maps, one behind the other"
             faults.append(Fault(pointer("header_maps", name), message))
+    return order

@@ -8,16 +8,21 @@ differs from request to request.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from proxy.errors import Fault, pointer
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.template import Scope, Template, compile_at
+from proxy.headers.template import Scope, Template, asks_response, compile_at
 from proxy.headers.variables import Getter
 from proxy.message import Request
-from proxy.spec import HeaderRulesSpec
+from proxy.spec import HeaderRulesSpec, Pairs, ResponseRulesSpec
 from proxy.telemetry.counters import RouteCounters
+
+SUCCESSES: Final = frozenset({200, 201, 204, 206, 301, 302, 303, 304, 307, 308})
+"""Statuses that the rules ``on_success`` are for (nginx ``add_header`` without ``always``)."""
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
@@ -26,6 +31,8 @@ _OURS_TO_CLIENT: Final = frozenset(name.decode() for name in HOP_BY_HOP)
 
 Named = list[tuple[str, str]]
 """Names of fields, each with its place in the configuration."""
+Lines = list[tuple[str, Template]]
+"""Names of fields with their values."""
 
 
 class Block:
@@ -49,8 +56,8 @@ class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "appended", "connection", "dropped", "removes_connection", "removes_upgrade", "set",
-        "upgrade",
+        "appended", "asks_response", "connection", "dropped", "removes_connection",
+        "removes_upgrade", "set", "upgrade",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +70,7 @@ class Rules:
         *,
         removes_connection: bool = False,
         removes_upgrade: bool = False,
+        asks_response: bool = False,
     ) -> None:
         self.dropped: Final = dropped
         """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
@@ -73,6 +81,18 @@ class Rules:
         self.upgrade: Final = upgrade
         self.removes_connection: Final = removes_connection
         self.removes_upgrade: Final = removes_upgrade
+        self.asks_response: Final = asks_response
+        """A value has to do with the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Rules with their templates compiled, not yet put together."""
+
+    removed: frozenset[str]
+    """Names, in lower case."""
+    set: Lines
+    appended: Lines
 
 
 def compile_rules(
@@ -85,9 +105,36 @@ def compile_rules(
     response: bool,
 ) -> Rules:
     """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
+    written = _written(spec, scope, path, faults, response=response)
+    return _rules(written, scope, counters, frozenset() if response else _OURS_TO_UPSTREAM)
+
+
+def compile_response_rules(
+    spec: ResponseRulesSpec, scope: Scope, path: str, faults: list[Fault], counters: RouteCounters
+) -> tuple[Rules, Rules]:
+    """Compile the rules for responses: for any, and for one whose status is in ``SUCCESSES``.
+
+    They are one object if they are the same.  Of two that set one field, that for successes wins.
+    """
+    always = _written(spec, scope, path, faults, response=True)
+    rules = _rules(always, scope, counters, frozenset())
+    if not (spec.on_success.set or spec.on_success.append):
+        return rules, rules
+    narrow = HeaderRulesSpec(set=spec.on_success.set, append=spec.on_success.append)
+    more = _written(narrow, scope, f"{path}/on_success", faults, response=True)
+    replaced = {name.lower() for name, _ in more.set}
+    kept = [line for line in always.set if line[0].lower() not in replaced]
+    both = _Written(always.removed, kept + more.set, always.appended + more.appended)
+    return rules, _rules(both, scope, counters, frozenset())
+
+
+def _written(
+    spec: HeaderRulesSpec, scope: Scope, path: str, faults: list[Fault], *, response: bool
+) -> _Written:
+    """Check the rules and compile their templates."""
     removed = [(name, f"{path}/remove/{index}") for index, name in enumerate(spec.remove)]
     set_ = [(name, path + pointer("set", name)) for name, _ in spec.set]
-    appended = [(name, path + pointer("append", name)) for name, _ in spec.append]
+    appended = _places(spec.append, path)
     for name, place in (*removed, *set_, *appended):
         _check_name(name, place, faults)
     if response:
@@ -99,20 +146,36 @@ def compile_rules(
         (name, compile_at(text, scope, place, faults))
         for (name, place), (_, text) in zip(set_ + appended, (*spec.set, *spec.append), strict=True)
     ]
-    ours = frozenset[str]() if response else _OURS_TO_UPSTREAM
-    special = {name.lower(): value for name, value in templates if name.lower() in ours}
-    written = [(name, value) for name, value in templates if name.lower() not in ours]
-    number = sum(name.lower() not in ours for name, _ in spec.set)
-    gone = {name.lower() for name in spec.remove}
-    dropped = (gone | {name.lower() for name, _ in spec.set}) - ours
+    gone = frozenset(name.lower() for name in spec.remove)
+    return _Written(gone, templates[: len(set_)], templates[len(set_) :])
+
+
+def _places(pairs: Pairs, path: str) -> Named:
+    """Return where each appended value stands: of several, behind its name and its number."""
+    counts = Counter(name for name, _ in pairs)
+    seen: Counter[str] = Counter()
+    places: Named = []
+    for name, _ in pairs:
+        place = path + pointer("append", name)
+        places.append((name, place if counts[name] == 1 else f"{place}/{seen[name]}"))
+        seen[name] += 1
+    return places
+
+
+def _rules(written: _Written, scope: Scope, counters: RouteCounters, ours: frozenset[str]) -> Rules:
+    """Put rules together; those for the fields of ``ours`` are no lines."""
+    lines = (*written.set, *written.appended)
+    special = {name.lower(): value for name, value in lines if name.lower() in ours}
+    dropped = (written.removed | {name.lower() for name, _ in written.set}) - ours
     return Rules(
         frozenset(name.encode("ascii", "replace") for name in dropped),
-        Block(written[:number], counters),
-        Block(written[number:], counters),
+        Block((line for line in written.set if line[0].lower() not in ours), counters),
+        Block((line for line in written.appended if line[0].lower() not in ours), counters),
         _guarded(special.get("connection"), counters),
         _guarded(special.get("upgrade"), counters),
-        removes_connection="connection" in gone,
-        removes_upgrade="upgrade" in gone,
+        removes_connection="connection" in written.removed,
+        removes_upgrade="upgrade" in written.removed,
+        asks_response=any(asks_response(value, scope) for _, value in lines),
     )
 
 
@@ -142,6 +205,7 @@ def _check_upstream(removed: Named, set_: Named, appended: Named, faults: list[F
     for name, place in appended:
         if name.lower() == "host" or name.lower() in already:
             faults.append(Fault(place, f"{name} can stand only once in a request", "set it"))
+        already |= {name.lower()} & _OURS_TO_UPSTREAM
 
 
 def _check_once(set_: Named, faults: list[Fault]) -> None:

@@ -8,19 +8,24 @@ dollar sign.  As in nginx, names of variables have no case; names of captures do
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, Protocol
 
 from proxy.errors import Fault, FaultError
-from proxy.headers.variables import BUILT_IN, FAMILIES, RESPONSE, RESPONSE_FAMILIES, Getter
+from proxy.headers.response_variables import RESPONSE, RESPONSE_FAMILIES, is_of_response
+from proxy.headers.variables import BUILT_IN, FAMILIES, Getter
 from proxy.message import Request
 from proxy.patterns import octets
 
 _VARIABLE: Final = re.compile(
     r"\$(?:(?P<dollar>\$)|\{(?P<braced>[A-Za-z0-9_]+)\}|(?P<name>[1-9]|[A-Za-z_][A-Za-z0-9_]*)|)"
 )
+
+_RESERVED: Final = (
+    *FAMILIES, *RESPONSE_FAMILIES, "secret_", "sent_trailer_", "upstream_trailer_",
+)  # fmt: skip
 
 Families = Mapping[str, Callable[[str], Getter]]
 """Getters by prefix; each is made of what follows the prefix."""
@@ -31,6 +36,12 @@ class Computed(Protocol):
 
     @property
     def evaluate(self) -> Getter: ...  # noqa: D102
+
+    @property
+    def volatile(self) -> bool: ...  # noqa: D102
+
+    @property
+    def response(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +89,17 @@ def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Templat
     """
     if not lines and re.search(r"[\r\n\0]", text):
         raise FaultError("a value cannot hold CR, LF or NUL")
+    constants, variables = take_apart(text, scope)
+    if not variables:
+        return constant_template(text, constants[0])
+    names, getters = zip(*variables, strict=True)
+    return Template(text, _renderer(constants, getters), frozenset(names))
+
+
+def take_apart(text: str, scope: Scope) -> tuple[list[bytes], list[tuple[str, Getter]]]:
+    """Return constants, and the variables between each two of them with what reads them."""
     constants = [b""]
-    getters: list[Getter] = []
-    names: set[str] = set()
+    variables: list[tuple[str, Getter]] = []
     position = 0
     for found in _VARIABLE.finditer(text):
         constants[-1] += octets(text[position : found.start()])
@@ -88,14 +107,18 @@ def compile_template(text: str, scope: Scope, *, lines: bool = False) -> Templat
         if found["dollar"]:
             constants[-1] += b"$"
             continue
-        name, getter = _resolve(found["braced"] or found["name"], scope)
-        names.add(name)
-        getters.append(getter)
+        variables.append(_resolve(found["braced"] or found["name"], scope))
         constants.append(b"")
     constants[-1] += octets(text[position:])
-    if not getters:
-        return constant_template(text, constants[0])
-    return Template(text, _renderer(constants, getters), frozenset(names))
+    return constants, variables
+
+
+def asks_response(template: Template, scope: Scope) -> bool:
+    """Tell whether a value has to do with the response, itself or by a header map."""
+    return any(
+        is_of_response(name) or (name in scope.maps and scope.maps[name].response)
+        for name in template.variables
+    )
 
 
 def compile_at(
@@ -114,7 +137,7 @@ def constant_template(text: str, value: bytes) -> Template:
     return Template(text, lambda request: value, constant=value)
 
 
-def _renderer(constants: list[bytes], getters: list[Getter]) -> Getter:
+def _renderer(constants: list[bytes], getters: Sequence[Getter]) -> Getter:
     """Put a getter between each two of the constants."""
     if len(getters) > 1:
         form = b"%b".join(constant.replace(b"%", b"%%") for constant in constants)
@@ -132,21 +155,29 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     lower = name.lower()
     getter = _built_in(lower, BUILT_IN, FAMILIES)
     if lower in scope.maps:
-        getter = _remembered(lower, scope.maps[lower])
+        getter = _computed(lower, scope.maps[lower], scope)
     if name in scope.captures:
         if getter is not None:
             raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
-        return name, _capture(name, scope.escape if name.isdecimal() else None)
+        if name.isdecimal():
+            return name, _capture(name, scope.escape)
+        capture = _capture(name, None)
+        return name, _assigned(lower, capture) if lower in scope.variables else capture
     if getter is not None:
         return lower, getter
     if lower in scope.variables:
-        return lower, _assigned(lower)
+        return lower, _assigned(lower, _nothing)
     getter = _built_in(lower, RESPONSE, RESPONSE_FAMILIES)
     if getter is None:
         raise _unknown(name, scope)
     if not scope.response:
         raise FaultError(f"${name} is only known in response rules")
     return lower, getter
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a header map of this name would shadow a built-in, of now or of later."""
+    return name in BUILT_IN or name in RESPONSE or name.startswith(_RESERVED)
 
 
 def _built_in(name: str, singles: Mapping[str, Getter], families: Families) -> Getter | None:
@@ -182,21 +213,30 @@ def _capture(name: str, escape: Callable[[Request, bytes], bytes] | None) -> Get
     return lambda request: escape(request, get(request))
 
 
-def _assigned(name: str) -> Getter:
-    """Read a variable of the request; one that nothing has assigned is empty."""
+def _nothing(_: Request) -> bytes:
+    return b""
+
+
+def _assigned(name: str, otherwise: Getter) -> Getter:
+    """Read a variable of the request, or what else there is if nothing has assigned it."""
 
     def get(request: Request) -> bytes:
         values = request.maps
-        return values.get(name, b"") if values else b""
+        value = values.get(name) if values else None
+        return otherwise(request) if value is None else value
 
     return get
 
 
-def _remembered(name: str, header_map: Computed) -> Getter:
+def _computed(name: str, header_map: Computed, scope: Scope) -> Getter:
     """Evaluate a header map once per request, and only if something asks for it.
 
     The function is looked up late, since maps that name each other are compiled in any order.
     """
+    if header_map.response and not scope.response:
+        raise FaultError(f"${name} is only known in response rules", "its map asks for a response")
+    if header_map.volatile:
+        return lambda request: header_map.evaluate(request)
 
     def get(request: Request) -> bytes:
         values = request.maps

@@ -1,4 +1,4 @@
-"""The built-in variables: for each name, the function that reads it off a request.
+"""The built-in variables of a request: for each name, the function that reads it off one.
 
 Names and values are nginx's.  A value that is not there is empty.  Field values, targets and peers
 were admitted without CR, LF and NUL; ``$uri`` and captures were decoded and may hold them.
@@ -9,27 +9,36 @@ from __future__ import annotations
 import os
 import re
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime
+from ipaddress import ip_address
 from operator import attrgetter
 from typing import Final
 
-from multidict import CIMultiDictProxy, istr
+from multidict import istr
 
-from proxy.message import Request
+from proxy.message import Request, UnusualRequest
 
 Getter = Callable[[Request], bytes]
 
 _HOSTNAME: Final = os.fsencode(os.uname().nodename.lower())
 _FORWARDED_FOR: Final = istr("X-Forwarded-For")
+_AUTHORIZATION: Final = istr("Authorization")
+_BASIC: Final = re.compile(r"basic +([A-Za-z0-9+/]+)(?:=.*)?", re.IGNORECASE | re.ASCII)
 
 
-def _encode(value: str) -> bytes:
+def encode(value: str) -> bytes:
+    """Return a field's value as it was on the wire."""
     return value.encode("utf-8", "surrogateescape")
 
 
 def _port(number: int) -> bytes:
     return b"%d" % number if number else b""  # a Unix socket has none
+
+
+def _remote_port(request: Request) -> bytes:
+    return _port(getattr(request, "client_port", request.peer.port))
 
 
 def _is_args(request: Request) -> bytes:
@@ -40,18 +49,84 @@ def _server_protocol(request: Request) -> bytes:
     return b"HTTP/1.1" if request.version_minor else b"HTTP/1.0"
 
 
-def _time_iso8601(_: Request) -> bytes:
-    return datetime.now().astimezone().isoformat(timespec="seconds").encode()
+def _request_line(request: Request) -> bytes:
+    if isinstance(request, UnusualRequest):
+        return request.line
+    return b"%b %b HTTP/1.%d" % (request.method, request.target, request.version_minor)
+
+
+def _request_length(request: Request) -> bytes:
+    """Count request line, fields and body; fields as if written without needless blanks."""
+    head = len(_request_line(request)) + 4 + sum(len(n) + len(v) + 4 for n, v in request.fields)
+    response = request.response
+    body = request.content_length or 0 if response is None else response.request_body_bytes
+    return b"%d" % (head + body)
+
+
+def _since(started: float) -> bytes:
+    return b"%.3f" % max(time.monotonic() - started, 0.0)
+
+
+class _Second:
+    """A time that is written at most once a second; logs ask for it with every line."""
+
+    __slots__ = ("_second", "_text", "_write")
+
+    def __init__(self, write: Callable[[float], str]) -> None:
+        self._write: Final = write
+        self._second = -1
+        self._text = b""
+
+    def __call__(self, _: Request) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._text = self._write(second).encode()
+        return self._text
+
+
+def _time_iso8601(second: float) -> str:
+    return datetime.fromtimestamp(second).astimezone().isoformat(timespec="seconds")
+
+
+def _time_local(second: float) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S %z", time.localtime(second))
+
+
+def _date_local(_: Request) -> bytes:
+    return time.strftime("%A, %d-%b-%Y %H:%M:%S %Z").encode()
+
+
+def _date_gmt(_: Request) -> bytes:
+    return time.strftime("%A, %d-%b-%Y %H:%M:%S GMT", time.gmtime()).encode()
+
+
+def _binary_remote_addr(request: Request) -> bytes:
+    """Pack the client's address, 4 or 16 octets; a Unix socket's stays text, as in nginx."""
+    address = request.client_ip
+    return address if address.startswith(b"unix:") else ip_address(address.decode()).packed
+
+
+def _remote_user(request: Request) -> bytes:
+    """Read the user of Basic credentials (``ngx_http_auth_basic_user``)."""
+    value = request.headers.get(_AUTHORIZATION)
+    if value is None:
+        return b""
+    found = _BASIC.fullmatch(value)
+    if found is None or len(found[1]) % 4 == 1:
+        return b""
+    user, colon, _ = b64decode(found[1] + "=" * (-len(found[1]) % 4)).partition(b":")
+    return user if colon else b""
 
 
 def _proxy_add_x_forwarded_for(request: Request) -> bytes:
     before = request.headers.getall(_FORWARDED_FOR, [])
-    return b", ".join([*map(_encode, before), request.client_ip])
+    return b", ".join([*map(encode, before), request.client_ip])
 
 
 def _field(name: str) -> Getter:
     """Read the first occurrence of a request field."""
-    key, spelled = _field_keys(name)
+    key, spelled = field_keys(name)
 
     def get(request: Request) -> bytes:
         value = request.headers.get(key)
@@ -66,7 +141,7 @@ def _field(name: str) -> Getter:
     return get if "_" not in name else get_either
 
 
-def _field_keys(name: str) -> tuple[istr, istr]:
+def field_keys(name: str) -> tuple[istr, istr]:
     """Return what ``_`` in a variable may stand for: a hyphen, or itself where that is let in."""
     return istr(name.replace("_", "-")), istr(name)
 
@@ -77,7 +152,7 @@ def _joined(name: str, separator: bytes) -> Getter:
 
     def get(request: Request) -> bytes:
         values = request.headers.getall(key, None)
-        return separator.join(map(_encode, values)) if values else b""
+        return separator.join(map(encode, values)) if values else b""
 
     return get
 
@@ -111,62 +186,51 @@ def _cookie(name: str) -> Getter:
         for line in request.headers.getall(key, ()):
             found = find(line)
             if found:
-                return _encode(found[1])
+                return encode(found[1])
         return b""
 
     return get
 
 
-def _answered(read: Callable[[CIMultiDictProxy[str]], str | None]) -> Getter:
-    def get(request: Request) -> bytes:
-        response = request.response
-        value = read(response.headers) if response is not None else None
-        return b"" if value is None else _encode(value)
-
-    return get
-
-
-def _response_field(name: str) -> Getter:
-    """Read the first occurrence of a response field."""
-    key, spelled = _field_keys(name)
-    return _answered(lambda headers: headers.get(key, headers.get(spelled)))
-
-
-def _response_fact(name: str) -> Getter:
-    read: Callable[[object], bytes] = attrgetter(name)
-    return lambda request: b"" if request.response is None else read(request.response)
-
-
-def _status(request: Request) -> bytes:
-    return b"" if request.response is None else b"%03d" % request.response.status
-
-
 BUILT_IN: Final[dict[str, Getter]] = {
     "args": lambda request: request.query or b"",
+    "binary_remote_addr": _binary_remote_addr,
     "client_ip": attrgetter("client_ip"),
     "connection": lambda request: b"%d" % request.peer.serial,
     "connection_requests": lambda request: b"%d" % request.ordinal,
+    "connection_time": lambda request: _since(request.peer.started),
     "content_length": _field("content_length"),
     "content_type": _field("content_type"),
+    "date_gmt": _date_gmt,
+    "date_local": _date_local,
+    "document_uri": attrgetter("uri"),
     "host": attrgetter("host"),
     "hostname": lambda request: _HOSTNAME,
+    "https": lambda request: b"on" if request.peer.scheme == b"https" else b"",
     "is_args": _is_args,
     "msec": lambda request: b"%.3f" % time.time(),
+    "pid": lambda _: b"%d" % os.getpid(),
     "proxy_add_x_forwarded_for": _proxy_add_x_forwarded_for,
     "proxy_host": attrgetter("pool"),
     "proxy_port": lambda request: b"80",
     "query_string": lambda request: request.query or b"",
     "realip_remote_addr": attrgetter("peer.address"),
+    "realip_remote_port": lambda request: _port(request.peer.port),
     "remote_addr": attrgetter("client_ip"),
-    "remote_port": lambda request: _port(request.peer.port),
+    "remote_port": _remote_port,
+    "remote_user": _remote_user,
+    "request": _request_line,
     "request_id": attrgetter("request_id"),
+    "request_length": _request_length,
     "request_method": attrgetter("method"),
+    "request_time": lambda request: _since(request.started),
     "request_uri": attrgetter("target"),
     "scheme": attrgetter("peer.scheme"),
     "server_addr": attrgetter("peer.server_address"),
     "server_port": lambda request: _port(request.peer.server_port),
     "server_protocol": _server_protocol,
-    "time_iso8601": _time_iso8601,
+    "time_iso8601": _Second(_time_iso8601),
+    "time_local": _Second(_time_local),
     "uri": attrgetter("uri"),
 }
 """Variables that are known as soon as a request is routed."""
@@ -177,23 +241,3 @@ FAMILIES: Final[dict[str, Callable[[str], Getter]]] = {
     "cookie_": _cookie,
 }
 """Variables by prefix; the function takes what follows it, in lower case."""
-
-RESPONSE: Final[dict[str, Getter]] = {
-    "status": _status,
-    "upstream_addr": _response_fact("upstream_addr"),
-    "upstream_status": _response_fact("upstream_status"),
-    "upstream_response_time": _response_fact("upstream_time"),
-}
-"""Variables that are known once there is a response."""
-
-RESPONSE_FAMILIES: Final[dict[str, Callable[[str], Getter]]] = {
-    "upstream_http_": _response_field,
-    "sent_http_": _response_field,
-}
-
-_RESERVED_PREFIXES: Final = (*FAMILIES, *RESPONSE_FAMILIES, "secret_")
-
-
-def is_reserved(name: str) -> bool:
-    """Tell whether a header map of this name would shadow a built-in, of now or of later."""
-    return name in BUILT_IN or name in RESPONSE or name.startswith(_RESERVED_PREFIXES)

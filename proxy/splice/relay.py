@@ -97,7 +97,7 @@ class Splice:
         self.upstream: Final = Half(self, upstream, client)
         self.client.peer = self.upstream
         self.upstream.peer = self.client
-        self._on_end: Final = on_end
+        self._on_end = on_end
         self._idle_timeout_s = idle_timeout_s
         self._closed = False
         self._open = 2
@@ -175,7 +175,10 @@ class Splice:
         self.close()
         self._open -= 1
         if not self._open:
-            self._on_end(self)
+            # The halves and the splice hold each other: what the end needed must not wait for the
+            # collector, such as a log file that is to be closed.
+            on_end, self._on_end = self._on_end, _ended
+            on_end(self)
 
     def close(self) -> None:
         """Close both transports when what they hold is flushed, or after ``FLUSH_S``."""
@@ -194,6 +197,10 @@ class Splice:
         self.client._write = self.upstream._write = _discard
         self.client.transport.abort()
         self.upstream.transport.abort()
+
+
+def _ended(splice: Splice) -> None:
+    """Take the place of what was told of the end."""
 
 
 _HIGH_WATER: Final = 64 * 1024

@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from proxy.errors import Fault, FaultError
-from proxy.headers.template import Scope, compile_at
-from proxy.headers.variables import is_reserved
+from proxy.headers.template import Scope, compile_at, is_reserved
 from proxy.message import Request
 from proxy.patterns import Pattern
 from proxy.spec import ConditionSpec
@@ -37,9 +36,7 @@ def compile_condition(
         return lambda request: False
 
     def matches(request: Request) -> bool:
-        captures = pattern.captures(value(request))
-        remember(request, captures)
-        return (captures is not None) is not negated
+        return match(pattern, value(request), request) is not negated
 
     return matches
 
@@ -67,25 +64,30 @@ def taken(name: str, scope: Scope) -> str | None:
         return f"${name} is a header map"
     if is_reserved(lower):
         return f"${name} is a built-in variable"
-    if not scope.captures.isdisjoint((name, lower)):
-        return f"${name} is captured by the path or a host"
     return None
 
 
-def remember(request: Request, captures: dict[str, bytes] | None) -> None:
-    """Put what a step's regular expression captured in place of the numbers captured before.
+def match(pattern: Pattern, text: bytes, request: Request) -> bool:
+    """Match a step's regular expression, and put what it captures in place of what was before.
 
-    One that did not match (``None``) captured nothing, and the numbers are gone all the same, as in
-    nginx.  Names become variables of the request; they outlast the next match.
+    As in nginx, numbers are lost when an expression with groups does not match, too; names become
+    variables of the request, and outlast the next match.
     """
-    now = captures or {}
-    named = {name: text for name, text in now.items() if not name.isdecimal()}
+    captures = pattern.captures(text)
+    if captures is None:
+        if request.captures and pattern.names:
+            _remember(request, {})
+        return False
+    _remember(request, captures)
+    return True
+
+
+def _remember(request: Request, captures: dict[str, bytes]) -> None:
     before = request.captures or {}
-    numbers = {name: text for name, text in now.items() if name.isdecimal()}
+    named = {name: text for name, text in captures.items() if not name.isdecimal()}
     # What is there may be shared with other requests: it is never changed.
-    request.captures = {
-        **numbers, **{name: text for name, text in before.items() if not name.isdecimal()}
-    }  # fmt: skip
+    kept = {name: text for name, text in before.items() if not name.isdecimal()}
+    request.captures = kept | {name: captures[name] for name in captures.keys() - named}
     if named:
         values = request.maps = {} if request.maps is None else request.maps
         values |= {name.lower(): text for name, text in named.items()}

@@ -15,7 +15,7 @@ from proxy.message import Request
 from proxy.patterns import Pattern
 from proxy.spec import RewriteSpec, RewriteThen
 from proxy.steps.answer import Answer, safe_location
-from proxy.steps.condition import compile_pattern, remember
+from proxy.steps.condition import compile_pattern, match
 from proxy.steps.escapes import escape_query, escape_redirect, safe_query
 
 
@@ -43,9 +43,7 @@ class Rewrite:
 
     def apply(self, request: Request) -> bool | Answer:
         """Rewrite ``uri`` and ``query``; return whether that was so, or a redirect."""
-        captures = self._pattern.captures(request.uri)
-        remember(request, captures)
-        if captures is None:
+        if not match(self._pattern, request.uri, request):
             return False
         path = self._path.render(request)
         queries = [] if self._query is None else [self._query.render(request)]

@@ -15,8 +15,7 @@ from enum import Enum
 from typing import Final
 
 from proxy.errors import Fault, pointer
-from proxy.headers.template import Scope, Template, compile_at
-from proxy.headers.variables import is_reserved
+from proxy.headers.template import Scope, Template, compile_at, is_reserved
 from proxy.message import Request
 from proxy.patterns import captured_names
 from proxy.spec import StepSpec
@@ -123,26 +122,33 @@ def _stayed(requeried: bool) -> Course:
     return Course.REQUERIED if requeried else Course.ON
 
 
-def defined_variables(steps: Iterable[StepSpec]) -> frozenset[str]:
-    """Return the variables that some steps define, by assigning or capturing them."""
+Defined = tuple[frozenset[str], frozenset[str]]
+"""What steps define: names of variables, and numbers of captures."""
+
+
+def defined(steps: Iterable[StepSpec]) -> Defined:
+    """Return what some steps define, by assigning and by capturing.
+
+    It lasts: numbers until another regular expression matches, variables to the end of the request.
+    So any route may see it: a prelude comes before it, a step elsewhere may lead to it.
+    """
     names: set[str] = set()
     for step in steps:
-        names.update(name.lower() for name, _ in step.set)
+        names.update(name for name, _ in step.set)
         for text in _patterns(step):
-            names |= named_captures(text)
-    names.discard(QUERY)
-    return frozenset(names)
+            names |= captured_names(text)
+    numbers = frozenset(filter(str.isdecimal, names))
+    return frozenset(map(str.lower, names - numbers)) - {QUERY}, numbers
 
 
-def named_captures(pattern: str) -> frozenset[str]:
-    """Return the variables that a step's regular expression defines."""
-    return frozenset(each.lower() for each in captured_names(pattern) if not each.isdecimal())
-
-
-def numbered_captures(steps: Iterable[StepSpec]) -> frozenset[str]:
-    """Return the numbers that regular expressions of some steps capture."""
-    found = [name for step in steps for text in _patterns(step) for name in captured_names(text)]
-    return frozenset(filter(str.isdecimal, found))
+def defined_by(some: Iterable[Defined]) -> Defined:
+    """Put together what the steps of several routes define."""
+    names: set[str] = set()
+    numbers: set[str] = set()
+    for more_names, more_numbers in some:
+        names |= more_names
+        numbers |= more_numbers
+    return frozenset(names), frozenset(numbers)
 
 
 def _patterns(step: StepSpec) -> Iterable[str]:

@@ -69,6 +69,12 @@ def _of_process(reading: Reading) -> Families:
         (),
         [((), reading.loop_lag_s)],
     )
+    yield Counter(
+        "access_log_dropped",
+        "Log lines that were lost because they could not be written, or not as fast as they came",
+        ("target",),
+        (((target,), count) for target, count in reading.access_log_dropped),
+    )
 
 
 def _of_routes(routes: Iterable[RouteReading]) -> Families:

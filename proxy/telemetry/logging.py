@@ -19,7 +19,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from proxy.telemetry.escaping import FIELD_BYTES, cap, cap_start, decode, printable
-from proxy.telemetry.stderr import STDERR
+from proxy.telemetry.line_writer import STDERR
 
 Format = Literal["json", "console"]
 

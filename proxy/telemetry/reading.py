@@ -83,5 +83,7 @@ class Reading:
     listeners: tuple[ListenerReading, ...] = ()
     pools: tuple[PoolReading, ...] = ()
     routes: tuple[RouteReading, ...] = ()
+    access_log_dropped: tuple[tuple[str, int], ...] = ()
+    """Lines that were lost, by where they were to go."""
     generation: int = field(default=0)
     """Number of snapshots published by this process."""

@@ -82,8 +82,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = ("_connections",
         "_decoder", "_head_limit", "_held", "_informational", "_left", "_parser", "_partial",
-                 "_to_head", "clean", "endpoint", "idle_until", "keep_alive_s", "lessee",
-                 "persistent", "served", "transport")  # fmt: skip
+                 "_to_head", "clean", "connect_s", "endpoint", "idle_until", "keep_alive_s",
+                 "lessee", "persistent", "served", "transport")  # fmt: skip
 
     transport: asyncio.Transport
 
@@ -99,6 +99,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.keep_alive_s: float | None = None
         self.persistent = False
         """The response allows another request after it."""
+        self.connect_s = 0.0
+        """How long it took to connect."""
         self.clean = False
         """The response is complete and nothing came behind it."""
         self._partial = b""

@@ -98,8 +98,8 @@ class Pool:
 class PoolPlan:
     """A pool as one configuration has it; made by ``compile_pool``, never changes."""
 
-    __slots__ = ("_endpoints", "_tiers", "given", "key_kind", "members", "pick", "pool", "resolved",
-                 "single", "spec", "unresolved")  # fmt: skip
+    __slots__ = ("_endpoints", "_tiers", "given", "in_service", "key_kind", "members", "pick",
+                 "pool", "resolved", "single", "spec", "unresolved")  # fmt: skip
 
     def __init__(
         self, pool: Pool, spec: PoolSpec, given: Given, resolved: Resolved,
@@ -111,6 +111,8 @@ class PoolPlan:
         self.resolved: Final = resolved
         self.members: Final = members
         """Every endpoint that has an address, whatever its state."""
+        self.in_service: Final = sum(member.state == "active" for member in members)
+        """How many of them may be picked at all (nginx ``tries``)."""
         self.unresolved: Final[tuple[EndpointSpec, ...]] = tuple(
             endpoint for endpoint, found in zip(spec.endpoints, resolved, strict=True) if not found
         )

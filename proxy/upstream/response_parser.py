@@ -21,6 +21,9 @@ from proxy.field_names import (
     HEAD_BYTES,
     HEADS,
     KEEP_ALIVE,
+    LOCATION,
+    REFRESH,
+    SET_COOKIE,
     TRANSFER_ENCODING,
     kind_of,
 )
@@ -33,6 +36,7 @@ UNTIL_EOF: Final = -1
 CHUNKED: Final = -2
 
 _KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?i)(?:^|[\s,;])timeout\s*=\s*(\d{1,6})")
+_REWRITABLE: Final = frozenset({LOCATION, REFRESH, SET_COOKIE})
 
 
 class MalformedResponseError(Exception):
@@ -43,7 +47,7 @@ class ResponseHead:
     """A response head and what it says about the body and the connection."""
 
     __slots__ = ("body", "connection", "fields", "headers", "keep_alive_s", "persistent", "reason",
-                 "status", "upgraded")  # fmt: skip
+                 "rewritable", "status", "upgraded")  # fmt: skip
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class ResponseHead:
         keep_alive_s: float | None = None,
         connection: bytes = b"",
         upgraded: bool = False,
+        rewritable: bool = False,
     ) -> None:
         self.status = status
         self.reason = reason
@@ -72,6 +77,8 @@ class ResponseHead:
         """The ``Connection`` field's value, or empty."""
         self.upgraded = upgraded
         """A 101 that names a protocol and ``Connection: upgrade``."""
+        self.rewritable = rewritable
+        """There is a field whose value a route's rules may replace."""
 
 
 class ResponseHeadParser:
@@ -144,6 +151,7 @@ def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
     coding: bytes | None = None
     connection = b""
     keep_alive_s = None
+    rewritable = False
     for field, value in fields:
         kind = kind_of[field]
         if not kind:
@@ -160,6 +168,8 @@ def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
             found = _KEEP_ALIVE_TIMEOUT.search(value)
             if found is not None:
                 keep_alive_s = float(found[1])
+        elif kind in _REWRITABLE:
+            rewritable = True
     if coding is not None and (
         version is HttpVersion10 or coding.lower() != b"chunked" or length is not None
     ):
@@ -193,4 +203,5 @@ def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
         keep_alive_s=keep_alive_s,
         connection=connection,
         upgraded=upgraded,
+        rewritable=rewritable,
     )

@@ -22,7 +22,7 @@ from proxy.telemetry.reading import Reading
 from tests.architecture.sources import ROOT, modules
 
 if TYPE_CHECKING:
-    from admin.controller import DataPlane
+    from admin.plane import DataPlane
 
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()

@@ -12,6 +12,7 @@ from tests.architecture.sources import ROOT, modules, project_files
 LINES: Final = 450
 LARGEST: Final = {
     "proxy/downstream/connection.py": 500,  # one state machine: its states belong together
+    "proxy/spec.py": 500,  # data alone, one object after the other
     "proxy/exchange/exchange.py": 500,  # likewise; its phases are modules of their own already
 }
 """Files that may be longer, and how long."""

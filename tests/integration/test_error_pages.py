@@ -10,10 +10,10 @@ import pytest
 from proxy.spec import (
     AnswerSpec,
     ErrorPageSpec,
-    HeaderRulesSpec,
     ListenerLimits,
     ListenerTimeouts,
     PoolTimeouts,
+    ResponseRulesSpec,
     RetrySpec,
     RouteSpec,
     RouteTimeouts,
@@ -909,17 +909,19 @@ async def test_close_while_the_page_is_fetched_leaves_nothing(stage: Stage) -> N
 
 async def test_response_rules_are_those_of_the_pages_route(stage: Stage) -> None:
     good = stage.origin(answers(SORRY))
-    rules = HeaderRulesSpec(set=(("X-Seen", "$status $upstream_status"),), remove=("Content-Type",))
+    rules = ResponseRulesSpec(
+        set=(("X-Seen", "$status $upstream_status"),), remove=("Content-Type",)
+    )
     running = await serve(
         stage,
         stage.refused(),
         good.address,
         page(502),
         sorry=route("errors", "/errors/", to="pages", response_headers=rules),
-        response_headers=HeaderRulesSpec(set=(("X-Mine", "1"),)),
+        response_headers=ResponseRulesSpec(set=(("X-Mine", "1"),)),
     )
     answer = await (await running.connect()).get()
-    assert answer.get(b"x-seen") == b"502 -, 200"
+    assert answer.get(b"x-seen") == b"502 502, 200"
     assert answer.get(b"x-mine") is answer.get(b"content-type") is None
 
 

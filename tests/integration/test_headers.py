@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.spec import HeaderMapSpec, HeaderRulesSpec, KeepaliveSpec, ListenerSpec, RouteSpec
+from proxy.spec import (
+    HeaderMapSpec,
+    HeaderRulesSpec,
+    KeepaliveSpec,
+    ListenerSpec,
+    ResponseRulesSpec,
+    RouteSpec,
+    SubstitutionSpec,
+    SuccessRulesSpec,
+)
 from tests.peers import (
     OK,
     Conn,
@@ -133,6 +142,58 @@ async def test_prefix_without_its_slash_is_redirected(stage: Stage) -> None:
     assert answer.status == 301
     assert answer.get(b"location") == b"http://h.test:81/chat/?a=b"
     assert origin.raw == b""
+
+
+@pytest.mark.parametrize(
+    ("octets", "location"),
+    [
+        (b"GET /chat? HTTP/1.1\r\nHost: h.test", b"http://h.test/chat/"),
+        (b"GET /x/../ch%61t HTTP/1.1\r\nHost: h.test", b"http://h.test/chat/"),
+        (b"GET //a%20b HTTP/1.1\r\nHost: h.test", b"http://h.test/a%20b/"),
+        (b"GET /chat?a HTTP/1.0", b"/chat/?a"),  # nobody said which host this is
+    ],
+)
+async def test_redirect_leads_to_the_path_that_was_matched(
+    stage: Stage, octets: bytes, location: bytes
+) -> None:
+    routes = [route("some", "/chat/"), route("spaced", "/a b/")]
+    running = await stage.serve(build_spec(stage.refused(), routes=routes))
+    client = await running.connect()
+    await client.send(octets + b"\r\n\r\n")
+    answer = await client.read_response()
+    assert (answer.status, answer.get(b"location")) == (301, location)
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [(b"/old/a?", b"/new/a"), (b"/old/a?b", b"/new/a?b"), (b"/as/it?", b"/as/it?")],
+)
+async def test_empty_query_is_left_out_where_the_path_is_rewritten(
+    stage: Stage, target: bytes, sent: bytes
+) -> None:
+    routes = [route("old", "/old/", rewrite="/new/"), route("as", "/as/")]
+    origin = stage.origin()
+    running = await stage.serve(build_spec(origin.address, routes=routes))
+    assert (await (await running.connect()).get(target)).status == 200
+    assert origin.requests[0].target == sent
+
+
+async def test_request_that_names_no_host_is_for_the_default_one(stage: Stage) -> None:
+    origin = stage.origin()
+    named = everything(
+        hosts=("www.test",), request_headers=HeaderRulesSpec(set=(("X-Host", "$host"),))
+    )
+    spec = build_spec(
+        origin.address,
+        listeners=[listener(default_host="www.test")],
+        routes=[named, route("below", "/below/", hosts=("www.test",))],
+    )
+    client = await (await stage.serve(spec)).connect()
+    await client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert (await client.read_response()).status == 200
+    assert origin.requests[0].get(b"x-host") == b"www.test"
+    await client.send(b"GET /below HTTP/1.0\r\n\r\n")
+    assert (await client.read_response()).get(b"location") == b"http://www.test/below/"
 
 
 # -- hop by hop -----------------------------------------------------------------------------------
@@ -371,7 +432,7 @@ async def test_rule_that_renders_a_line_break_omits_the_field_and_is_counted(
 async def test_rules_of_the_response_remove_set_and_append(stage: Stage) -> None:
     origin = stage.origin(answers(reply(b"ok", b"Server: secret", b"X-A: 1", b"Vary: a")))
     routed = everything(
-        response_headers=HeaderRulesSpec(
+        response_headers=ResponseRulesSpec(
             remove=("Server",),
             set=(
                 ("X-A", "$status"),
@@ -388,6 +449,54 @@ async def test_rules_of_the_response_remove_set_and_append(stage: Stage) -> None
     assert answer.head.all(b"vary") == [b"a", b"b"]
     assert answer.get(b"x-up") == b"a"
     assert answer.get(b"x-where") == origin.address.encode()
+
+
+REWRITING = ResponseRulesSpec(
+    set=(("X-Always", "$status"),),
+    on_success=SuccessRulesSpec(append=(("X-Success", "1"), ("X-Success", "2"))),
+    rewrite_location=(SubstitutionSpec(kind="prefix", value="http://inner/", to="/"),),
+    absolute_location=True,
+    rewrite_cookie_path=(SubstitutionSpec(kind="match", value="^/app(/.*)", to="/$host$1"),),
+)
+
+
+async def test_where_a_client_is_sent_and_whose_a_cookie_is_are_rewritten(stage: Stage) -> None:
+    fields = [b"Location: http://inner/x", b"Set-Cookie: a=b; Path=/app/1", b"Refresh: 1;url=x"]
+    origin = stage.origin(answers(reply(b"", *fields, status=b"302 Found")))
+    routed = everything(response_headers=REWRITING)
+    running = await stage.serve(build_spec(origin.address, routes=[routed]))
+    client = await running.connect()
+    for _ in range(2):  # the second one's head is remembered
+        answer = await client.get()
+        port = running.address().rpartition(":")[2].encode()
+        assert answer.get(b"location") == b"http://example.test:" + port + b"/x"
+        assert answer.get(b"set-cookie") == b"a=b; Path=/example.test/1"
+        assert answer.get(b"refresh") == b"1;url=x"
+        assert answer.get(b"x-always") == b"302"
+        assert answer.head.all(b"x-success") == [b"1", b"2"]
+
+
+async def test_failure_of_the_upstream_has_no_field_of_a_success(stage: Stage) -> None:
+    origin = stage.origin(answers(reply(b"", status=b"500 Error")))
+    routed = everything(response_headers=REWRITING)
+    running = await stage.serve(build_spec(origin.address, routes=[routed]))
+    answer = await (await running.connect()).get()
+    assert answer.get(b"x-always") == b"500"
+    assert answer.head.all(b"x-success") == []
+
+
+async def test_rewritten_value_that_would_break_the_line_is_left_out_and_counted(
+    stage: Stage,
+) -> None:
+    origin = stage.origin(answers(reply(b"", b"Location: /x", status=b"302 Found")))
+    rewrite = SubstitutionSpec(kind="prefix", value="/", to="$uri")
+    routed = everything(response_headers=ResponseRulesSpec(rewrite_location=(rewrite,)))
+    running = await stage.serve(build_spec(origin.address, routes=[routed]))
+    client = await running.connect()
+    answer = await client.get(b"/a%0d%0aX-Evil:%20yes")
+    assert (answer.get(b"location"), answer.get(b"x-evil")) == (None, None)
+    assert running.route().counters.header_rule_failures == 1
+    assert (await client.get(b"/a/")).get(b"location") == b"/a/x"
 
 
 async def test_response_fields_pass_in_order_case_and_repetition(stage: Stage) -> None:

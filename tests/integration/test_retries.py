@@ -507,6 +507,23 @@ async def test_statuses_count_as_failures_only_where_retry_names_them(stage: Sta
     assert [len(one.requests) for one in busy] == [1, 2]
 
 
+async def test_status_that_the_client_gets_is_no_failure_of_the_endpoint(stage: Stage) -> None:
+    """It is one where it leads to another attempt, as in nginx."""
+    busy = [stage.origin(answers(status(b"503 Busy"))) for _ in range(2)]
+    health = PassiveHealthSpec(max_fails=1, fail_timeout_s=60)
+    members = [endpoint(one.address, passive_health=health) for one in busy]
+    retry = RetrySpec(when=frozenset({"http_503"}))
+    plan = pool(*members, retry=retry, max_ejected_percent=100)
+    running = await stage.serve(build_spec(pools=[plan]))
+    client = await running.connect()
+    for _ in range(4):  # nobody repeats a POST
+        assert (await client.request(b"POST", body=b"x")).status == 503
+    assert [at.state for at in running.pool().endpoints] == ["active", "active"]
+    assert (await client.get()).body == b"503 Busy"
+    # The first one tried led to the second; what that said is what there was to say.
+    assert sorted(at.state for at in running.pool().endpoints) == ["active", "ejected"]
+
+
 async def test_client_that_goes_away_is_no_failure_of_the_endpoint(stage: Stage) -> None:
     slow, other = stage.origin(stall), stage.origin(stall)
     health = PassiveHealthSpec(max_fails=1, fail_timeout_s=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.spec import HeaderRulesSpec
+from proxy.spec import ResponseRulesSpec
 from tests.peers import (
     OK,
     Conn,
@@ -345,7 +345,7 @@ async def test_upstream_that_dies_instead_of_answering_is_502(stage: Stage) -> N
 
 
 async def test_rules_of_the_response_hold_for_the_101_too(stage: Stage) -> None:
-    routed = everything(response_headers=HeaderRulesSpec(set=(("X-Node", "n7"),)))
+    routed = everything(response_headers=ResponseRulesSpec(set=(("X-Node", "n7"),)))
     running = await stage.serve(build_spec(stage.origin(websocket()).address, routes=[routed]))
     client = await running.connect()
     answer = await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)

@@ -20,7 +20,6 @@ NGINX: Final = shutil.which("nginx")
 beside_nginx: Final = pytest.mark.skipif(NGINX is None, reason="there is no nginx here to compare")
 
 _CONF: Final = """
-daemon off;
 worker_processes 1;
 pid {folder}/pid;
 error_log {folder}/error.log warn;
@@ -44,22 +43,44 @@ async def nginx(folder: Path, http: str) -> AsyncIterator[None]:
 
     It should listen on Unix sockets in ``folder``, for nginx cannot be given port 0.
     """
-    assert NGINX is not None
     user = "user root;" if os.getuid() == 0 else ""
     conf = folder / "nginx.conf"
     conf.write_text(_CONF.format(folder=folder, http=http, user=user))
-    process = await asyncio.create_subprocess_exec(NGINX, "-p", str(folder), "-c", str(conf))
+    async with running(conf):
+        yield
+
+
+@asynccontextmanager
+async def running(conf: Path) -> AsyncIterator[None]:
+    """Run nginx with a whole file, which has its ``pid`` beside it, until it listens everywhere."""
+    assert NGINX is not None
+    folder = conf.parent
+    process = await asyncio.create_subprocess_exec(
+        NGINX, "-p", str(folder), "-c", str(conf), "-g", "daemon off;"
+    )
     try:
         await eventually(
             lambda: (folder / "pid").exists() or process.returncode is not None,
             "nginx to start",
         )
-        assert process.returncode is None, (folder / "error.log").read_text()
+        log = folder / "error.log"
+        assert process.returncode is None, log.read_text() if log.exists() else "it did not start"
         yield
     finally:
         if process.returncode is None:
             process.terminate()
         await within(process.wait(), "nginx to stop")
+
+
+async def takes(folder: Path, http: str) -> bool:
+    """Tell whether nginx would start with ``http`` as the content of its ``http`` block."""
+    assert NGINX is not None
+    conf = folder / "nginx.conf"
+    conf.write_text(_CONF.format(folder=folder, http=http, user=""))
+    process = await asyncio.create_subprocess_exec(
+        NGINX, "-t", "-q", "-p", str(folder), "-c", str(conf), stderr=asyncio.subprocess.DEVNULL
+    )
+    return await within(process.wait(), "nginx to look at a file") == 0
 
 
 async def connect(path: Path, name: str = "client of nginx") -> RawClient:

@@ -16,6 +16,7 @@ from proxy.spec import (
     ListenerLimits,
     OnRemoval,
     PassiveHealthSpec,
+    ResponseRulesSpec,
     Spec,
 )
 from tests.peers import (
@@ -98,7 +99,7 @@ async def test_request_keeps_its_rules_while_its_response_is_awaited(stage: Stag
         await conn.send(reply(b"slow"))
 
     def spec(mark: str, address: str) -> Spec:
-        rules = HeaderRulesSpec(set=(("X-Mark", mark),))
+        rules = ResponseRulesSpec(set=(("X-Mark", mark),))
         return build_spec(
             address, routes=[everything(request_headers=rules, response_headers=rules)]
         )

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from proxy.errors import SpecError
-from proxy.spec import HeaderRulesSpec, Spec
+from proxy.spec import ResponseRulesSpec, Spec
 from tests.peers import (
     Origin,
     Running,
@@ -31,7 +31,7 @@ CLIENTS = 8
 def spec(origins: list[Origin], number: int) -> Spec:
     """Build the ``number``-th configuration: other endpoints, routes, rules each time."""
     chosen = [origins[number % len(origins)], origins[(number + 1) % len(origins)]]
-    rules = HeaderRulesSpec(set=(("X-Number", str(number)),))
+    rules = ResponseRulesSpec(set=(("X-Number", str(number)),))
     extra = [route(f"extra{one}", f"/extra/{one}/") for one in range(number % 5)]
     return build_spec(
         *(endpoint(one.address, f"e{number % 3}-{one.name}") for one in chosen),
@@ -81,7 +81,7 @@ async def test_large_configurations_under_load_fail_no_request(stage: Stage) -> 
             endpoint(f"127.0.{one // 200}.{one % 200 + 1}:9", f"idle{one}", state="down")
             for one in range(600 + number)
         ]
-        rules = HeaderRulesSpec(set=(("X-Number", str(number)),))
+        rules = ResponseRulesSpec(set=(("X-Number", str(number)),))
         return build_spec(
             endpoint(origins[number % 2].address, "serves"),
             *idle,

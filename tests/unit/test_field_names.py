@@ -18,6 +18,9 @@ KINDS = {
     b"Expect": field_names.EXPECT,
     b"Keep-Alive": field_names.KEEP_ALIVE,
     b"X-Request-Id": field_names.REQUEST_ID,
+    b"Location": field_names.LOCATION,
+    b"Refresh": field_names.REFRESH,
+    b"Set-Cookie": field_names.SET_COOKIE,
 }
 
 

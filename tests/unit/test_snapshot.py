@@ -10,7 +10,15 @@ import pytest
 
 from proxy.errors import SpecError
 from proxy.route import Route
-from proxy.snapshot import NOTHING, PATH_MEMO, BadTarget, Site, Snapshot, compile_snapshot
+from proxy.snapshot import (
+    NOTHING,
+    PATH_MEMO,
+    BadTarget,
+    Site,
+    Snapshot,
+    compile_overrides,
+    compile_snapshot,
+)
 from proxy.spec import (
     EMPTY,
     AccessRuleSpec,
@@ -20,8 +28,10 @@ from proxy.spec import (
     ErrorPageSpec,
     HeaderMapSpec,
     HeaderRulesSpec,
+    OverrideSpec,
     PathSpec,
     RegexEntry,
+    ResponseRulesSpec,
     RetrySpec,
     RewriteSpec,
     Spec,
@@ -115,6 +125,55 @@ def test_change_of_a_pool_keeps_the_pool_itself_and_its_endpoints() -> None:
     old, new = before.pools["a"].plan.members[0], after.pools["a"].plan.members[0]
     assert new.endpoint is old.endpoint
     assert (old.weight, new.weight) == (1, 3)
+
+
+DOWN = {"a": {"192.0.2.1:80": OverrideSpec(state="down")}}
+
+
+def states(snapshot: Snapshot, name: str = "a") -> list[str]:
+    return [member.state for member in snapshot.pools[name].plan.members]
+
+
+def test_override_renews_its_pool_alone_and_keeps_its_endpoints() -> None:
+    before = compiled(two())
+    pools = {name: one.plan.pool for name, one in before.pools.items()}
+    for one in before.pools.values():
+        one.plan.publish()
+    after = compile_overrides(before, DOWN, pools)
+    assert kept(before, after) == ALL - {"a"}
+    assert (states(before), states(after), after.number) == (["active"], ["down"], before.number)
+    old, new = before.pools["a"].plan, after.pools["a"].plan
+    assert (new.pool, new.members[0].endpoint) == (old.pool, old.members[0].endpoint)
+    assert after.spec is before.spec
+    assert states(compile_overrides(after, {}, pools)) == ["active"]
+
+
+def test_override_holds_for_what_is_compiled_after_it() -> None:
+    overridden = compile_overrides(compiled(two()), DOWN, {})
+    same = compiled(two(), overridden)
+    assert kept(overridden, same) == ALL
+    spec = differing(two(), "pools", "a", endpoints=(endpoint("192.0.2.9:80"),))
+    gone = compiled(spec, same)
+    assert states(gone) == ["active"]
+    assert states(compiled(two(), gone)) == ["down"]
+
+
+def test_override_that_its_pool_cannot_be_is_refused_where_it_stands() -> None:
+    spec = differing(two(), "pools", "a", balance=BalanceSpec(kind="hash", key="$client_ip"))
+    spec = replace(
+        spec,
+        pools={
+            **spec.pools,
+            "a": replace(
+                spec.pools["a"],
+                endpoints=tuple(endpoint(f"192.0.2.{number}:80") for number in range(1, 9)),
+            ),
+        },
+    )
+    heavy = {"a": {"192.0.2.1:80": OverrideSpec(state="active", weight=1_000_000)}}
+    with pytest.raises(SpecError) as refused:
+        compile_overrides(compiled(spec), heavy, {})
+    assert refused.value.faults[0].path == "/pools/a/endpoints"
 
 
 def test_change_of_a_map_renews_routes_but_keeps_their_counters() -> None:
@@ -213,7 +272,7 @@ def faults(spec: Spec, previous: Snapshot = NOTHING) -> list[str]:
         (
             "routes",
             "ra",
-            {"response_headers": HeaderRulesSpec(append=(("A", "$nope"),))},
+            {"response_headers": ResponseRulesSpec(append=(("A", "$nope"),))},
             "/routes/ra/response_headers/append/A",
         ),
         (

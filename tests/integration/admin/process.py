@@ -58,7 +58,11 @@ class Process:
 
 @asynccontextmanager
 async def process(
-    tmp_path: Path, command: str, *flags: str, **environ: str
+    tmp_path: Path,
+    command: str,
+    *flags: str,
+    stdout: int = asyncio.subprocess.DEVNULL,
+    **environ: str,
 ) -> AsyncIterator[Process]:
     """Start ``hotsplice COMMAND FLAGS…`` on ports of the kernel's choice."""
     ready_file = tmp_path / "ready.json"
@@ -70,7 +74,7 @@ async def process(
         sys.executable, "-m", "admin", command, *words, "--ready-file", str(ready_file), *flags,
         cwd=ROOT,
         env={"PATH": "", "XDG_RUNTIME_DIR": str(tmp_path), **environ},
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert child.stderr is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import pytest
@@ -27,11 +27,12 @@ async def plane() -> FakePlane:
 
 
 @pytest.fixture
-async def controller(plane: FakePlane) -> Controller:
+async def controller(plane: FakePlane) -> AsyncIterator[Controller]:
     """Serve ``DOCUMENT`` as revision 1."""
     controller = Controller(plane)
     await controller.read(lambda: DOCUMENT, Origin("file", "hotsplice"))
-    return controller
+    yield controller
+    controller.close()
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from proxy.errors import Fault, SpecError
+from proxy.overrides import overridden
 from proxy.snapshot import NOTHING, compile_snapshot
-from proxy.spec import EMPTY, Spec
+from proxy.spec import EMPTY, EndpointSpec, Overrides, Spec
 from proxy.telemetry.counters import (
     EndpointCounters,
     Ledger,
@@ -50,13 +51,19 @@ DOCUMENT: dict[str, Any] = {
 class FakePrepared:
     """What the fake gives for a spec it takes."""
 
-    def __init__(self, plane: FakePlane, spec: Spec) -> None:
+    def __init__(
+        self, plane: FakePlane, spec: Spec | None = None, overrides: Overrides | None = None
+    ) -> None:
         self._plane = plane
         self._spec = spec
+        self._overrides = overrides
         self.warnings = plane.warnings
 
     def publish(self) -> None:
-        self._plane.published.append(self._spec)
+        if self._spec is not None:
+            self._plane.published.append(self._spec)
+        if self._overrides is not None:
+            self._plane.overrides = self._overrides
 
     def discard(self) -> None:
         self._plane.discarded.append(self._spec)
@@ -67,7 +74,8 @@ class FakePlane:
 
     def __init__(self) -> None:
         self.published: list[Spec] = []
-        self.discarded: list[Spec] = []
+        self.discarded: list[Spec | None] = []
+        self.overrides: Overrides = {}
         self.refuse: tuple[Fault, ...] = ()
         self.crash: Exception | None = None
         self.warnings: tuple[str, ...] = ()
@@ -77,6 +85,7 @@ class FakePlane:
         self.remaining = 0
         self.drains: list[tuple[float, float]] = []
         self.done = asyncio.Event()
+        self.reopened = 0
 
     @property
     def spec(self) -> Spec:
@@ -96,6 +105,11 @@ class FakePlane:
         compile_snapshot(spec, NOTHING, {}, {}, Ledger())
         return FakePrepared(self, spec)
 
+    async def prepare_overrides(self, overrides: Overrides) -> FakePrepared:
+        if self.refuse:
+            raise SpecError(self.refuse)
+        return FakePrepared(self, overrides=overrides)
+
     def drain(self, *, timeout_s: float, accept_s: float) -> None:
         self.drains.append((timeout_s, accept_s))
         self.draining = True
@@ -103,6 +117,9 @@ class FakePlane:
 
     async def drained(self) -> None:
         await self.done.wait()
+
+    def reopen_logs(self) -> None:
+        self.reopened += 1
 
     def read(self) -> Reading:
         spec = self.spec
@@ -116,12 +133,15 @@ class FakePlane:
                 )
                 for name, where in self.addresses.items()
             ),
-            pools=tuple(_pool(name, spec) for name in spec.pools),
+            pools=tuple(
+                _pool(name, overridden(pool, self.overrides.get(name)).endpoints)
+                for name, pool in spec.pools.items()
+            ),
             routes=tuple(RouteReading(name=name, counters=_route()) for name in spec.routes),
         )
 
 
-def _pool(name: str, spec: Spec) -> PoolReading:
+def _pool(name: str, endpoints: tuple[EndpointSpec, ...]) -> PoolReading:
     return PoolReading(
         name=name,
         live=True,
@@ -130,7 +150,7 @@ def _pool(name: str, spec: Spec) -> PoolReading:
             EndpointReading(
                 name=one.name,
                 address=one.address,
-                state="active",
+                state=one.state,
                 why="",
                 weight=one.weight,
                 backup=one.backup,
@@ -143,7 +163,7 @@ def _pool(name: str, spec: Spec) -> PoolReading:
                 bytes_to_upstream=10,
                 bytes_to_client=20,
             )
-            for one in spec.pools[name].endpoints
+            for one in endpoints
         ),
         spliced_to_upstream=3,
         spliced_to_client=4,

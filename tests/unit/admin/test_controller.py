@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from admin.controller import INLINE_BYTES, Controller, RefusedError
+from admin.controller import Controller, RefusedError, Terms
 from admin.documents import DocumentError
 from admin.edits import placed
+from admin.offloading import INLINE_BYTES
 from admin.revisions import Origin
 from proxy.errors import Fault
 from tests.peers import settle
@@ -48,7 +49,7 @@ async def test_equal_document_calls_nothing(plane: FakePlane, controller: Contro
 
 
 async def test_dry_run_prepares_and_discards(plane: FakePlane, controller: Controller) -> None:
-    outcome = await controller.change(lambda raw: weight_of(5), REST, dry_run=True)
+    outcome = await controller.change(lambda raw: weight_of(5), REST, Terms(dry_run=True))
     assert (outcome.revision, outcome.changed) == (1, ("/pools/backend",))
     assert (len(plane.discarded), len(plane.published)) == (1, 1)
     assert controller.raw == DOCUMENT

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from admin.controller import Controller
+from admin.controller import Controller, Terms
 from admin.lifecycle import Lifecycle
+from admin.revisions import Origin
 from admin.settings import RunSettings, parse
 from tests.peers import eventually, settle, within
 from tests.unit.admin.plane import FakePlane
@@ -98,9 +99,36 @@ async def test_bad_file_changes_nothing_and_is_counted(
     assert controller.revision.number == 1
 
 
+async def test_sighup_while_a_revision_waits_to_be_confirmed_changes_nothing(
+    controller: Controller, plane: FakePlane, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("pools: {fresh: {endpoints: {}}}\n")
+    origin, terms = Origin("rest", "ops"), Terms(confirm_within_s=60)
+    await controller.change(lambda _: {"version": 1}, origin, terms)
+    lifecycle = Lifecycle(plane, controller, settings("--config", str(path)))
+    lifecycle.hang_up()
+    await settle()
+    assert controller.revision.number == 2
+    assert await controller.confirm(2)
+    lifecycle.hang_up()
+    await eventually(lambda: controller.revision.number == 3, "the revision")
+
+
 async def test_sighup_without_a_file_changes_nothing(
     plane: FakePlane, controller: Controller, lifecycle: Lifecycle
 ) -> None:
     lifecycle.hang_up()
     await settle()
     assert sum(controller.applies.counts.values()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGHUP])
+async def test_signal_opens_log_files_anew(
+    plane: FakePlane, lifecycle: Lifecycle, number: signal.Signals
+) -> None:
+    with lifecycle.signals():
+        os.kill(os.getpid(), number)
+        await eventually(lambda: plane.reopened, "the logs to be opened")
+    await settle()
+    assert plane.reopened == 1

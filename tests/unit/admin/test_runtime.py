@@ -13,6 +13,7 @@ from admin.runtime import (
     folder,
     keep_token,
     make_token,
+    token_path,
     write_atomically,
 )
 
@@ -22,10 +23,14 @@ def mode(path: Path) -> int:
 
 
 def test_token_is_stored_for_this_user_alone(tmp_path: Path) -> None:
-    path = keep_token("secret", "[::1]:9901", tmp_path)
+    path = keep_token("secret", token_path("[::1]:9901", None, tmp_path))
     assert path == tmp_path / "hotsplice" / "admin-__1_9901.token"
     assert path.read_text() == "secret\n"
     assert (mode(path), mode(path.parent)) == (0o600, 0o700)
+
+
+def test_token_of_a_process_with_a_state_folder_stands_there(tmp_path: Path) -> None:
+    assert token_path("127.0.0.1:9901", tmp_path, None) == tmp_path / "admin.token"
 
 
 def test_tokens_are_long_and_differ() -> None:

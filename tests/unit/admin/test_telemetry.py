@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from aiohttp.pytest_plugin import AiohttpClient
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from admin.controller import Controller, RefusedError
+from admin.records import Override
 from admin.revisions import Origin
 from admin.telemetry import INLINE_OBJECTS, application
 from tests.peers import settle, within
@@ -73,6 +75,18 @@ async def test_metrics_tell_of_the_control_plane(
         (("result", "applied"), ("source", "file")): 1,
         (("result", "refused"), ("source", "rest")): 1,
     }
+
+
+async def test_metrics_count_overrides_and_show_what_they_do(
+    telemetry: Client, controller: Controller
+) -> None:
+    blue = frozenset({("pool", "backend"), ("endpoint", "blue")})
+    assert (await samples(telemetry))["hotsplice_overrides_active", frozenset()] == 0
+    now = time.time()
+    await controller.overrides.put(Override("backend", "blue", "down", None, now, now + 60, "ops"))
+    found = await samples(telemetry)
+    assert found["hotsplice_overrides_active", frozenset()] == 1
+    assert found["hotsplice_endpoint_up", blue] == 0
 
 
 async def test_metrics_of_the_data_plane_are_there(telemetry: Client) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from admin.documents import validate
+from admin.documents.document import Validated
 from admin.documents.listener import PRIVATE
 from admin.translate import to_spec
 from proxy import spec
@@ -50,6 +53,8 @@ def test_every_choice_of_a_listener_is_translated() -> None:
         name="public",
         bind="[::1]:8080",
         trusted_proxies=(*PRIVATE, "unix:", "192.0.2.7/32", "2001:db8::/32"),
+        client_address=spec.ClientAddressSpec(header="X-Real-IP", recursive=False),
+        default_host="www.example.org",
         paths="nginx",
         timeouts=spec.ListenerTimeouts(header_s=90.0),
         limits=spec.ListenerLimits(connections=None, header_bytes=8192, body_bytes=1_048_576),
@@ -150,6 +155,27 @@ def test_every_choice_of_a_header_map_is_translated() -> None:
     )
 
 
+def test_shares_become_hundredths_of_a_per_cent() -> None:
+    shares = {"a": "0%", "b": "0.5%", "c": "007.25%", "d": "50.1%"}
+    raw = changed("header_maps m", {"source": "$host", "shares": shares, "volatile": True})
+
+    assert to_spec(validate(raw)).header_maps["m"] == spec.HeaderMapSpec(
+        name="m",
+        source="$host",
+        shares=(("a", 0), ("b", 50), ("c", 725), ("d", 5010)),
+        volatile=True,
+    )
+
+
+def test_pools_of_a_route_are_those_that_shares_choose() -> None:
+    raw = changed("pools canary", {"endpoints": {"127.0.0.1:8001": {}}})
+    raw["header_maps"] = {"v": {"source": "$host", "shares": {"canary": "5%"}}}
+    raw["header_maps"]["v"]["default"] = "backend"
+    raw["routes"]["all"]["pool"] = "$v"
+
+    assert to_spec(validate(raw)).routes["all"].pools == (("backend", 1), ("canary", 1))
+
+
 def test_every_choice_of_a_route_is_translated() -> None:
     routes = to_spec(validate(RICH)).routes
 
@@ -172,7 +198,7 @@ def test_every_choice_of_a_route_is_translated() -> None:
         timeouts=spec.RouteTimeouts(connect_s=0.5),
         body_bytes=None,
         tunnel=spec.TunnelSpec(idle_timeout_s=None),
-        response_headers=spec.HeaderRulesSpec(set=(("X-Served-By", "$upstream_addr"),)),
+        response_headers=spec.ResponseRulesSpec(set=(("X-Served-By", "$upstream_addr"),)),
     )
     assert routes["health"].path == spec.PathSpec(kind="exact", value="/healthz")
     assert routes["health"].listeners == ("local",)
@@ -186,7 +212,18 @@ def test_the_rest_of_a_route_is_translated() -> None:
         "limits": {"body_bytes": "1KB"},
         "timeouts": {"send": "1s", "read": "2s"},
         "hosts": ["A.Example", "~^A\\S"],
-        "request_headers": {"remove": ["A"], "set": {"B": "b"}, "append": {"C": "c"}},
+        "request_headers": {"remove": ["A"], "set": {"B": "b"}, "append": {"C": ["c", "d"]}},
+        "response_headers": {
+            "append": {"A": "a"},
+            "on_success": {"set": {"B": "b"}, "append": {"C": ["c"], "D": ["d", "e"]}},
+            "rewrite_location": [
+                {"prefix": "http://a/", "to": "/"},
+                {"match": "(.)", "to": "$1", "ignore_case": True},
+            ],
+            "absolute_location": True,
+            "rewrite_cookie_domain": [{"exact": "a", "to": "b"}],
+            "rewrite_cookie_path": [{"match": "a", "to": "b"}],
+        },
     }
 
     assert to_spec(validate(raw)).routes["all"] == spec.RouteSpec(
@@ -200,7 +237,20 @@ def test_the_rest_of_a_route_is_translated() -> None:
         body_bytes=1000,
         timeouts=spec.RouteTimeouts(send_s=1.0, read_s=2.0),
         request_headers=spec.HeaderRulesSpec(
-            remove=("A",), set=(("B", "b"),), append=(("C", "c"),)
+            remove=("A",), set=(("B", "b"),), append=(("C", "c"), ("C", "d"))
+        ),
+        response_headers=spec.ResponseRulesSpec(
+            append=(("A", "a"),),
+            on_success=spec.SuccessRulesSpec(
+                set=(("B", "b"),), append=(("C", "c"), ("D", "d"), ("D", "e"))
+            ),
+            rewrite_location=(
+                spec.SubstitutionSpec(kind="prefix", value="http://a/", to="/"),
+                spec.SubstitutionSpec(kind="match", value="(.)", to="$1", ignore_case=True),
+            ),
+            absolute_location=True,
+            rewrite_cookie_domain=(spec.SubstitutionSpec(kind="exact", value="a", to="b"),),
+            rewrite_cookie_path=(spec.SubstitutionSpec(kind="match", value="a", to="b"),),
         ),
     )
 
@@ -244,3 +294,25 @@ def test_an_endpoint_inherits_passive_health_from_its_pool() -> None:
 
 def test_equal_documents_have_equal_specs() -> None:
     assert to_spec(validate(RICH)) == to_spec(validate(RICH))
+
+
+def test_a_route_has_the_pools_of_the_map_behind_its_map() -> None:
+    raw = changed("routes all pool", "$first")
+    raw["pools"]["other"] = raw["pools"]["third"] = {}
+    raw["header_maps"] = {
+        "first": {"source": "$http_x", "default": "${second}", "exact": {"a": "backend"}},
+        "second": {"source": "$http_y", "default": "other", "exact": {"a": "backend"}},
+        "third": {"source": "$host"},
+    }
+    first = deepcopy(raw)
+    before = validate(first)
+    translated = to_spec(before)
+    assert dict(translated.routes["all"].pools) == {"backend": 1, "other": 1}
+
+    raw["header_maps"]["third"] = {"source": "$uri"}
+    after = validate(raw, Validated(first, before))
+    assert to_spec(after, (before, translated)).routes["all"] is translated.routes["all"]
+
+    raw["header_maps"]["second"] = {"source": "$http_y", "default": "third"}
+    changed_ = to_spec(validate(raw), (after, translated))
+    assert dict(changed_.routes["all"].pools) == {"backend": 1, "third": 1}

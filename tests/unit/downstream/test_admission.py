@@ -15,6 +15,7 @@ from proxy.downstream.admission import admit, drop_underscores, normal_host
 from proxy.downstream.request_parser import MalformedHeadError, RequestHeadParser
 from proxy.errors import Failure
 from proxy.message import Peer, Request
+from tests.unit.headers.samples import request as sample
 
 PEER = Peer(b"192.0.2.1", 4711, b"198.51.100.1", 80, 1)
 
@@ -197,7 +198,6 @@ def test_fields_are_counted(parser: RequestHeadParser) -> None:
         (b"[::ffff:192.0.2.7]:80", b"[::ffff:192.0.2.7]"),
         (b"a_b", b"a_b"),
         (b"a%20b", b"a%20b"),
-        (b".", b"."),
         (b"h:65535", b"h"),
         (b"h:00080", b"h"),
     ],
@@ -213,7 +213,7 @@ def test_host_is_read_without_port_and_case(value: bytes, name: bytes) -> None:
         b"", b" ", b"a b", b"a/b", b"a@b", b"a,b c", b"a:b", b"a:80:80", b":80", b"h:65536",
         b"h:000080", b"h:-1", b"[::1", b"::1", b"[::1]x", b"[::1]:x", b"[1.2.3.4]", b"[::g]", b"[]",
         b"[fe80::1%25eth0]", b"a%2", b"a%zz", b"caf\xc3\xa9", b"a\\b", b"a\tb", b"a?b", b"a#b",
-        b"<a>", b'"a"',
+        b"<a>", b'"a"', b".", b"..", b"a..b", b"a..", b"..:80",
     ],
 )  # fmt: skip
 def test_malformed_host_is_refused(value: bytes) -> None:
@@ -250,5 +250,15 @@ def test_hosts_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_underscored_fields_are_dropped_and_counted() -> None:
-    fields = ((b"Host", b"h"), (b"X_A", b"1"), (b"X-A", b"2"), (b"_", b"3"), (b"B", b"_"))
-    assert drop_underscores(fields) == (((b"Host", b"h"), (b"X-A", b"2"), (b"B", b"_")), 2)
+    made = sample(("Host", "h"), ("X_A", "1"), ("X-B", "2"), ("_", "3"), ("B", "_"))
+    assert drop_underscores(made) == 2
+    assert made.fields == ((b"Host", b"h"), (b"X-B", b"2"), (b"B", b"_"))
+    assert list(made.headers.items()) == [("Host", "h"), ("X-B", "2"), ("B", "_")]
+
+
+def test_request_that_names_no_host_is_for_the_default_one(parser: RequestHeadParser) -> None:
+    for line, expected in ((b"", b"www.test"), (b"Host: a.test\r\n", b"a.test")):
+        head = b"GET / HTTP/1.0\r\n" + line + b"\r\n"
+        made = admit(parser.parse(head), head, PEER, 1, 0.0, 100, b"www.test")
+        assert made.host == expected
+        assert made.authority == (b"a.test" if line else b"")

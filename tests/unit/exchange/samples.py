@@ -12,7 +12,7 @@ from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope
 from proxy.message import Fields, Peer, Request
 from proxy.route import Route, compile_route
-from proxy.spec import HeaderMapSpec, HeaderRulesSpec, Pairs, PathSpec, RouteSpec
+from proxy.spec import HeaderMapSpec, Pairs, PathSpec, ResponseRulesSpec, RouteSpec
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.response_parser import ResponseHead, ResponseHeadParser
 
@@ -22,10 +22,10 @@ CONNECTION_UPGRADE = HeaderMapSpec(
 )
 
 
-def rules(*, remove: tuple[str, ...] = (), append: Pairs = (), **set_: str) -> HeaderRulesSpec:
-    """Write rules; the names of ``set_`` have underscores for hyphens."""
+def rules(*, remove: tuple[str, ...] = (), append: Pairs = (), **set_: str) -> ResponseRulesSpec:
+    """Write rules, for either direction; the names of ``set_`` have underscores for hyphens."""
     written = tuple((name.replace("_", "-"), value) for name, value in set_.items())
-    return HeaderRulesSpec(remove=remove, set=written, append=append)
+    return ResponseRulesSpec(remove=remove, set=written, append=append)
 
 
 def route(kind: Any = "prefix", path: str = "/", *maps: HeaderMapSpec, **differs: Any) -> Route:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from proxy.message import Request
-from proxy.spec import AnswerSpec, ErrorPageSpec, HeaderRulesSpec, Spec
+from proxy.spec import AnswerSpec, ErrorPageSpec, ResponseRulesSpec
 from tests.peers.specs import build_spec, route
 from tests.unit.downstream.conversation import house
 
 GET = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
-RULES = HeaderRulesSpec(set=(("X-Uri", "$uri"),))
-
-
-def spec(**differs: Any) -> Spec:
-    own = route("own", "/", answer=AnswerSpec(status=200, body="ok"), response_headers=RULES)
-    return build_spec("192.0.2.1:80", routes=[own, route("page", "/page", **differs)])
+RULES = ResponseRulesSpec(set=(("X-Uri", "$uri"),))
 
 
 def broken(_: Request) -> bytes:
@@ -25,7 +18,8 @@ def broken(_: Request) -> bytes:
 
 
 async def test_rules_that_raise_leave_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = house(monkeypatch, spec())
+    own = route("own", "/", answer=AnswerSpec(status=200, body="ok"), response_headers=RULES)
+    here = house(monkeypatch, build_spec("192.0.2.1:80", routes=[own]))
     block = here.runtime.snapshot.routes["own"].response_rules.set
     monkeypatch.setattr(block, "render", broken)
     client, transport = here.client()

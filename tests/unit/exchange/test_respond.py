@@ -144,9 +144,7 @@ def test_lines_of_rules_take_the_place_of_ours() -> None:
         keep_alive=True,
     )
     head, rest = parts(data)
-    assert head[1:] == [
-        b"X-Request-Id: id-1", b"Content-Type: a/b", b"X: 1", b"Content-Length: 4",
-    ]  # fmt: skip
+    assert head[1:] == [b"Content-Type: a/b", b"X: 1", b"Content-Length: 4"]
     assert rest == b"text"
 
 

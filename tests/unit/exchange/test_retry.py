@@ -9,7 +9,7 @@ import pytest
 
 from proxy import errors
 from proxy.errors import Failure
-from proxy.exchange.retry import Ended, Verdict, decide, failing_statuses, retried_statuses
+from proxy.exchange.retry import Ended, Verdict, decide, retried_statuses
 from proxy.spec import RetrySpec
 
 EVERYTHING = frozenset(
@@ -50,7 +50,10 @@ def oracle(ended: Ended, spec: RetrySpec) -> set[Verdict]:
         False,
     )
     paid_attempts = ended.attempts - 1 if ended.free_used else ended.attempts
-    affordable = spec.max_attempts is None or paid_attempts < spec.max_attempts
+    limits = (
+        [ended.endpoints] if spec.max_attempts is None else [ended.endpoints, spec.max_attempts]
+    )
+    affordable = all(paid_attempts < limit for limit in limits)
     in_time = spec.budget_s is None or ended.elapsed_s < spec.budget_s
     right = {
         Verdict.FRESH: permitted and in_time and free,
@@ -73,14 +76,14 @@ OUTCOMES: tuple[tuple[Failure | None, int], ...] = (
 def test_every_combination_gets_the_oracle_verdict(spec: RetrySpec) -> None:
     flags = [(False, True)] * 6
     seen: Counter[Verdict] = Counter()
-    for (failure, status), method, attempts, elapsed_s, chosen in product(
-        OUTCOMES, (b"GET", b"POST"), (1, 2, 3, 4), (0.0, 10.0), product(*flags)
+    for (failure, status), method, attempts, endpoints, elapsed_s, chosen in product(
+        OUTCOMES, (b"GET", b"POST"), (1, 2, 3, 4), (1, 2, 9), (0.0, 10.0), product(*flags)
     ):
         sent, reused, answered, started, replayable, free_used = chosen
         ended = Ended(
             failure=failure, status=status, method=method, sent=sent, reused=reused,
             answered=answered, started=started, attempts=attempts, elapsed_s=elapsed_s,
-            replayable=replayable, free_used=free_used,
+            replayable=replayable, free_used=free_used, endpoints=endpoints,
         )  # fmt: skip
         verdict = decide(ended, spec)
         assert {verdict} == oracle(ended, spec), (ended, spec)
@@ -151,5 +154,4 @@ def test_client_gone_or_nobody_to_ask_is_never_retried(spec: RetrySpec) -> None:
 def test_statuses_are_read_from_the_words() -> None:
     spec = RetrySpec(when=frozenset({"error", "http_404", "http_403", "http_503", "http_429"}))
     assert retried_statuses(spec) == {403, 404, 429, 503}
-    assert failing_statuses(spec) == {429, 503}
     assert retried_statuses(RetrySpec()) == set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from proxy.message import Fields, Peer, Request, Response
+from proxy.message import Attempt, Fields, Peer, Request, Response
 
 Lines = tuple[tuple[str, str], ...]
 
@@ -50,6 +50,8 @@ def request(
 
 
 def response(*lines: tuple[str, str], status: int = 200) -> Response:
-    return Response(
-        status, fields(lines), headers(lines), b"10.0.0.1:80, 10.0.0.2:80", b"502, 200", b"0.001"
+    attempts = (
+        Attempt("10.0.0.1:80", "502", 0.0014, bytes_sent=7),
+        Attempt("10.0.0.2:80", str(status), 0.25, 0.0, 0.125, 30, 40, 12),
     )
+    return Response(status, fields(lines), headers(lines), attempts)

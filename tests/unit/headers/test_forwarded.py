@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import istr
 
 from proxy.headers import forwarded
 from proxy.headers.forwarded import (
@@ -14,66 +15,93 @@ from proxy.headers.forwarded import (
     FORWARDING_DROPPED_UNTRUSTED,
     MAX_HOPS,
     X_FORWARDED,
-    client_ip,
+    claimed_client,
     forwarding_lines,
 )
 from proxy.networks import Networks
 from tests.unit.headers.samples import request
 
 PRIVATE = Networks(["10.0.0.0/8", "fd00::/8", "192.0.2.7"])
+FOR = istr("X-Forwarded-For")
+REAL = istr("X-Real-IP")
+
+
+def client(*lines: str, field: istr = FOR, recursive: bool = True) -> tuple[bytes, int] | None:
+    """Return what a trusted peer's lines make of the client."""
+    made = request(*((str(field), line) for line in lines))
+    return claimed_client(made, PRIVATE, field, recursive=recursive)
 
 
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ((), b"10.0.0.1"),
+        ((), None),
         (("203.0.113.9",), b"203.0.113.9"),
         (("1.1.1.1, 203.0.113.9, 10.0.0.2",), b"203.0.113.9"),
+        (("1.1.1.1 203.0.113.9 10.0.0.2",), b"203.0.113.9"),
         (("1.1.1.1", "203.0.113.9", "10.0.0.2"), b"203.0.113.9"),
+        (("1.1.1.1", "", "10.0.0.2"), b"10.0.0.2"),
+        (("1.1.1.1", ""), None),
         (("10.0.0.3, 10.0.0.2",), b"10.0.0.3"),
         (("203.0.113.9, unknown, 10.0.0.2",), b"10.0.0.2"),
-        (("unknown",), b"10.0.0.1"),
-        (("203.0.113.9:567",), b"203.0.113.9"),
-        (("[2001:DB8::1]:5",), b"2001:db8::1"),
-        (("[2001:db8::1]",), b"2001:db8::1"),
+        (("unknown",), None),
         (("2001:0db8::1",), b"2001:db8::1"),
+        (("[2001:db8::1]",), b"2001:db8::1"),
         (("::ffff:203.0.113.9",), b"203.0.113.9"),
         (("203.0.113.9,, ,\t10.0.0.2 ,",), b"203.0.113.9"),
-        (("203.0.113.9:0",), b"10.0.0.1"),
-        (("203.0.113.9:99999",), b"10.0.0.1"),
-        (("203.0.113.9:x",), b"10.0.0.1"),
-        (("203.0.113.9:",), b"10.0.0.1"),
-        (("[203.0.113.9]:1",), b"10.0.0.1"),
-        (("[::1]5",), b"10.0.0.1"),
-        (("[::1]:",), b"10.0.0.1"),
-        (("fe80::1%eth0",), b"10.0.0.1"),
-        (("unix:",), b"10.0.0.1"),
-        (("9" * 5000,), b"10.0.0.1"),
+        (("203.0.113.9:0",), None),
+        (("203.0.113.9:99999",), None),
+        (("203.0.113.9:x",), None),
+        (("203.0.113.9:",), None),
+        (("[203.0.113.9]:1",), None),
+        (("[::1]5",), None),
+        (("[::1]:",), None),
+        (("fe80::1%eth0",), None),
+        (("unix:",), None),
+        (("9" * 5000,), None),
     ],
 )
-def test_client_is_the_rightmost_untrusted_address(lines: tuple[str, ...], expected: bytes) -> None:
-    made = request(*(("X-Forwarded-For", line) for line in lines), address=b"10.0.0.1")
-    assert client_ip(made, PRIVATE) == expected
+def test_client_is_the_rightmost_untrusted_address(
+    lines: tuple[str, ...], expected: bytes | None
+) -> None:
+    assert client(*lines) == (None if expected is None else (expected, 0))
 
 
-@pytest.mark.parametrize("trusted", [PRIVATE, Networks([])])
-def test_untrusted_peer_is_the_client_itself(trusted: Networks) -> None:
-    made = request(("X-Forwarded-For", "1.1.1.1"), address=b"203.0.113.1")
-    assert client_ip(made, trusted) == b"203.0.113.1"
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("203.0.113.9:567", (b"203.0.113.9", 567)),
+        ("[2001:DB8::1]:5", (b"2001:db8::1", 5)),
+        ("1.1.1.1:1, 10.0.0.2:22", (b"1.1.1.1", 1)),
+        ("10.0.0.1:65535", (b"10.0.0.1", 65535)),
+    ],
+)
+def test_port_comes_with_the_address(entry: str, expected: tuple[bytes, int]) -> None:
+    assert client(entry) == expected
+
+
+def test_rightmost_of_all_is_the_client_unless_recursive() -> None:
+    assert client("1.1.1.1, 10.0.0.2", recursive=False) == (b"10.0.0.2", 0)
+    assert client("1.1.1.1", "10.0.0.3, 10.0.0.2", recursive=False) == (b"10.0.0.2", 0)
+    assert client("1.1.1.1, x", recursive=False) is None
+
+
+def test_of_another_field_the_first_counts() -> None:
+    assert client("1.1.1.1", "2.2.2.2", field=REAL) == (b"1.1.1.1", 0)
+    assert client("1.1.1.1, 10.0.0.1", "2.2.2.2", field=REAL) == (b"1.1.1.1", 0)
+    assert client("1.1.1.1, 10.0.0.1", field=REAL, recursive=False) == (b"10.0.0.1", 0)
+    assert client("1.1.1.1", "2.2.2.2", field=istr("x-forwarded-for")) == (b"2.2.2.2", 0)
 
 
 def test_way_longer_than_the_limit_is_cut() -> None:
     way = ["1.1.1.1", *(f"10.0.1.{n}" for n in range(MAX_HOPS))]
-    made = request(("X-Forwarded-For", ", ".join(way)), address=b"10.0.0.1")
-    assert client_ip(made, PRIVATE) == b"10.0.1.0"
+    assert client(", ".join(way)) == client(*way) == (b"10.0.1.0", 0)
 
 
 @given(st.binary() | st.text("1234567890.:[]af, ").map(str.encode))
 def test_garbage_way_never_raises(raw: bytes) -> None:
-    text = raw.decode("utf-8", "surrogateescape")
-    made = request(("X-Forwarded-For", text), address=b"10.0.0.1")
-    address = client_ip(made, PRIVATE)
-    assert ip_address(address.decode())
+    found = client(raw.decode("utf-8", "surrogateescape"))
+    assert found is None or ip_address(found[0].decode())
 
 
 def test_memory_of_addresses_is_bounded() -> None:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from proxy.errors import Fault
 from proxy.headers.map import MAX_DEPTH, HeaderMap, compile_maps
+from proxy.headers.shares import Shares
 from proxy.headers.template import Scope, compile_template
 from proxy.message import Request
 from proxy.spec import HeaderMapSpec, Pairs, RegexEntry
-from tests.unit.headers.samples import request
+from tests.unit.headers.samples import request, response
 
 
 def spec(
@@ -20,9 +21,19 @@ def spec(
     exact: Pairs = (),
     hostnames: Pairs = (),
     regex: tuple[RegexEntry, ...] = (),
+    shares: tuple[tuple[str, int], ...] = (),
+    *,
+    volatile: bool = False,
 ) -> HeaderMapSpec:
     return HeaderMapSpec(
-        name="any", source=source, default=default, exact=exact, hostnames=hostnames, regex=regex
+        name="any",
+        source=source,
+        default=default,
+        exact=exact,
+        hostnames=hostnames,
+        regex=regex,
+        shares=shares,
+        volatile=volatile,
     )
 
 
@@ -284,3 +295,70 @@ def test_map_may_be_of_variables_that_steps_assign() -> None:
         made.maps = {"kind": value}
         assert template.render(made) == expected
     assert template.render(request()) == b""
+
+
+# -- shares ---------------------------------------------------------------------------------------
+
+VARIANT = spec("$http_x", "stable", shares=(("blue", 50), ("green-$http_y", 2000)))
+
+
+def test_shares_choose_by_the_hash_of_the_source() -> None:
+    evaluate = compiled(variant=VARIANT)["variant"].evaluate
+    choose = Shares([50, 2000]).choose
+    values = (b"blue", b"green-y", b"stable")
+    for number in range(500):
+        key = f"user-{number}"
+        assert evaluate(request(("X", key), ("Y", "y"))) == values[choose(key.encode())]
+
+
+def test_values_name_what_shares_choose() -> None:
+    assert compiled(m=VARIANT)["m"].values == ("blue", "green-$http_y", "stable")
+
+
+@pytest.mark.parametrize(
+    ("made", "path", "message"),
+    [
+        (spec(shares=(("a", 9_999), ("b", 2))), "shares", "more than 100% in all"),
+        (spec(shares=(("$nope", 1),)), "shares/$nope", "unknown variable $nope"),
+        (spec(shares=(("a", 1),), exact=(("b", "c"),)), "exact", "looks nothing up"),
+        (spec(shares=(("a", 1),), hostnames=(("b.*", "c"),)), "hostnames", "looks nothing up"),
+        (
+            spec(shares=(("a", 1),), regex=(RegexEntry(match="b", value="c"),)),
+            "regex",
+            "looks nothing up",
+        ),
+    ],
+)
+def test_shares_that_cannot_be_are_a_fault(made: HeaderMapSpec, path: str, message: str) -> None:
+    (fault,) = faults_of(m=made)
+    assert fault.path == f"/header_maps/m/{path}"
+    assert message in fault.message
+
+
+# -- the response ---------------------------------------------------------------------------------
+
+
+def test_map_of_the_response_is_known_by_what_it_uses() -> None:
+    maps = compiled(
+        plain=spec("$http_x"),
+        direct=spec("$status", "$http_x"),
+        value=spec("$http_x", "$sent_http_x"),
+        behind=spec("$direct"),
+    )
+    assert {name for name, each in maps.items() if each.response} == {"direct", "value", "behind"}
+
+
+def test_map_of_the_response_is_evaluated_with_it() -> None:
+    maps = compiled(kind=spec("$status", "bad", exact=(("200", "good"),)))
+    made = request()
+    made.response = response(status=200)
+    assert compile_template("$kind", Scope(maps=maps, response=True)).render(made) == b"good"
+
+
+def test_volatile_map_follows_its_source() -> None:
+    maps = compiled(fresh=spec("$uri", "$uri", volatile=True), kept=spec("$uri", "$uri"))
+    both = compile_template("$fresh$kept", Scope(maps=maps))
+    made = request(target=b"/a")
+    before = both.render(made)
+    made.uri = b"/b"
+    assert (before, both.render(made)) == (b"/a/a", b"/b/a")

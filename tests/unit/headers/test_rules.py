@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from proxy.errors import Fault
 from proxy.headers.map import compile_maps
-from proxy.headers.rules import Rules, compile_rules
+from proxy.headers.rules import Rules, compile_response_rules, compile_rules
 from proxy.headers.template import Scope
-from proxy.spec import HeaderMapSpec, HeaderRulesSpec, Pairs
+from proxy.spec import HeaderMapSpec, HeaderRulesSpec, Pairs, ResponseRulesSpec, SuccessRulesSpec
 from proxy.telemetry.counters import RouteCounters
 from tests.unit.headers.samples import request, response
 
@@ -188,6 +188,39 @@ def test_host_may_be_set_and_appended_names_may_repeat() -> None:
     twice = compiled(HeaderRulesSpec(append=(("A", "1"), ("a", "2"))))
     assert twice.appended.constant == b"A: 1\r\na: 2\r\n"
     assert twice.dropped == frozenset()
+
+
+def test_several_values_are_a_line_each_and_faults_have_their_numbers() -> None:
+    spec = HeaderRulesSpec(append=(("A", "1"), ("B", "$host"), ("A", "2")))
+    assert compiled(spec).appended.render(request()) == b"A: 1\r\nB: app.example.org\r\nA: 2\r\n"
+    wrong = HeaderRulesSpec(append=(("A", "1"), ("B", "$nope"), ("A", "$nope")))
+    assert faults_of(wrong) == ["/r/append/B", "/r/append/A/1"]
+
+
+@pytest.mark.parametrize("name", ["Connection", "Upgrade"])
+def test_field_of_the_connection_stands_once_in_a_request(name: str) -> None:
+    assert faults_of(HeaderRulesSpec(append=((name, "a"), (name, "b")))) == [f"/r/append/{name}/1"]
+
+
+def test_rules_for_successes_are_the_others_where_there_are_none() -> None:
+    rules, on_success = compile_response_rules(
+        ResponseRulesSpec(set=(("A", "1"),)), Scope(), "/r", [], RouteCounters()
+    )
+    assert on_success is rules
+
+
+def test_rules_for_successes_are_checked_at_their_place() -> None:
+    pairs: Pairs = (("A", "1"), ("a", "$nope"), ("Connection", "x"), ("B C", ""))
+    spec = ResponseRulesSpec(
+        set=(("A", "0"),), on_success=SuccessRulesSpec(set=pairs, append=pairs[2:])
+    )
+    faults: list[Fault] = []
+    compile_response_rules(spec, Scope(response=True), "/r", faults, RouteCounters())
+    assert sorted(fault.path for fault in faults) == [
+        "/r/on_success/append/B C", "/r/on_success/append/Connection",
+        "/r/on_success/set/B C", "/r/on_success/set/Connection",
+        "/r/on_success/set/a", "/r/on_success/set/a",
+    ]  # fmt: skip
 
 
 SCOPE = Scope(

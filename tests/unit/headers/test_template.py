@@ -15,9 +15,11 @@ from tests.unit.headers.samples import request, response
 class Counting:
     """A header map that counts how often it is evaluated."""
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, *, volatile: bool = False, response: bool = False) -> None:
         self.value = value
         self.evaluations = 0
+        self.volatile = volatile
+        self.response = response
 
     def evaluate(self, _: Request) -> bytes:
         self.evaluations += 1
@@ -140,12 +142,13 @@ def test_variable_of_the_request_is_what_was_assigned_last() -> None:
     assert template.variables == {"kind"}
 
 
-def test_capture_of_the_route_comes_before_a_variable_of_another() -> None:
-    scope = Scope(captures=frozenset({"user"}), variables=frozenset({"user"}))
-    made = request(captures={"user": b"captured"})
+def test_variable_takes_the_place_of_a_capture_once_it_is_assigned() -> None:
+    scope = Scope(captures=frozenset({"User"}), variables=frozenset({"user"}))
+    made = request(captures={"User": b"captured"})
+    template = compile_template("$User $user", scope)
+    assert template.render(made) == b"captured "
     made.maps = {"user": b"assigned"}
-    assert compile_template("$user", scope).render(made) == b"captured"
-    assert compile_template("$User", scope).render(made) == b"assigned"
+    assert template.render(made) == b"assigned assigned"
 
 
 def test_unknown_variable_may_have_meant_one_that_a_step_assigns() -> None:
@@ -166,6 +169,21 @@ def test_numbered_captures_are_escaped_where_the_place_asks_for_it() -> None:
     scope = Scope(captures=frozenset(captures), escape=lambda _, text: text.replace(b" ", b"+"))
     template = compile_template("$1 $name $arg_x", scope)
     assert template.render(request(target=b"/?x=%20", captures=captures)) == b"a+b c d %20"
+
+
+def test_volatile_header_map_is_evaluated_each_time() -> None:
+    tier = Counting(b"gold", volatile=True)
+    made = request()
+    assert compile_template("$tier$tier", Scope(maps={"tier": tier})).render(made) == b"goldgold"
+    assert tier.evaluations == 2
+    assert made.maps is None
+
+
+def test_header_map_that_asks_for_the_response_is_known_in_response_rules_only() -> None:
+    maps = {"tier": Counting(b"gold", response=True)}
+    assert compile_template("$tier", Scope(maps=maps, response=True)).render(request()) == b"gold"
+    with pytest.raises(FaultError, match="is only known in response rules"):
+        compile_template("$tier", Scope(maps=maps))
 
 
 def test_fault_found_at_a_place_carries_its_path() -> None:

@@ -8,7 +8,7 @@ from proxy.errors import Fault
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope
 from proxy.spec import AnswerSpec, ConditionSpec, HeaderMapSpec, RewriteSpec, StepSpec
-from proxy.steps.step import Step, compile_steps, defined_variables, numbered_captures
+from proxy.steps.step import Step, compile_steps, defined
 
 
 def when(value: str, **differs: Any) -> ConditionSpec:
@@ -40,9 +40,9 @@ def step(**parts: Any) -> StepSpec:
 
 def scope_of(*steps: StepSpec, maps: tuple[HeaderMapSpec, ...] = (), captures: str = "") -> Scope:
     """Return what templates of a route with these steps may name."""
-    variables = defined_variables(steps)
+    variables, numbers = defined(steps)
     compiled = compile_maps({one.name: one for one in maps}, [], variables)
-    names = frozenset(captures.split()) | numbered_captures(steps)
+    names = frozenset(captures.split()) | numbers
     return Scope(maps=compiled, captures=names, variables=variables)
 
 

@@ -11,13 +11,7 @@ from proxy.message import Request
 from proxy.spec import AnswerSpec, HeaderMapSpec, StepSpec
 from proxy.steps import step as steps
 from proxy.steps.answer import Answer
-from proxy.steps.step import (
-    Course,
-    defined_variables,
-    named_captures,
-    numbered_captures,
-    take,
-)
+from proxy.steps.step import Course, defined, defined_by, take
 from tests.unit.headers.samples import request
 from tests.unit.steps.samples import compiled, faults_of, scope_of, step, when
 
@@ -118,6 +112,15 @@ def test_header_map_sees_a_variable_and_is_remembered() -> None:
     assert template.render(made) == b"one one 2"
 
 
+def test_what_the_path_captures_is_a_variable_too_once_it_is_set() -> None:
+    specs = (step(set={"user": "$user"}), step(set={"user": "<$user>"}))
+    made = request(captures={"user": b"me"})
+    take(compiled(*specs, captures="user"), made)
+    assert made.maps == {"user": b"<me>"}
+    template = compile_template("$user", scope_of(*specs, captures="user"))
+    assert template.render(made) == b"<me>"
+
+
 def test_args_are_the_query() -> None:
     follows, made = taken(step(set={"args": "a=$arg_x&b"}), target=b"/?x=1")
     assert (follows, made.query) == (Course.REQUERIED, b"a=1&b")
@@ -187,14 +190,17 @@ def test_variables_are_what_is_set_and_what_is_captured_by_name() -> None:
         step(when=when("$uri", equals="(?P<no>x)")),
         step(rewrite=("(?P<rest>.*)", "/")),
     )
-    assert defined_variables(specs) == {"a", "kind", "rest"}
-    assert numbered_captures(specs) == {"1", "2"}
-    assert defined_variables(()) == frozenset()
+    variables, numbers = frozenset({"a", "kind", "rest"}), frozenset({"1", "2"})
+    assert defined(specs) == (variables, numbers)
+    assert defined(()) == (frozenset(), frozenset())
+    both = defined_by([defined(specs), defined([step(set={"z": ""})])])
+    assert both == (variables | {"z"}, numbers)
 
 
 def test_bad_regex_may_have_captured_anything() -> None:
-    assert named_captures("(?P<a>x)(?<b>") == {"a", "b"}
-    assert numbered_captures([step(rewrite=("(", "/"))]) >= {"1", "9", "99"}
+    variables, numbers = defined([step(rewrite=("(?P<a>x)(?<b>", "/"))])
+    assert variables == {"a", "b"}
+    assert numbers >= {"1", "9", "99"}
 
 
 @pytest.mark.parametrize(
@@ -205,12 +211,11 @@ def test_bad_regex_may_have_captured_anything() -> None:
         ("arg_x", "$arg_x is a built-in variable", "only `args`"),
         ("status", "$status is a built-in variable", "only `args`"),
         ("tier", "$tier is a header map", "choose another name"),
-        ("user", "$user is captured by the path or a host", "choose another name"),
     ],
 )
 def test_name_that_is_taken_cannot_be_set(name: str, message: str, hint: str) -> None:
     tier = HeaderMapSpec(name="tier", source="")
-    (fault,) = faults_of(step(set={name: "x"}), maps=(tier,), captures="user")
+    (fault,) = faults_of(step(set={name: "x"}), maps=(tier,))
     assert (fault.path, fault.message) == (f"/steps/0/set/{name}", message)
     assert hint in (fault.hint or "")
 

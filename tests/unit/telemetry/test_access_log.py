@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.telemetry import access_log
-from proxy.telemetry.access_log import BUFFER_BYTES, AccessLog, Mode
+from proxy.telemetry.access_log import AccessLog, Mode, json_line
 from proxy.telemetry.escaping import FIELD_BYTES
+from proxy.telemetry.log_sink import BUFFER_BYTES
 
 FIELDS = [
     "timestamp", "event", "request_id", "client_ip", "method", "path", "status", "reason", "route",
@@ -66,7 +67,7 @@ def logged(**fields: Any) -> dict[str, Any]:
     """Return the one line that an entry makes."""
     sink = Sink()
     log = AccessLog("all", sink.write)
-    log.log(**(ENTRY | fields))
+    log.add(json_line(**(ENTRY | fields)))
     log.flush()
     (entry,) = sink.entries()
     return entry
@@ -155,8 +156,8 @@ def test_sampled_wants_its_share_and_every_error(
 def test_lines_wait_for_the_flush_and_go_together() -> None:
     sink = Sink()
     log = AccessLog("all", sink.write)
-    log.log(**ENTRY)
-    log.log(**ENTRY)
+    log.add(json_line(**ENTRY))
+    log.add(json_line(**ENTRY))
     assert sink.batches == []
     log.flush()
     log.flush()
@@ -170,11 +171,11 @@ def test_flush_is_scheduled_once_for_each_batch() -> None:
     log = AccessLog("all", sink.write)
     log.schedule = calls.append
     for _ in range(3):
-        log.log(**ENTRY)
+        log.add(json_line(**ENTRY))
     (flush,) = calls
     flush()
     assert len(sink.entries()) == 3
-    log.log(**ENTRY)
+    log.add(json_line(**ENTRY))
     assert len(calls) == 2
 
 
@@ -183,7 +184,7 @@ def test_full_buffer_is_flushed_without_being_asked() -> None:
     log = AccessLog("all", sink.write)
     count = 0
     while not sink.batches:
-        log.log(**ENTRY)
+        log.add(json_line(**ENTRY))
         count += 1
     (batch,) = sink.batches
     assert len(sink.entries()) == count
@@ -194,11 +195,11 @@ def test_lines_without_room_are_counted_and_forgotten() -> None:
     sink = Sink(room=False)
     log = AccessLog("all", sink.write)
     for _ in range(3):
-        log.log(**ENTRY)
+        log.add(json_line(**ENTRY))
     log.flush()
     assert log.dropped == 3
     sink.room = True
-    log.log(**ENTRY)
+    log.add(json_line(**ENTRY))
     log.flush()
     assert len(sink.entries()) == 1
     assert log.dropped == 3
@@ -211,7 +212,7 @@ def test_timestamp_moves_on_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(
             access_log, "time", SimpleNamespace(**vars(time) | {"time": lambda now=now: now})
         )
-        log.log(**ENTRY)
+        log.add(json_line(**ENTRY))
     log.flush()
     assert [entry["timestamp"] for entry in sink.entries()] == [
         "2023-11-14T22:13:20.000000Z",

@@ -273,7 +273,7 @@ def test_closed_standard_error_raises_nothing() -> None:
     program = (
         "import os; os.close(2)\n"
         "from proxy.telemetry.logging import configure, get_logger\n"
-        "from proxy.telemetry.stderr import STDERR\n"
+        "from proxy.telemetry.line_writer import STDERR\n"
         "configure('info'); get_logger('x').info('lost'); STDERR.flush()\n"
         "print(STDERR.failures, STDERR.dropped)"
     )

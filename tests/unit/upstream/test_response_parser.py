@@ -310,3 +310,11 @@ def outcome(parser: ResponseHeadParser, data: bytes, to_head: bool) -> tuple[obj
         head.status, head.reason, head.fields, head.body, head.persistent, head.keep_alive_s,
         head.connection, head.upgraded,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [b"Location", b"location", b"REFRESH", b"Set-Cookie"])
+def test_head_says_whether_rules_may_rewrite_something_in_it(
+    parser: ResponseHeadParser, name: bytes
+) -> None:
+    assert parse(parser, b"A: 1", name + b": x", b"B: 2").rewritable
+    assert not parse(parser, b"A: 1", b"X-" + name + b": x").rewritable

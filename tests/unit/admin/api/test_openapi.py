@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from admin.api.openapi import PROBLEMS, document
 from admin.api.operations import Operation
+from admin.api.overrides import OverrideBody
 from admin.api.table import OPERATIONS
 from admin.documents import validate
 from admin.edits import placed
@@ -16,7 +18,7 @@ from tests.unit.admin.api.answers import ok
 from tests.unit.admin.conftest import Client
 from tests.unit.admin.plane import DOCUMENT
 
-WITH_BODY = [one for one in OPERATIONS if one.body is not None]
+OF_DOCUMENT = [one for one in OPERATIONS if one.body is not None and one.tag != "overrides"]
 
 
 def named(operation: Operation) -> str:
@@ -74,12 +76,27 @@ def test_every_field_of_the_document_is_described() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("operation", WITH_BODY, ids=named)
+@pytest.mark.parametrize("operation", OF_DOCUMENT, ids=named)
 def test_example_is_a_good_document(operation: Operation) -> None:
     assert operation.body is not None
     names = {"name": {"pools": "backend"}.get(operation.tag, "example"), "endpoint": "h:80"}
     place = tuple(names.get(key.strip("{}"), key) for key in operation.place)
     validate(placed(DOCUMENT, place, operation.body.example))
+
+
+def test_example_of_an_override_is_a_good_one() -> None:
+    (operation,) = (one for one in OPERATIONS if one.name == "put_override")
+    assert operation.body is not None
+    OverrideBody.model_validate(operation.body.example)
+
+
+def test_every_example_of_an_answer_is_one() -> None:
+    bodies = [reply.body for one in OPERATIONS for reply in one.replies if reply.body is not None]
+    shown = [body for body in bodies if body.model is not None and body.example is not None]
+    assert shown
+    for body in shown:
+        assert body.model is not None
+        body.model.model_validate(body.example)
 
 
 async def test_openapi_is_served_as_json(client: Client) -> None:
@@ -90,7 +107,7 @@ async def test_openapi_is_served_as_json(client: Client) -> None:
 async def test_each_operation_answers_as_it_is_described(
     client: Client, operation: Operation
 ) -> None:
-    path = operation.path.replace("{name}", "nope").replace("{endpoint}", "nope")
+    path = re.sub(r"\{\w+\}", "nope", operation.path)
     response = await client.request(operation.method, path, json={"no": "sense"})
     described = document()["paths"][operation.path][operation.method.lower()]["responses"]
     assert str(response.status) in described

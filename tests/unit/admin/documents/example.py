@@ -66,7 +66,15 @@ routes:
       set: {Upgrade: "$http_upgrade", Connection: "$connection_upgrade"}
       append: {}
       remove: []
-    response_headers: {set: {}, append: {}, remove: []}
+    response_headers:
+      set: {}
+      append: {Link: ["</a.css>", "</b.js>"]}
+      remove: []
+      on_success: {set: {}, append: {Cache-Control: max-age=3600}}
+      rewrite_location: [{prefix: "http://backend/", to: /}, {match: "^http://([^/]+)", to: "//$1"}]
+      absolute_location: false
+      rewrite_cookie_domain: [{exact: backend.internal, to: "$host"}]
+      rewrite_cookie_path: [{match: "^/app(/.*)", ignore_case: true, to: "$1"}]
     forwarded_headers: true          # X-Forwarded-For/Proto/Host, X-Request-Id
     http_version: "1.1"              # or "1.0", of what goes upstream
     timeouts: {read: 60s}            # over the pool's
@@ -88,6 +96,8 @@ RICH: dict[str, Any] = {
         "public": {
             "bind": "[::1]:8080",
             "trusted_proxies": ["private", "unix", "192.0.2.7", "2001:db8::/32"],
+            "client_address": {"header": "X-Real-IP", "recursive": False},
+            "default_host": "WWW.example.org",
             "paths": "nginx",
             "timeouts": {"header": "1m30s"},
             "limits": {"connections": "unlimited", "body_bytes": 1048576, "header_bytes": "8KiB"},
@@ -119,6 +129,7 @@ RICH: dict[str, Any] = {
             "regex": [{"match": "^c(.*)", "value": "canary", "ignore_case": True}],
         },
         "shown": {"source": "$tier", "exact": {"canary": "c-$http_x_user"}},
+        "variant": {"source": "$client_ip", "shares": {"blue": "0.5%", "b-$host": "20%"}},
     },
     "routes": {
         "split": {

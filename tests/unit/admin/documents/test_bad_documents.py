@@ -78,6 +78,12 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
     ("listeners public trusted_proxies", ["fe80::1%eth0"], "/0", "is not a network", "CIDR"),
     ("listeners public trusted_proxies", ["10.0.0.1/8"], "/0", "bits set beyond", "10.0.0.0/8"),
     ("listeners public trusted_proxies", ["unix", 1], "/1", "1 is not text", '"1"'),
+    ("listeners public client_address", "X-Real-IP", "", "'X-Real-IP' is not an object", None),
+    ("listeners public client_address header", "X Real",
+     "", "'X Real' is not the name of a field", "X-Forwarded-For"),
+    ("listeners public client_address recursive", "on", "", "'on' is not true or false", None),
+    ("listeners public default_host", "a/b", "", "'a/b' is not a host name", None),
+    ("listeners public default_host", "*.a", "", "'*.a' is not one host", "no wildcard"),
     # Pools.
     ("pools backend balance", "robin", "", "'robin' is not an object", None),
     ("pools backend balance", "roundrobin", "", "'roundrobin'", "did you mean `round_robin`?"),
@@ -161,6 +167,15 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
     ("header_maps tier regex", [{"match": "a"}], "/0/value", "`value` is missing", '"$1"'),
     ("header_maps tier regex", [{"match": "a", "value": "", "i": 1}],
      "/0/i", "unknown key 'i'", "ignore_case"),
+    ("header_maps tier shares", {"a": 5}, "/a", "5 is not a share", "20% or 0.5%"),
+    ("header_maps tier shares", {"a": "5"}, "/a", "'5' is not a share", "20% or 0.5%"),
+    ("header_maps tier shares", {"a": "0.125%"}, "/a", "'0.125%' is not a share", "0.5%"),
+    ("header_maps v", {"source": "", "shares": {"a": "60%", "b": "40.01%"}},
+     "/shares", "more than 100%", None),
+    ("header_maps v", {"source": "", "shares": {"$nope": "60%"}},
+     "/shares/$nope", "unknown variable $nope", None),
+    ("header_maps v", {"source": "", "shares": {"a": "1%"}, "exact": {"a": "b"}},
+     "/exact", "looks nothing up", "the source of the other"),
     ("header_maps host", {"source": "a"}, "", "built-in variable", "another name"),
     ("header_maps tier default", "a\nb", "", "CR, LF or NUL", None),
     # Routes: form.
@@ -225,6 +240,66 @@ ONE_MISTAKE: list[tuple[str, object, str, str, str | None]] = [
     ("routes all request_headers", {"remove": "X"}, "/remove", "'X' is not a list", "write ['X']"),
     ("routes all response_headers", {"set": {"X": "$teir"}},
      "/set/X", "unknown variable $teir", "did you mean $tier?"),
+    ("routes all request_headers append", {"X": 5}, "/X", "5 is not text", '"5"'),
+    ("routes all request_headers append", {"X": ["a", 5]}, "/X/1", "5 is not text", '"5"'),
+    ("routes all request_headers append", {"X": None}, "/X", "null is not text", "leave"),
+    ("routes all request_headers append", {"X": []}, "/X", "a list without entries", None),
+    ("routes all request_headers append", {"X": ["a"] * 33}, "/X", "too many", "at most 32"),
+    ("routes all request_headers append", {"X": [["a"]]}, "/X/0", "a list is not text", None),
+    ("routes all request_headers append", {"X": "a" * 8193}, "/X", "too long", "8,192"),
+    ("routes all request_headers append", {"X": ["a", "$status"]},
+     "/X/1", "only known in response rules", None),
+    ("routes all request_headers on_success", {}, "", "unknown key 'on_success'", "known keys"),
+    ("routes all request_headers rewrite_location", [],
+     "", "unknown key 'rewrite_location'", "known keys"),
+    ("routes all response_headers on_success", {"remove": ["X"]},
+     "/remove", "unknown key 'remove'", "known keys: append, set"),
+    ("routes all response_headers on_success", {"set": {"X": "$teir"}},
+     "/set/X", "unknown variable $teir", "did you mean $tier?"),
+    ("routes all response_headers on_success", {"append": {"X": ["a", "$teir"]}},
+     "/append/X/1", "unknown variable $teir", "did you mean $tier?"),
+    ("routes all response_headers on_success", {"append": {"Connection": "a"}},
+     "/append/Connection", "the proxy writes it itself", None),
+    ("routes all response_headers on_success", {"set": {"Content-Length": "1"}},
+     "/set/Content-Length", "where a message ends", None),
+    ("routes all response_headers on_success", None, "", "null is not an object", "write {}"),
+    ("routes all response_headers rewrite_location", {"prefix": "a", "to": "b"},
+     "", "an object is not a list", None),
+    ("routes all response_headers rewrite_location", ["a"], "/0", "'a' is not an object", None),
+    ("routes all response_headers rewrite_location", [{"prefix": "a"}],
+     "/0/to", "`to` is missing", '"/"'),
+    ("routes all response_headers rewrite_location", [{"to": "a"}],
+     "/0", "needs `prefix` or `match`", None),
+    ("routes all response_headers rewrite_location", [{"prefix": "a", "match": "b", "to": "a"}],
+     "/0", "has both `prefix` and `match`", "leave one"),
+    ("routes all response_headers rewrite_location",
+     [{"prefix": "a", "to": "b"}, {"prefix": "a", "to": "b", "exact": "c"}],
+     "/1/exact", "unknown key 'exact'", "known keys: ignore_case, match, prefix, to"),
+    ("routes all response_headers rewrite_location", [{"prefix": 1, "to": "b"}],
+     "/0/prefix", "1 is not text", '"1"'),
+    ("routes all response_headers rewrite_location", [{"prefix": "a", "to": "$1"}],
+     "/0/to", "there is no capture $1", "only a regex"),
+    ("routes all response_headers rewrite_location", [{"match": "(a)", "to": "$2"}],
+     "/0/to", "there is no capture $2", "the regex has 1"),
+    ("routes all response_headers rewrite_location", [{"match": "(?=a)", "to": "b"}],
+     "/0/match", "not an RE2 regular expression", "lookaround"),
+    ("routes all response_headers rewrite_location", [{"prefix": "$teir", "to": "b"}],
+     "/0/prefix", "unknown variable $teir", "did you mean $tier?"),
+    ("routes all response_headers rewrite_location",
+     [{"prefix": "a", "to": "b", "ignore_case": True}],
+     "/0/ignore_case", "means something only with `match`", None),
+    ("routes all response_headers absolute_location", "yes",
+     "", "'yes' is not true or false", "write true"),
+    ("routes all response_headers rewrite_cookie_domain",
+     [{"prefix": "a", "to": "b", "exact": "c"}],
+     "/0/prefix", "unknown key 'prefix'", "known keys: exact, ignore_case, match, to"),
+    ("routes all response_headers rewrite_cookie_domain", [{"to": "b"}],
+     "/0", "needs `exact` or `match`", None),
+    ("routes all response_headers rewrite_cookie_path",
+     [{"to": "b", "ignore_case": 1, "match": "a"}],
+     "/0/ignore_case", "1 is not true or false", "write true"),
+    ("routes all response_headers rewrite_cookie_path", [{"prefix": "/", "to": "a\nb"}],
+     "/0/to", "cannot hold CR, LF or NUL", None),
     ("routes twin", {"path": {"prefix": "/"}, "pool": "backend"},
      "/path", "route 'all' has the same host and path", "change the hosts"),
 ]  # fmt: skip
@@ -443,7 +518,13 @@ def test_two_listeners_with_port_zero_do_not_clash() -> None:
             {"default": "backend", "regex": [{"match": "(a)", "value": "$1"}]},
             "/header_maps/m/regex/0/value",
             "'$1' is no pool",
-            "not variables",
+            "or another such map",
+        ),
+        (
+            {"default": "backend", "shares": {"bakend": "5%"}},
+            "/header_maps/m/shares/bakend",
+            "'bakend' is no pool",
+            "`backend`?",
         ),
     ],
 )
@@ -458,6 +539,18 @@ def test_a_map_that_chooses_pools_may_name_nothing_else(
     assert fault.path == path
     assert message in fault.message
     assert hint in (fault.hint or "")
+
+
+def test_a_map_behind_one_that_chooses_pools_may_name_nothing_else() -> None:
+    raw = changed("routes all pool", "$m")
+    raw["routes"]["too"] = {"path": {"prefix": "/too"}, "pool": "$n"}
+    raw["header_maps"]["m"] = {"source": "$http_x", "default": "$n", "exact": {"a": "${N}"}}
+    raw["header_maps"]["n"] = {"source": "$http_y", "default": "bakend", "exact": {"a": "x$host"}}
+
+    said = [(fault.path, fault.message) for fault in faults_of(raw)]
+
+    assert [path for path, _ in said] == ["/header_maps/n/default", "/header_maps/n/exact/a"]
+    assert said[0][1] == "'bakend' is no pool, and route 'all' takes its pool from here"
 
 
 def test_a_split_without_any_share_is_refused() -> None:

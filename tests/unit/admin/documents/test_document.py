@@ -97,6 +97,8 @@ def test_defaults_are_filled_in_as_users_write_them() -> None:
     assert filled["listeners"]["public"] == {
         "bind": "127.0.0.1:0",
         "trusted_proxies": [],
+        "client_address": {"header": "X-Forwarded-For", "recursive": True},
+        "default_host": "",
         "paths": "strict",
         "timeouts": {"header": "10s", "body": "60s", "write": "60s", "idle": "75s"},
         "limits": {
@@ -308,3 +310,19 @@ def test_patterns_of_the_schema_agree_with_what_is_accepted() -> None:
     timeouts = Document.model_json_schema()["$defs"]["ListenerTimeouts"]["properties"]
 
     assert timeouts["idle"]["pattern"] == "^((?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
+
+
+def test_schema_tells_that_several_values_may_be_appended() -> None:
+    rules = Document.model_json_schema()["$defs"]["HeaderRules"]["properties"]
+    one, several = rules["append"]["additionalProperties"]["anyOf"]
+    assert one["type"] == "string"
+    assert (several["type"], several["items"], several["maxItems"]) == ("array", one, 32)
+
+
+def test_schema_tells_that_a_substitution_is_of_one_kind() -> None:
+    schemas = Document.model_json_schema()["$defs"]
+    assert schemas["Substitution"]["oneOf"] == [{"required": ["prefix"]}, {"required": ["match"]}]
+    assert schemas["DomainSubstitution"]["oneOf"] == [
+        {"required": ["exact"]},
+        {"required": ["match"]},
+    ]

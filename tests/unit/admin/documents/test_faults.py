@@ -15,9 +15,9 @@ from admin.documents.faults import (
     shown,
 )
 from admin.documents.header_map import RegexEntry
+from admin.documents.header_rules import HeaderRules, ResponseRules, Substitution
 from admin.documents.matching import Path
 from admin.documents.pool import HashBalance
-from admin.documents.route import HeaderRules
 from proxy.errors import Fault, pointer
 
 
@@ -106,6 +106,8 @@ def test_faults_beyond_the_bound_are_mentioned() -> None:
         (("header_maps", "m", "regex", 3), RegexEntry),
         (("routes", "r", "path"), Path),
         (("routes", "r", "request_headers"), HeaderRules),
+        (("routes", "r", "response_headers"), ResponseRules),
+        (("routes", "r", "response_headers", "rewrite_location", 2), Substitution),
     ],
 )
 def test_the_model_at_a_place_is_found(place: tuple[str | int, ...], expected: type) -> None:

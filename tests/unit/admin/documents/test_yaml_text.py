@@ -154,7 +154,7 @@ def test_a_document_is_written_for_people() -> None:
         "tunnel": {
             "ping_interval": "off",
             "idle_timeout": "1h",
-            "hosts": ["*.a", ["x"], {"b": []}],
+            "hosts": ["*.a", ["x"], {"b": [], "c": "d"}],
         },
     }
 
@@ -172,15 +172,14 @@ def test_a_document_is_written_for_people() -> None:
         "  idle_timeout: 1h\n"
         "  hosts:\n"
         '    - "*.a"\n'
-        "    -\n"
-        "      - x\n"
-        "    -\n"
-        "      b: []\n"
+        "    - - x\n"
+        "    - b: []\n"
+        "      c: d\n"
     )
 
 
 def test_a_key_too_long_for_one_line_is_written_on_its_own() -> None:
-    raw = {"k" * 2000: {"a": 1}, "l" * 2000: [2], "m" * 2000: 3}
+    raw = {"k" * 2000: {"a": 1}, "l" * 2000: [2], "m" * 2000: [{"n" * 2000: 3, "o": [[{"p": 4}]]}]}
 
     assert re.match(r"\? k+\n:\n  a: 1\n", dump_yaml(raw))
     assert read(dump_yaml(raw)) == raw

@@ -128,6 +128,11 @@ def http(*parts: str) -> str:
     return "events {}\nhttp {\n" + "\n".join((BACKEND, *parts)) + "\n}\n"
 
 
+def http_of(text: str) -> str:
+    """Return what stands in the ``http`` block of a file."""
+    return text[text.index("http {") + 6 : text.rindex("}")]
+
+
 def server(*parts: str) -> str:
     """Write a file with one server of these parts."""
     return http("server { listen 127.0.0.1:8080;\n" + "\n".join(parts) + "\n}")

@@ -7,14 +7,18 @@ import tempfile
 from pathlib import Path
 
 from crossplane.analyzer import DIRECTIVES
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from admin.documents import DocumentError, validate
 from admin.nginx import import_nginx
 from admin.nginx.values import words
 from admin.nginx.verdicts import ACCEPTED, APPROXIMATED, BUILT
+from admin.translate import to_spec
+from proxy.snapshot import NOTHING, compile_snapshot
+from proxy.telemetry.counters import Ledger
 from tests.unit.admin.nginx.conf import MAPPED, RICH, SIMPLE, http
+from tests.unit.admin.nginx.grammar import files
 
 LOCATED = re.compile(r".+:[0-9]+")
 
@@ -32,7 +36,7 @@ def survives(text: bytes, *, lenient: bool) -> None:
                 assert LOCATED.fullmatch(fault.path), fault
                 assert fault.message
             return
-        validate(made.document)
+        compile_snapshot(to_spec(validate(made.document)), NOTHING, {}, {}, Ledger())
         assert list(made.report.lines()) == [str(line) for line in made.report.lines()]
 
 
@@ -48,7 +52,9 @@ WORDS = st.one_of(
         hostnames volatile *.example.org .example.org www.* ~^(?<user>.+)$ example.org weight=2
         max_fails=0 backup down max_conns=1 consistent two 50% * error timeout http_502
         non_idempotent Upgrade Connection Content-Length X-A Set-Cookie always 1.0 1.1 %d \\x
-        X-Forwarded-For 10.0.0.0/8 unix: 1y 99999999999999999 -1 nginx.conf *.conf""")
+        X-Forwarded-For X-Real-IP proxy_protocol 10.0.0.0/8 10.1.2.3/8 fd00::/200 unix: 1y 0.5%
+        .5% 100% 0.001% % $status $ssl_cipher $request_body $upstream_http_a ~^(?<Name>.) $name
+        *. a.*.b 99999999999999999 -1 nginx.conf *.conf""")
         )
     ),
     st.text(max_size=8),
@@ -113,6 +119,24 @@ def test_good_file_with_damage_ends_in_a_document_or_in_located_faults(
 MAPS = (
     "map $http_a $m { default backend; b 127.0.0.1:1; }\nsplit_clients $uri $split { * backend; }"
 )
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(["map $http_a", "split_clients $http_a", "map $status"]),
+    st.lists(st.lists(WORDS, min_size=1, max_size=3).map(" ".join), max_size=5),
+    st.sampled_from(["http://$n", "http://$n$request_uri", "http://backend/$n"]),
+    st.booleans(),
+)
+def test_any_entries_end_in_a_document_or_in_located_faults(
+    block: str, entries: list[str], to: str, lenient: bool
+) -> None:
+    made = f"{block} $n {{ {'; '.join(entries)}; }}"
+    used = f"location / {{ proxy_pass {to}; proxy_set_header X-N $n; add_header X-N $n; }}"
+    text = http(MAPS, made, f"server {{ listen 80; {used} }}")
+    survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
+
+
 PLACES = st.sampled_from(["{}", "server {{ {} }}", "server {{ location / {{ {} }} }}"])
 
 
@@ -132,4 +156,18 @@ def test_any_arguments_end_in_a_document_or_in_located_faults(
 ) -> None:
     sound = "proxy_pass http://backend;" if "location" in place else ""
     text = http(MAPS, place.format(f"{sound} {name} {' '.join(args)};"))
+    survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(files(careful=True), st.booleans())
+def test_file_that_somebody_may_have_ends_in_a_document_or_in_located_faults(
+    text: str, lenient: bool
+) -> None:
+    survives(text.encode(), lenient=lenient)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(files(careful=False), st.booleans())
+def test_file_with_faults_ends_in_a_document_or_in_located_faults(text: str, lenient: bool) -> None:
     survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)

@@ -14,7 +14,7 @@ from admin.documents import dump_yaml, load, validate
 from tests.unit.admin.nginx.conf import MAPPED, SIMPLE, document, write
 
 PAGE: Final = Path(__file__).parents[4] / "docs" / "from-nginx.md"
-REFUSED: Final = SIMPLE.replace("location /chat/ {", "return 404; location /chat/ {")
+REFUSED: Final = SIMPLE.replace("location /chat/ {", "auth_request /auth; location /chat/ {")
 
 
 @pytest.mark.parametrize("text", [SIMPLE, MAPPED])
@@ -41,13 +41,16 @@ def test_refusal_ends_the_import_unless_it_is_lenient(capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        f"{path}:9: return 404: fixed answers are not supported yet\n"
-        "    hint: let an upstream answer\n"
+        f"{path}:9: auth_request /auth: hotsplice does not authenticate\n"
+        "    hint: let the upstream check; with --lenient nobody is let in here\n"
     )
     assert main(["import-nginx", "--lenient", str(path)]) == 0
     said = capsys.readouterr()
-    assert load(said.out.encode(), yaml=True) == document(SIMPLE)
-    assert f"{path}:9: refused: return 404: " in said.err
+    expected = document(SIMPLE)
+    expected["routes"]["chat"]["access"] = [{"deny": ["all"]}]
+    expected["routes"]["server-rules"] = {"access": [{"deny": ["all"]}]}
+    assert load(said.out.encode(), yaml=True) == expected
+    assert f"{path}:9: refused: auth_request /auth: " in said.err
 
 
 def test_check_says_ok_or_every_fault_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:

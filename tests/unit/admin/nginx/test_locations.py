@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.admin.nginx.conf import document, faults, http, location, route, server
+from tests.unit.admin.nginx.conf import document, faults, http, imported, location, route, server
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,11 @@ def test_route_has_the_defaults_of_nginx() -> None:
         "request_headers": {"set": {"Host": "backend", "Connection": "close"}},
         "response_headers": {
             "remove": [
-                "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
+                "Server", "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
                 "X-Accel-Buffering", "X-Accel-Charset",
-            ]
+            ],
+            "rewrite_location": [{"prefix": "http://backend/", "to": "/"}],
+            "absolute_location": True,
         },
         "forwarded_headers": False,
         "http_version": "1.0",
@@ -67,7 +69,7 @@ def test_nested_prefix_is_final_if_the_outermost_location_is() -> None:
     ("locations", "expected"),
     [
         (location(location(path="/b"), path="/a"), 'location "/b" is outside the location'),
-        (location(location(path="/a"), path="= /a"), "cannot be inside an exact location"),
+        (location(location(path="/a"), path="= /a"), "cannot be inside this exact location"),
         (location(path="=~ /a"), "invalid location modifier"),
         (location(path="/a/../b"), "matches no request"),
         (location(path="/a") + location(path="/a"), "has the same host and path"),
@@ -80,10 +82,11 @@ def test_nested_prefix_is_final_if_the_outermost_location_is() -> None:
         (location("proxy_http_version 2;"), "'2' is not"),
         (location("proxy_read_timeout 0;"), "'0s' is not a duration above zero"),
         (location("proxy_set_header Bad:Name a;"), "not a field name"),
-        (location("add_header Transfer-Encoding a;"), "no rule can change it"),
+        (location("add_header B@d a;"), "not a field name"),
+        (location("add_header X-A a sometimes;"), 'invalid parameter "sometimes"'),
+        (location("proxy_ignore_headers Date;"), 'invalid value "Date"'),
         (location("proxy_hide_header B@d;"), "not a field name"),
         (location("proxy_set_header X-A $;"), "invalid variable name"),
-        (location("proxy_set_header X-A $1;"), "there is no capture $1"),
         (location(to="https://backend"), "TLS to the upstream"),
         (location(to="$url"), "a whole URL in a variable"),
         (location(to="http://$host"), "the upstream is in $host"),
@@ -170,7 +173,7 @@ def test_field_that_is_set_twice_is_appended() -> None:
     rules = set_by(*(f"proxy_set_header X-A {value};" for value in "abc"))
     assert rules == {
         "set": {"X-A": "a", "Host": "backend", "Connection": "close"},
-        "append": {"X-A": "b, c"},
+        "append": {"X-A": ["b", "c"]},
     }
 
 
@@ -185,11 +188,10 @@ def test_empty_value_of_what_never_passes_is_no_rule() -> None:
     [
         ("$proxy_host:$proxy_port", "backend:80"),
         ("${proxy_host}x", "backendx"),
-        ("$document_uri", "$uri"),
-        ("${document_uri}x", "${uri}x"),
+        ("${document_uri}x", "${document_uri}x"),
+        ("a$ssl_protocol-${http2}b", "a-b"),
         ("$Http_Host", "$Http_Host"),
         ("$server_name", "www.test"),
-        ("$request", "$request_method $request_uri $server_protocol"),
     ],
 )
 def test_variables_are_those_of_a_document(written: str, expected: str) -> None:
@@ -197,14 +199,76 @@ def test_variables_are_those_of_a_document(written: str, expected: str) -> None:
     assert rules["set"]["X-A"] == expected
 
 
-def test_response_headers_are_removed_and_added() -> None:
-    made = route(
-        "proxy_hide_header X-Powered-By;", "proxy_hide_header x-pad;",
-        "proxy_pass_header X-Accel-Charset;", "add_header X-A $status;", "add_header x-a b always;",
-        "add_header Last-Modified '';",
-    )["response_headers"]  # fmt: skip
-    assert made["remove"][-2:] == ["X-Accel-Buffering", "X-Powered-By"]
-    assert (made["append"], made["set"]) == ({"X-A": "$status, b"}, {"Last-Modified": ""})
+def response_rules(*directives: str, outer: str = "") -> dict[str, Any]:
+    (made,) = document(server(outer, location(*directives)))["routes"].values()
+    rules = made["response_headers"]
+    assert isinstance(rules, dict)
+    return rules
+
+
+def test_response_headers_are_hidden_unless_they_are_passed() -> None:
+    made = response_rules(
+        "proxy_hide_header X-Powered-By;", "proxy_hide_header x-pad;", "proxy_hide_header Date;",
+        "proxy_hide_header Transfer-Encoding;", "proxy_hide_header X-Both;",
+        "proxy_pass_header X-Accel-Charset;", "proxy_pass_header server;",
+        "proxy_pass_header x-both;", "proxy_pass_header X-Other;",
+    )  # fmt: skip
+    assert made["remove"] == [
+        "X-Pad", "X-Accel-Expires", "X-Accel-Redirect", "X-Accel-Limit-Rate",
+        "X-Accel-Buffering", "X-Powered-By",
+    ]  # fmt: skip
+
+
+def test_hidden_and_passed_headers_are_inherited_one_without_the_other() -> None:
+    made = response_rules(
+        "proxy_pass_header X-Pad;", outer="proxy_hide_header X-A; proxy_pass_header Server;"
+    )
+    assert {"Server", "X-A"} <= set(made["remove"])
+    assert "X-Pad" not in made["remove"]
+
+
+def test_headers_are_added_for_successes_or_always() -> None:
+    made = response_rules(
+        "add_header X-A $status;", "add_header X-A two;", "add_header x-a other;",
+        "add_header X-B b always;", "add_header X-B c always;", "add_header X-None '';",
+        "add_header Set-Cookie a=b;", "add_header Set-Cookie c=d;",
+    )  # fmt: skip
+    assert made["append"] == {"X-B": ["b", "c"]}
+    assert made["on_success"] == {
+        "append": {"X-A": ["$status", "two"], "x-a": "other", "Set-Cookie": ["a=b", "c=d"]}
+    }
+
+
+@pytest.mark.parametrize(
+    ("directives", "always", "on_success"),
+    [
+        ("add_header ETag a;", None, {"ETag": "a"}),
+        ("add_header ETag '' always;", {"ETag": ""}, None),
+        ("add_header ETag a always; add_header etag b;", {"ETag": "a"}, {"etag": "b"}),
+        ("add_header ETag a; add_header etag b always;", {"etag": "b"}, None),
+        ("add_header ETag a; add_header etag b;", None, {"etag": "b"}),
+    ],
+)
+def test_etag_and_last_modified_are_replaced_by_the_last_in_force(
+    directives: str, always: dict[str, str] | None, on_success: dict[str, str] | None
+) -> None:
+    made = response_rules(directives)
+    assert made.get("set") == always
+    assert made.get("on_success", {}).get("set") == on_success
+
+
+def test_added_headers_are_inherited_all_or_none() -> None:
+    outer = "add_header X-A a; add_header X-B b always;"
+    assert response_rules(outer=outer)["append"] == {"X-B": "b"}
+    made = response_rules("add_header X-C c;", outer=outer)
+    assert "append" not in made
+    assert made["on_success"] == {"append": {"X-C": "c"}}
+
+
+def test_field_for_every_status_behind_one_for_some_is_told() -> None:
+    text = server(location("add_header X-A a;", "add_header x-a b always;"))
+    (line,) = [line for line in imported(text).report.lines() if "always" in line]
+    assert "it stands before the x-a that is for some statuses only" in line
 
 
 TIER = "map $http_x_tier $tier { default backend; beta other; }\nupstream other { server a:1; }"
@@ -223,7 +287,7 @@ def test_map_may_name_the_upstream() -> None:
 
 
 def test_map_may_name_addresses_which_get_pools() -> None:
-    where = "map $host $where { default 10.0.0.1:80; ~^a 10.0.0.2:80; *.b 10.0.0.2:80; hostnames; }"
+    where = "map $host $where { hostnames; default 10.0.0.1:80; ~^a 10.0.0.2:80; *.b 10.0.0.2:80; }"
     made, maps = routed(where, "http://${where}$request_uri")
     assert (made["pool"], made["request_headers"]["set"]["Host"]) == ("$where_pool", "$where")
     assert maps["where_pool"] == {
@@ -241,29 +305,45 @@ def test_map_that_may_name_no_upstream_is_refused(values: str) -> None:
     assert "$tier may be something else than an upstream" in fault
 
 
-def test_split_clients_becomes_shares_of_pools() -> None:
-    split = "split_clients $remote_addr$uri $v { 0.5% other; 2% 127.0.0.1:1; * backend; }"
-    made, _ = routed(f"{split} upstream other {{ server a:1; }}", "http://$v")
-    assert made["pools"] == {"other": 1, "127.0.0.1-1": 4, "backend": 195}
-    assert made["split_by"] == "$remote_addr$uri"
+OTHER = "upstream other { server a:1; }"
+
+
+def test_split_clients_chooses_pools_as_a_map_does() -> None:
+    split = "split_clients $remote_addr$uri $v { 0.5% other; * backend; }"
+    made, maps = routed(f"{split} {OTHER}", "http://$v")
+    assert made["pool"] == "$v"
+    assert maps == {
+        "v": {"source": "$remote_addr$uri", "shares": {"other": "0.5%"}, "default": "backend"}
+    }
+
+
+def test_split_clients_of_addresses_has_a_map_of_pools_beside_it() -> None:
+    split = "split_clients $uri $v { 20% other; 2% 127.0.0.1:1; * backend; }"
+    made, maps = routed(f"{split} {OTHER}", "http://$v")
+    assert made["pool"] == "$v_pool"
+    assert maps["v_pool"] == {
+        "source": "$uri",
+        "shares": {"other": "20%", "127.0.0.1-1": "2%"},
+        "default": "backend",
+    }
+
+
+def test_shares_that_leave_nothing_over_need_no_star() -> None:
+    split = "split_clients $uri $v { 30% other; 70% backend; }"
+    made, maps = routed(f"{split} {OTHER}", "http://$v")
+    assert made["pool"] == "$v_pool"
+    assert maps["v_pool"]["default"] == "backend"
 
 
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ("50% backend;", "what is left over"),
-        ("60% backend; 60% other;", "percent total is greater than 100%"),
-        ("x% backend;", 'invalid percent value "x%"'),
-        ("50% a b;", "invalid number of the split_clients parameters"),
+        ("50% backend;", "$v may be something else than an upstream"),
+        ("50% $host; * backend;", "$v may be something else than an upstream"),
+        ("50% 127.0.0.1; 10% 127.0.0.1:80; * backend;", "two values with shares are one upstream"),
     ],
 )
-def test_shares_that_cannot_be_are_told(entries: str, expected: str) -> None:
-    (fault,) = faults(http(f"split_clients $uri $v {{ {entries} }}"))
+def test_split_clients_that_may_name_no_pool_is_refused(entries: str, expected: str) -> None:
+    text = f"split_clients $uri $v {{ {entries} }}"
+    (fault,) = faults(http(text, f"server {{ listen 80; {location(to='http://$v')} }}"))
     assert expected in fault
-
-
-def test_split_clients_chooses_upstreams_only() -> None:
-    split = "split_clients $uri $v { * backend; }"
-    text = http(split, f"server {{ listen 80; {location('proxy_set_header X-V $v;')} }}")
-    (fault,) = faults(text)
-    assert "$v of split_clients chooses upstreams only" in fault

@@ -67,6 +67,8 @@ def test_map_may_include_its_entries() -> None:
         ("http { include; }", '1: invalid number of arguments in "include" directive'),
         ("include gone.conf;", "1: "),
         ("include nginx.conf;", "1: "),
+        ("user a;\ninclude a\0b;", "2: a file name has no NUL in it"),
+        ("include a\0b/*.conf;", "1: a file name has no NUL in it"),
         ("a " + "{ b " * 60 + ";" + "}" * 60, "1: more than 50 blocks within each other"),
         ("http {}\nhttp {}", '2: "http" directive is duplicate'),
     ],

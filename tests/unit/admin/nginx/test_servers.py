@@ -159,6 +159,7 @@ def test_settings_of_a_server_go_to_the_listener() -> None:
     }
     assert made["underscores_in_headers"] == "allow"
     assert made["trusted_proxies"] == ["10.0.0.0/8", "unix"]
+    assert "client_address" not in made
 
 
 def test_keep_alive_that_is_off_is_one_request_per_connection() -> None:
@@ -167,11 +168,53 @@ def test_keep_alive_that_is_off_is_one_request_per_connection() -> None:
     assert made["timeouts"] == {"header": "60s"}
 
 
-def test_addresses_of_clients_are_believed_from_the_right_only() -> None:
-    text = serving("listen 80; set_real_ip_from 10.0.0.0/8; real_ip_header X-Forwarded-For;")
-    assert verdict(text, "set_real_ip_from") is Verdict.APPROXIMATED
-    (fault,) = faults(serving("listen 80; set_real_ip_from 10.0.0.0/8;"))
-    assert "the client's address is in X-Real-IP" in fault
+@pytest.mark.parametrize(
+    ("directives", "expected"),
+    [
+        ("", {"header": "X-Real-IP", "recursive": False}),
+        ("real_ip_recursive on;", {"header": "X-Real-IP"}),
+        ("real_ip_header X-Forwarded-For;", {"recursive": False}),
+        ("real_ip_header CF-Connecting-IP; real_ip_recursive on;", {"header": "CF-Connecting-IP"}),
+    ],
+)
+def test_field_that_has_the_clients_address_is_the_documents(
+    directives: str, expected: dict[str, Any]
+) -> None:
+    made = listener("set_real_ip_from 10.0.0.0/8;", directives)
+    assert made["trusted_proxies"] == ["10.0.0.0/8"]
+    assert made["client_address"] == expected
+
+
+def test_networks_are_written_as_the_document_wants_them() -> None:
+    made = listener("set_real_ip_from 10.1.2.3/8; set_real_ip_from FD00:0::1;")
+    assert made["trusted_proxies"] == ["10.0.0.0/8", "fd00::1"]
+
+
+def test_nobody_is_believed_without_set_real_ip_from() -> None:
+    made = listener("real_ip_header X-Forwarded-For; real_ip_recursive on;")
+    assert not {"trusted_proxies", "client_address"} & made.keys()
+
+
+@pytest.mark.parametrize(
+    ("directives", "expected"),
+    [
+        ("real_ip_header proxy_protocol;", "the PROXY protocol is not supported"),
+        ("set_real_ip_from proxy.test;", "names are not resolved here"),
+    ],
+)
+def test_client_address_that_cannot_be_read_is_refused(directives: str, expected: str) -> None:
+    (fault,) = faults(serving("listen 80; set_real_ip_from 10.0.0.0/8;" + directives))
+    assert expected in fault
+
+
+def test_field_spelled_another_way_than_nginx_has_it_is_told() -> None:
+    text = serving("listen 80; set_real_ip_from 10.0.0.0/8; real_ip_header x-forwarded-for;")
+    assert verdict(text, "real_ip_header") is Verdict.APPROXIMATED
+
+
+def test_whom_another_server_believes_is_told() -> None:
+    second = "listen 80; server_name b; set_real_ip_from 10.0.0.0/8;"
+    assert verdict(serving("listen 80;", second), "listen") is Verdict.APPROXIMATED
 
 
 def test_settings_of_a_server_that_is_no_default_are_told() -> None:
@@ -191,3 +234,26 @@ def test_limit_of_bodies_is_the_locations_where_it_differs() -> None:
         None,
         {"body_bytes": "3MiB"},
     ]
+
+
+# -- requests without a host ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("servers", "expected"),
+    [
+        (("listen 80; server_name a.test b.test;",), "a.test"),
+        (("listen 80;",), None),
+        (("listen 80; server_name *.a.test;",), None),
+        (("listen 80; server_name ~^a;",), None),
+        (("listen 80; server_name a.test;", "listen 80;"), None),
+        (("listen 80; server_name a.test;", "listen 80; server_name b.test '';"), "b.test"),
+        (("listen 80; server_name a.test;", "listen 81;"), "a.test"),
+        (("listen 80;", "listen 80 default_server; server_name b.test;"), None),
+    ],
+)
+def test_request_without_a_host_has_its_servers_name(
+    servers: tuple[str, ...], expected: str | None
+) -> None:
+    made = document(serving(*servers))["listeners"]["port-80"]
+    assert made.get("default_host") == expected

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from proxy.telemetry import stderr
-from proxy.telemetry.stderr import EXIT_FLUSH_S, LineWriter
+from proxy.telemetry import line_writer
+from proxy.telemetry.line_writer import EXIT_FLUSH_S, LineWriter
 
 FLUSH_S = 10.0
 PIPE_BYTES = 64 * 1024
@@ -154,7 +154,7 @@ def test_line_after_a_torn_one_stands_alone(monkeypatch: pytest.MonkeyPatch) -> 
         written.append(bytes(data[:size]))
         return len(written[-1])
 
-    monkeypatch.setattr(stderr, "os", SimpleNamespace(write=write))
+    monkeypatch.setattr(line_writer, "os", SimpleNamespace(write=write))
     writer = LineWriter(2)
     writer.write(b"first\nsecond\nthird\n")
     assert writer.flush(FLUSH_S)
@@ -186,7 +186,7 @@ def test_last_lines_are_written_when_the_process_ends() -> None:
         "import atexit\n"
         # Runs after what STDERR registers, and so finds it closed.
         "atexit.register(lambda: print(STDERR.write(b'late\\n')))\n"
-        "from proxy.telemetry.stderr import STDERR\n"
+        "from proxy.telemetry.line_writer import STDERR\n"
         "STDERR.write(b'bye\\n')"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
@@ -196,7 +196,8 @@ def test_last_lines_are_written_when_the_process_ends() -> None:
 
 def test_process_ends_although_nobody_reads_its_standard_error() -> None:
     program = (
-        f"from proxy.telemetry.stderr import STDERR\nSTDERR.write(b'x' * {3 * PIPE_BYTES} + b'\\n')"
+        "from proxy.telemetry.line_writer import STDERR\n"
+        f"STDERR.write(b'x' * {3 * PIPE_BYTES} + b'\\n')"
     )
     with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) as process:
         assert process.wait(EXIT_FLUSH_S + FLUSH_S) == 0

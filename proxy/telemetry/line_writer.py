@@ -1,9 +1,10 @@
-"""Standard error, written so that nobody who logs ever waits for whoever reads.
+"""Lines written so that nobody who logs ever waits: for a reader, or for a disk.
 
 A pipe whose reader is stuck blocks ``write`` for ever.  Making the descriptor non-blocking would
 change it for every process that shares it, the shell included, and does nothing for a file on a
-slow disk.  So one daemon thread does all the writing, out of a queue of at most ``QUEUE_BYTES``;
-what does not fit is counted and lost.  As only this thread writes, lines never mix.
+slow disk.  So one daemon thread does all the writing to a descriptor, out of a queue of at most
+``QUEUE_BYTES``; what does not fit is counted and lost.  As only this thread writes, lines never
+mix.  ``log_file`` makes files of it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class LineWriter:
     def __init__(self, descriptor: int, queue_bytes: int = QUEUE_BYTES) -> None:
         self.dropped = 0
         self.failures = 0
-        self._descriptor: Final = descriptor
+        self._descriptor = descriptor
         self._queue_bytes: Final = queue_bytes
         # Reentrant: collecting garbage in here may run a finalizer that logs.
         self._changed: Final = threading.Condition(threading.RLock())
@@ -44,6 +45,8 @@ class LineWriter:
         """Bytes so far; the difference is in the queue or on its way."""
         self._torn = False
         self._closed = False
+        self._looks = False
+        """``_before`` is to be called although nothing waits."""
         self._thread: threading.Thread | None = None
 
     def write(self, lines: bytes) -> bool:
@@ -54,10 +57,7 @@ class LineWriter:
                 return False
             self._taken += len(lines)
             self._queue.append(lines)
-            self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="line-writer", daemon=True)
-                self._thread.start()
+            self._wake()
         return True
 
     def flush(self, timeout_s: float = EXIT_FLUSH_S) -> bool:
@@ -74,19 +74,35 @@ class LineWriter:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
+    def _wake(self) -> None:
+        """Have the thread look; the first time, start it."""
+        self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="line-writer", daemon=True)
+            self._thread.start()
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closed)
-                if not self._queue:
-                    return
+                self._changed.wait_for(lambda: self._queue or self._looks or self._closed)
+                if self._closed and not self._queue:
+                    break
                 queue, self._queue = self._queue, []
+            self._before()
             # All at once: beside a busy event loop, each write waits twice for the interpreter.
             lines = b"".join(queue)
-            self._write(lines)
+            if lines:
+                self._write(lines)
             with self._changed:
                 self._done += len(lines)
                 self._changed.notify_all()
+        self._after()
+
+    def _before(self) -> None:
+        """Get the descriptor ready, in the thread; what is about to be written waits for it."""
+
+    def _after(self) -> None:
+        """Give up the descriptor, if it is ours: the thread has ended."""
 
     def _write(self, lines: bytes) -> None:
         # What was torn by an error stands alone; the next line begins its own.
@@ -102,6 +118,8 @@ class LineWriter:
             with self._changed:
                 self.failures += 1
                 self.dropped += bytes(whole[written:]).count(b"\n")
+                if self._torn and not written:  # what parts them is no line
+                    self.dropped -= 1
         if written:
             self._torn = whole[written - 1] != NEWLINE
 
@@ -114,4 +132,8 @@ class LineWriter:
 STDERR: Final = LineWriter(2)
 """The standard error of this process."""
 
-atexit.register(STDERR.close)
+STDOUT: Final = LineWriter(1)
+"""Its standard output, which only access logs write to."""
+
+for _writer in (STDERR, STDOUT):
+    atexit.register(_writer.close)

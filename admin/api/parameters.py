@@ -1,0 +1,84 @@
+"""What operations share: parameters, answers, statuses."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pydantic import BaseModel, Field
+
+from admin.api.media import JSON, YAML
+from admin.api.operations import BodyOf, Parameter, Reply
+from admin.documents.scalars import seconds
+
+BOTH: Final = (JSON, YAML)
+
+
+class Applied(BaseModel):
+    """What a write did."""
+
+    revision: int = Field(description="The revision that serves now.")
+    changed: list[str] = Field(
+        description="JSON pointers to the objects that differ; empty if the write changed nothing."
+    )
+    warnings: list[str] = Field(description="What is allowed, but probably not meant.")
+
+
+CONFIRM_WITHIN: Final = "^([1-9][0-9]{0,3}s|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)$"
+"""How long a confirmation may be waited for: up to a day."""
+
+
+def _confirm_within(text: str) -> float:
+    if re.fullmatch(CONFIRM_WITHIN, text) is None:
+        raise ValueError("a duration from 1s to 24h, in s, m or h")
+    return seconds(text)
+
+
+VIEW: Final = Parameter(
+    "view",
+    "query",
+    "`written`: as it was written. `effective`: with every default filled in.",
+    {"type": "string", "enum": ["written", "effective"], "default": "written"},
+)
+SEEN: Final = Parameter(
+    "If-None-Match", "header", "An ETag seen before: 304 if nothing else would be answered now."
+)
+CHANGING: Final = (
+    Parameter(
+        "dry_run",
+        "query",
+        "Validate, compile and bind, answer what would change, and publish nothing.",
+        {"type": "boolean", "default": False},
+    ),
+    Parameter(
+        "note",
+        "query",
+        "Why; kept with the revision, and logged.",
+        {"type": "string", "maxLength": 500},
+    ),
+    Parameter(
+        "confirm_within",
+        "query",
+        "Take the change back after this unless it is confirmed; until then any other write is a "
+        "409.",
+        {
+            "type": "string",
+            "pattern": CONFIRM_WITHIN,
+            "examples": ["60s"],
+        },
+        _confirm_within,
+    ),
+    Parameter("If-Match", "header", "An ETag: write only if the resource still has it, else 412."),
+)
+WRITING: Final = (
+    *CHANGING,
+    Parameter("If-None-Match", "header", "`*`: only create, never replace, else 412."),
+)
+
+APPLIED: Final = BodyOf(Applied, BOTH)
+WRITTEN: Final = Reply(200, "What was changed. It serves.", APPLIED, etag=True)
+CREATED: Final = Reply(201, "Created. It serves.", APPLIED, etag=True)
+REMOVED: Final = Reply(200, "Removed.", APPLIED)
+NOT_MODIFIED: Final = Reply(304, "Nothing new since the ETag in `If-None-Match`.")
+BODY_PROBLEMS: Final = (408, 413, 415, 422)
+WRITE_PROBLEMS: Final = (409, 412, 507)

@@ -1,0 +1,62 @@
+"""What the control plane asks of the data plane: ``proxy.Server``, as it is seen from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.spec import Overrides, Spec
+
+if TYPE_CHECKING:
+    from proxy.telemetry.reading import Reading
+
+
+class Prepared(Protocol):
+    """A configuration that is compiled and bound, and not yet served."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but probably not meant."""
+
+    def publish(self) -> None:
+        """Serve it.  Cannot fail."""
+
+    def discard(self) -> None:
+        """Give back what was bound."""
+
+
+class DataPlane(Protocol):
+    """What the control plane asks of ``proxy.Server``."""
+
+    async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
+        """Compile and bind; raise ``SpecError`` with every fault."""
+
+    async def prepare_overrides(self, overrides: Overrides) -> Prepared:
+        """Compile what serves with these overrides, all of them; raise ``SpecError``."""
+
+    def drain(self, *, timeout_s: float, accept_s: float) -> None:
+        """Start the drain, or join the one that runs."""
+
+    async def drained(self) -> None:
+        """Return when a drain is done."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether a drain runs or is done."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every listener accepts and no drain runs."""
+
+    @property
+    def remaining(self) -> int:
+        """How many client connections are open."""
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each listener is bound."""
+
+    def read(self) -> Reading:
+        """Look at everything that is live."""
+
+    def reopen_logs(self) -> None:
+        """Open log files anew that were rotated away."""

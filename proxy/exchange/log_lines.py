@@ -1,0 +1,205 @@
+"""What an exchange, a tunnel or a refused head has to tell to access logs.
+
+Where a document says where requests are logged, it is as it says; where it does not, the log of the
+process (``--access-log``) takes those that it wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from proxy import errors
+from proxy.exchange import facts
+from proxy.exchange.detour import rules_route
+from proxy.logs.access import Logs
+from proxy.message import NO_HEADERS, Request, Response
+from proxy.telemetry.access_log import json_line
+
+if TYPE_CHECKING:
+    from proxy.errors import Failure
+    from proxy.exchange.exchange import Exchange
+    from proxy.exchange.runtime import Runtime
+    from proxy.splice.relay import Splice
+    from proxy.telemetry.access_log import AccessLog
+
+
+def log_as_documented(exchange: Exchange, now: float) -> None:
+    """Log an exchange that is over as a document says, should one say it after all."""
+    logs = _logs(exchange)
+    if logs is None:
+        access_log = exchange.client.runtime.access_log
+        if access_log is not None and access_log.wants(exchange.status):
+            log_for_process(exchange, access_log, now)
+    elif logs:
+        _completed(exchange, now)
+        _write(logs, exchange.request, partial(_whole_line, exchange, now))
+
+
+def log_for_process(exchange: Exchange, access_log: AccessLog, now: float) -> None:
+    """Log an exchange that is over in the log of the process."""
+    access_log.add(_whole_line(exchange, now))
+
+
+def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
+    """Log that a tunnel opens; return what logs its end, or nothing if it is not to be logged.
+
+    Whether, is asked once for both ends.  The lines of formats are written at the end, as by nginx.
+    """
+    logs = _logs(exchange)
+    if logs is None:
+        return _process_tunnel_log(exchange)
+    if not logs:
+        return None
+    request = exchange.request
+    started = request.started
+    response = _completed(exchange, monotonic())
+    formatted = tuple(log for log in logs if log.render is not None)
+    plain = tuple(log for log in logs if log.render is None and log.wants(request))
+    line = _line(exchange)
+    if plain:
+        opened = line(
+            event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=monotonic() - started
+        )
+        for log in plain:
+            log.sink.add(opened)
+
+    def log_close(splice: Splice, now: float) -> None:
+        _tunnelled(response, splice, now)
+        closed = _closing(line, splice, now - started)
+        _write(formatted, request, closed)
+        for log in plain:
+            log.sink.add(closed())
+
+    return log_close
+
+
+def log_refused(
+    runtime: Runtime, logs: Logs, request: Request, failure: Failure, answer: bytes
+) -> None:
+    """Log a head that no exchange was made of; ``request`` is what could be read of it."""
+    # Of a head that never ended nginx says that it was a bad one.
+    status = errors.BAD_REQUEST.status if failure is errors.CLIENT_GONE else failure.status
+    request.response = response = Response(status, (), NO_HEADERS)
+    if answer:
+        head, response.body_bytes = facts.sizes(answer)
+        response.head_bytes, response.sent = head, answer[:head]
+    line = partial(
+        json_line,
+        request_id=request.request_id,
+        client_ip=request.client_ip,
+        method=request.method,
+        path=request.target,
+        status=status,
+        reason=failure.reason,
+        route="none",
+        pool="none",
+        endpoint=None,
+        attempts=0,
+        bytes_in=0,
+        bytes_out=response.body_bytes,
+        ttfb_s=None,
+        duration_s=0.0,
+        revision=runtime.snapshot.number,
+    )
+    _write(logs, request, line)
+
+
+def _logs(exchange: Exchange) -> Logs | None:
+    """Return where a document has the exchange logged; ``None`` if none says it."""
+    route = rules_route(exchange)
+    if route is not None:
+        if not route.logged:
+            return None
+        if route.logs is not None:
+            return route.logs
+    return exchange.site.logs
+
+
+def _write(logs: Logs, request: Request, line: Callable[[], bytes]) -> None:
+    for log in logs:
+        if log.wants(request):
+            log.sink.add(line() if log.render is None else log.render(request))
+
+
+def _completed(exchange: Exchange, now: float) -> Response:
+    """Return what is known at the end."""
+    request = exchange.request
+    response = request.response
+    if response is None:  # nothing of it was taken down when it began
+        response = request.response = facts.own(exchange, _status(exchange))
+        facts.complete(exchange, response, now)
+    return response
+
+
+def _tunnelled(response: Response, splice: Splice, now: float) -> None:
+    """Add what a tunnel is to its opening."""
+    response.body_bytes = splice.to_client
+    if response.attempts:
+        *before, last = response.attempts
+        last = last._replace(
+            seconds=last.seconds + now - splice.started,
+            bytes_sent=last.bytes_sent + splice.to_upstream,
+            bytes_received=last.bytes_received + splice.to_client,
+            body_bytes=splice.to_client,
+        )
+        response.attempts = (*before, last)
+
+
+def _status(exchange: Exchange) -> int:
+    """Return what the client was told, if it was told something before it went (nginx)."""
+    gone = exchange.failure is errors.CLIENT_GONE
+    return exchange.told if gone and exchange.answering else exchange.status
+
+
+def _line(exchange: Exchange) -> Callable[..., bytes]:
+    """Return ``json_line`` with everything filled in but event, octets and duration."""
+    request, route, member = exchange.request, exchange.route, exchange.member
+    failure, detour = exchange.failure, exchange.detour
+    began = exchange.first_byte_at
+    return partial(
+        json_line,
+        request_id=request.request_id,
+        client_ip=request.client_ip,
+        method=(detour and detour.method) or request.method,
+        path=request.target,
+        status=exchange.status,
+        reason=None if failure is None else failure.reason,
+        route="none" if route is None else route.name,
+        pool=exchange.pool_name,
+        endpoint=None if member is None else member.name,
+        attempts=len(exchange.trail) + (member is not None),
+        ttfb_s=began - request.started if began else None,
+        revision=exchange.snapshot.number,
+    )
+
+
+def _whole_line(exchange: Exchange, now: float) -> bytes:
+    return _line(exchange)(
+        bytes_in=exchange.body.octets,
+        bytes_out=exchange.bytes_out,
+        duration_s=now - exchange.request.started,
+    )
+
+
+def _closing(line: Callable[..., bytes], splice: Splice, duration_s: float) -> Callable[[], bytes]:
+    return partial(
+        line,
+        event="tunnel_close",
+        bytes_in=splice.to_upstream,
+        bytes_out=splice.to_client,
+        duration_s=duration_s,
+    )
+
+
+def _process_tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
+    access_log = exchange.client.runtime.access_log
+    if access_log is None or not access_log.wants(101):
+        return None
+    line = _line(exchange)
+    started = exchange.request.started
+    since = monotonic() - started
+    access_log.add(line(event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=since))
+    return lambda splice, now: access_log.add(_closing(line, splice, now - started)())

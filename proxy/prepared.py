@@ -1,0 +1,49 @@
+"""A configuration between being prepared and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from proxy.downstream.listener import Listener
+    from proxy.logs.targets import Opened
+    from proxy.server import Server
+    from proxy.snapshot import Snapshot
+
+
+class Prepared:
+    """A configuration that is ready to serve: ``publish`` it, or ``discard`` it.
+
+    Until one of the two is called no other configuration can be prepared.
+    """
+
+    __slots__ = ("_listeners", "_server", "_snapshot", "_targets", "warnings")
+
+    def __init__(
+        self,
+        server: Server,
+        snapshot: Snapshot,
+        listeners: Mapping[str, Listener],
+        targets: Opened,
+        warnings: tuple[str, ...],
+    ) -> None:
+        self._server: Final = server
+        self._snapshot: Final = snapshot
+        self._listeners: Final = listeners
+        self._targets: Final = targets
+        self.warnings: Final = warnings
+        """What is odd about it, though it can serve; one sentence each."""
+
+    @property
+    def addresses(self) -> Mapping[str, tuple[str, ...]]:
+        """What the names in it stand for."""
+        return self._snapshot.addresses
+
+    def publish(self) -> None:
+        """Serve it.  This cannot fail."""
+        self._server._publish(self._snapshot, self._listeners, self._targets)
+
+    def discard(self) -> None:
+        """Undo what preparing it took: close the sockets it bound, and the logs it opened."""
+        self._server._discard(self._listeners, self._targets)

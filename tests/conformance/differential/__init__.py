@@ -1,0 +1,8 @@
+"""hotsplice and nginx with one nginx.conf, the same octets into both, every octet compared.
+
+``tables`` says what is asked of which file, ``pair`` asks, ``observation`` is what was seen.  The
+differences that are meant are declared with their reasons in ``admission`` (what is refused),
+``forwarding`` (what goes upstream) and ``answering`` (what comes back); ``classes`` applies them.
+"""
+
+from tests.conformance.differential import admission, answering, forwarding  # noqa: F401

@@ -1,0 +1,47 @@
+"""Where lines wait on the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.telemetry.log_sink import BUFFER_BYTES, NOWHERE, LogSink
+
+
+def test_lines_wait_for_one_flush_and_go_together() -> None:
+    batches: list[bytes] = []
+    calls: list[Callable[[], None]] = []
+    sink = LogSink(batches.append, calls.append)
+    sink.add(b"1\n")
+    sink.add(b"2\n")
+    (flush,) = calls
+    assert batches == []
+    flush()
+    flush()
+    assert batches == [b"1\n2\n"]
+    sink.add(b"3\n")
+    assert len(calls) == 2
+
+
+def test_full_buffer_goes_at_once() -> None:
+    batches: list[bytes] = []
+    sink = LogSink(batches.append)
+    line = b"x" * (BUFFER_BYTES // 2 - 1) + b"\n"
+    sink.add(line)
+    assert batches == []
+    sink.add(line)
+    assert batches == [line * 2]
+
+
+def test_lines_without_room_are_counted() -> None:
+    sink = LogSink(lambda lines: False)
+    sink.add(b"1\n")
+    sink.add(b"2\n")
+    sink.flush()
+    sink.flush()
+    assert sink.dropped == 2
+
+
+def test_nowhere_takes_lines_and_loses_none() -> None:
+    NOWHERE.add(b"1\n")
+    NOWHERE.flush()
+    assert NOWHERE.dropped == 0

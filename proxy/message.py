@@ -73,13 +73,18 @@ class Request:
     __slots__ = (
         "authority", "captures", "chunked", "client_ip", "client_port", "connection",
         "content_length", "expects_continue", "fields", "has_odd_names", "headers", "host",
-        "keep_alive", "maps",
-        "method", "ordinal", "path", "peer", "pool", "query", "request_id", "response", "started",
-        "target", "upgrade", "uri", "version_minor",
+        "keep_alive", "keeps_escapes", "maps", "method", "ordinal", "path", "peer", "pool", "query",
+        "quotes_captures", "request_id", "response", "started", "target", "upgrade", "uri",
+        "version_minor",
     )  # fmt: skip
 
     client_port: int
     """Of ``client_ip``, 0 if unknown; set only where a trusted proxy said who the client is."""
+    keeps_escapes: bool
+    """``%2F`` and ``%25`` stand in ``uri`` as they were sent (``paths: strict``); set before steps
+    are taken."""
+    quotes_captures: bool
+    """Steps escape numbered captures wherever they go, as if into a query; see ``steps.step``."""
 
     def __init__(
         self,

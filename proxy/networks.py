@@ -54,10 +54,11 @@ class Networks:
         if decision is None:
             if len(self._decisions) >= DECISIONS:
                 self._decisions.clear()
-            decision = self._decisions[address] = self._decide(address)
+            decision = self._decisions[address] = self.find(address)
         return decision
 
-    def _decide(self, address: bytes) -> bool:
+    def find(self, address: bytes) -> bool:
+        """Return what ``contains`` does, for a caller that does the remembering."""
         text = address.decode("latin-1")
         if text.startswith(UNIX):
             return self._unix

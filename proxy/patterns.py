@@ -25,6 +25,8 @@ PATTERN_MEMORY_BYTES: Final = 2 * 1024 * 1024
 SET_MEMORY_BYTES: Final = 8 * 1024 * 1024
 """The same for one set; patterns that need more are spread over several sets."""
 
+_GROUP: Final = re.compile(r"\(\?P?<([A-Za-z_][A-Za-z0-9_]*)>", re.ASCII)
+
 T = TypeVar("T")
 
 _HINTS: Final = (
@@ -97,6 +99,18 @@ class Pattern:
         if match is None:
             return None
         return {key: match[number] or b"" for key, number in self._keys}
+
+
+def captured_names(text: str) -> frozenset[str]:
+    """Return what a regular expression captures, by number and by name.
+
+    Of a bad one it is whatever it may have been meant to, so that nobody calls that unknown: the
+    expression itself is what is wrong.
+    """
+    try:
+        return Pattern(text).names
+    except FaultError:
+        return frozenset((*map(str, range(1, 100)), *_GROUP.findall(text[:MAX_CHARACTERS])))
 
 
 class PatternList:

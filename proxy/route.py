@@ -28,13 +28,14 @@ from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compil
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.logs.access import Logs, compile_logs
 from proxy.message import Request
+from proxy.patterns import captured_names
 from proxy.routing.normalise import escape_path, escape_target
 from proxy.routing.table import capture_names, check_host
 from proxy.spec import INHERIT, ClientTimeouts, PathsMode, RouteSpec
 from proxy.steps.access import Access, compile_access
 from proxy.steps.answer import AnswerPlan, compile_answer
 from proxy.steps.error_page import ErrorPage, compile_error_pages
-from proxy.steps.step import Step, compile_steps
+from proxy.steps.step import Step, compile_steps, defined
 from proxy.telemetry.counters import RouteCounters
 from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.balancing.split import Split
@@ -69,6 +70,7 @@ class Route:
         "body_bytes",
         "client_timeouts",
         "counters",
+        "defines",
         "differs_on_success",
         "direct",
         "error_pages",
@@ -177,6 +179,8 @@ class Route:
         self.internal: Final = spec.path is not None and spec.path.internal
         self.direct: Final = not (spec.steps or spec.access or spec.answer or self.internal)
         """It does nothing but pass requests on."""
+        self.defines: Final = defined(spec.steps)
+        """What its steps define."""
         self.steps: tuple[Step, ...] = ()
         self.access: Access | None = None
         self.answer: AnswerPlan | None = None
@@ -377,7 +381,8 @@ def _captures(spec: RouteSpec, at: str, faults: list[Fault]) -> frozenset[str]:
     except FaultError as error:
         place = f"path/{spec.path.kind}" if spec.path is not None else "hosts"
         faults.append(Fault(f"{at}/{place}", error.message, error.hint))
-        return frozenset()
+        regex = spec.path is not None and spec.path.kind == "regex"
+        return captured_names(spec.path.value) if spec.path is not None and regex else frozenset()
 
 
 def _template(

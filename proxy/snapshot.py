@@ -7,7 +7,7 @@ changes.  Publishing a snapshot is one assignment; every request reads it once a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,10 +21,10 @@ from proxy.logs.access import Logs, compile_logs
 from proxy.networks import Networks
 from proxy.overrides import overridden
 from proxy.route import InheritedLogs, Route, compile_route
-from proxy.routing.normalise import BadTarget, Target, escape_path, normalise
+from proxy.routing.normalise import BadTarget, Target, normalise, target_of
 from proxy.routing.table import Entry, Found, Table, conflicts
 from proxy.spec import EMPTY, ListenerSpec, Overrides, PoolSpec, RouteSpec, Spec
-from proxy.steps.step import assigned_variables, numbered_captures
+from proxy.steps.step import Defined, defined, defined_by
 from proxy.telemetry.counters import Ledger, RouteCounters
 from proxy.telemetry.log_sink import LogSink
 from proxy.upstream.pool import Pool, PoolFaultError, PoolPlan, compile_pool
@@ -95,7 +95,7 @@ class Site:
         if known is not None:
             return known
         target = normalise(path, self.spec.paths, merge=self.spec.merge_slashes)
-        resolution = self._resolved(host, target)
+        resolution = self._found(host, target)
         if len(path) > PATH_MEMO_BYTES:
             return resolution
         if len(self._memo) >= PATH_MEMO:
@@ -107,16 +107,18 @@ class Site:
         """Return the route whose steps precede every path of a host, if there is one."""
         return self._table.prelude(host)
 
-    def find(self, host: bytes, uri: bytes) -> Resolution:
-        """Find the route for a decoded path, which no client has sent so."""
-        return self._resolved(host, self.target(uri))
-
     def target(self, uri: bytes) -> Target:
-        """Return the target that means a decoded path."""
-        escaped = escape_path(uri, self.spec.paths)
-        return Target(uri, escaped, escaped, None)
+        """Return the target that means a decoded path, which no client has sent so.
 
-    def _resolved(self, host: bytes, target: Target) -> Resolution:
+        Raise ``BadTarget`` in ``strict`` mode for one that leads above the root.
+        """
+        return target_of(uri, self.spec.paths)
+
+    def find(self, host: bytes, target: Target) -> Resolution:
+        """Find the route for a target that no client has sent so."""
+        return self._found(host, target)
+
+    def _found(self, host: bytes, target: Target) -> Resolution:
         found = self._table.lookup(host, target.path)
         if found is None:
             return Resolution(target, None)
@@ -200,8 +202,7 @@ def compile_snapshot(
     """
     faults: list[Fault] = []
     names = previous.names
-    variables = assigned_variables(spec.routes.values())
-    captures = numbered_captures(spec.routes.values())
+    variables, captures = _defined(spec, previous)
     same = (names.variables, names.captures) == (variables, captures)
     if not same or spec.header_maps != previous.spec.header_maps:
         maps = compile_maps(spec.header_maps, faults, variables)
@@ -234,6 +235,17 @@ def compile_overrides(
     if faults:
         raise SpecError(tuple(faults))
     return replace(previous, pools=upstreams, overrides=overrides)
+
+
+def _defined(spec: Spec, previous: Snapshot) -> Defined:
+    """Return what steps define; of an unchanged route it is known."""
+    found: list[Defined] = []
+    for name, route in spec.routes.items():
+        if route.steps:
+            old = previous.routes.get(name)
+            known = old is not None and old.spec == route
+            found.append(old.defines if old is not None and known else defined(route.steps))
+    return defined_by(found)
 
 
 def _compile_pools(
@@ -301,11 +313,7 @@ def _compile_routes(
             for listener in route.listeners or ()
             if listener not in spec.listeners
         ]
-        faults += [
-            Fault(f"{at}/error_pages/{index}/route", f"there is no route {page.route!r}")
-            for index, page in enumerate(route.error_pages)
-            if page.route is not None and page.route not in spec.routes
-        ]
+        faults += _page_faults(route, spec, f"{at}/error_pages")
         if route.path is not None and not route.pools and route.answer is None:
             faults.append(Fault(f"{at}/pool", "a route with a path needs a pool or an answer"))
         if route.path is not None and route.path.within is not None:
@@ -332,6 +340,17 @@ def _misplaced(outer: str, spec: Spec, at: str) -> list[Fault]:
     if spec.routes[outer].path is None:
         return [Fault(at, f"route {outer!r} has no path")]
     return []
+
+
+def _page_faults(route: RouteSpec, spec: Spec, at: str) -> Iterator[Fault]:
+    for index, page in enumerate(route.error_pages):
+        ways = [way for way in (page.path, page.route, page.location) if way is not None]
+        if len(ways) != 1:
+            yield Fault(f"{at}/{index}", "a page has one of path, route and location")
+        elif page.route is not None:
+            target = spec.routes.get(page.route)
+            if target is None or is_prelude(target):
+                yield Fault(f"{at}/{index}/route", f"there is no route {page.route!r} to go to")
 
 
 def _compile_logs(

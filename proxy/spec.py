@@ -454,7 +454,8 @@ class RouteSpec:
     """Instead of pools."""
     steps: tuple[StepSpec, ...] = ()
     access: tuple[AccessRuleSpec, ...] = ()
-    """The first that names the client decides, after the steps; without one it is let in."""
+    """The first that names the client decides, after the steps; without one it is let in.  A route
+    without rules has those of its prelude."""
     error_pages: tuple[ErrorPageSpec, ...] = ()
     intercept_errors: bool = False
     """Error pages stand in for responses of upstreams too (nginx ``proxy_intercept_errors``)."""

@@ -16,7 +16,6 @@ from admin.documents.pool import HashBalance, Pool
 from admin.documents.route_checks import (
     Names,
     check_routes,
-    defined,
     fresh,
     recheck_routes,
 )
@@ -27,6 +26,7 @@ from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope, compile_at
 from proxy.logs.access import compile_logs
 from proxy.spec import HeaderMapSpec
+from proxy.steps.step import Defined, defined_by
 from proxy.upstream.endpoint import seat_key
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     variable may matter to any object, so with a change of one everything is checked.
     """
     before, after = previous.header_maps, document.header_maps
-    steps = defined(document)
-    if before.keys() != after.keys() or fresh(after, before) or steps != defined(previous):
+    steps = _defined(document)
+    if before.keys() != after.keys() or fresh(after, before) or steps != _defined(previous):
         return check(document, raw, frozenset())
     faults: list[Fault] = []
     listeners = fresh(document.listeners, previous.listeners)
@@ -107,6 +107,10 @@ def _check_binds(listeners: Mapping[str, Listener], faults: list[Fault]) -> None
             faults.append(Fault(path, message, "port 0 lets the kernel choose another"))
 
 
+def _defined(document: Document) -> Defined:
+    return defined_by(route.defines for route in document.routes.values() if route.steps)
+
+
 def _check_logs(name: str, listener: Listener, scope: Scope | None, faults: list[Fault]) -> None:
     at = pointer("listeners", name)
     check_fit(listener.access_log, at, faults)
@@ -117,7 +121,7 @@ def _check_logs(name: str, listener: Listener, scope: Scope | None, faults: list
 def _scope(
     document: Document,
     names: Names,
-    steps: tuple[frozenset[str], frozenset[str]],
+    steps: Defined,
     faults: list[Fault],
 ) -> Scope | None:
     """Compile the maps, beside the variables and captures of ``steps``.

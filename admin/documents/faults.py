@@ -164,7 +164,7 @@ def _list(value: object, context: Mapping[str, Any]) -> tuple[str, str | None]:
 
 
 def _literal(value: object, context: Mapping[str, Any]) -> tuple[str, str | None]:
-    words = re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
+    words = [word.strip("'") for word in re.findall(r"'[^']*'|[0-9]+", context["expected"])]
     return f"{shown(value)} is not {one_of(words)}", meant(value, words)
 
 

@@ -41,6 +41,8 @@ PRIVATE: Final = (
 """What ``private`` stands for: loopback, RFC 1918 and RFC 4193.  Link-local addresses are not in
 it, because cloud metadata services answer there."""
 
+NETWORK_HINT: Final = "a CIDR such as 10.0.0.0/8, an address, `private` or `unix`"
+
 UNIX_PEERS: Final = "unix:"
 
 _CIDR: Final = re.compile(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?")
@@ -62,8 +64,7 @@ def trusted_cidrs(text: str) -> tuple[str, ...]:
             raise ValueError(text)
         network = ip_network(text, strict=False)
     except ValueError:
-        hint = "a CIDR such as 10.0.0.0/8, an address, `private` or `unix`"
-        raise FaultError(f"{shown(text)} is not a network", hint) from None
+        raise FaultError(f"{shown(text)} is not a network", NETWORK_HINT) from None
     if "/" in text and str(network.network_address) != str(ip_network(text.split("/")[0])[0]):
         raise FaultError(f"{shown(text)} has bits set beyond its prefix", f"write {network}")
     return (str(network),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field
@@ -29,6 +30,7 @@ from admin.documents.scalars import (
 )
 from admin.documents.steps import AccessRules, Answer, ErrorPages, Steps
 from proxy import spec
+from proxy.steps.step import Defined, defined
 
 MAX_HOSTS: Final = 1_000
 MAX_SPLIT: Final = 100
@@ -86,7 +88,8 @@ class Route(Model):
     access: AccessRules = Field(
         default_factory=list,
         description="Who is let in: the first rule that names the client decides, after the "
-        "steps; without one it is.",
+        "steps; without one it is. A route without rules has those of the route without path and "
+        "destination of its hosts, if there is one.",
         examples=[[{"allow": ["10.0.0.0/8"]}, {"deny": ["all"]}]],
     )
     respond: Maybe[Answer] = Field(
@@ -218,6 +221,11 @@ class Route(Model):
         if self.pool is None or not self.pool.startswith("$"):
             return None
         return self.pool[1:].strip("{}")
+
+    @cached_property
+    def defines(self) -> Defined:
+        """What its steps define."""
+        return defined(step.to_spec() for step in self.steps)
 
     def to_spec(self, name: str, header_maps: Mapping[str, HeaderMap]) -> spec.RouteSpec:
         """Translate; the route is valid."""

@@ -12,7 +12,14 @@ from admin.documents.header_map import outcomes
 from admin.documents.header_rules import REWRITES
 from admin.documents.matching import PATH_KINDS, Path
 from admin.documents.route import DESTINATION_KEYS, Route
-from admin.documents.step_checks import check_named, check_one_of, check_prelude, check_steps
+from admin.documents.step_checks import (
+    check_named,
+    check_one_of,
+    check_prelude,
+    check_steps,
+    check_use,
+    is_written_prelude,
+)
 from admin.documents.within import check_within, outer_name
 from proxy.errors import Fault, pointer
 from proxy.headers.template import Scope
@@ -20,7 +27,6 @@ from proxy.route import compile_route
 from proxy.routing.table import Entry, conflicts
 from proxy.snapshot import is_prelude
 from proxy.spec import RouteSpec
-from proxy.steps.step import assigned_variables, numbered_captures
 from proxy.telemetry.counters import RouteCounters
 
 if TYPE_CHECKING:
@@ -53,7 +59,7 @@ def check_routes(
         if len(faults) > MAX_FAULTS:
             return
         at = pointer("routes", name)
-        _check_fit(route, at, faults)
+        _check_fit(route, written[name], at, faults)
         _check_slashes(route, at, document, faults)
         _check_references(route, at, names, faults)
         check_within(name, document.routes, faults)
@@ -88,7 +94,7 @@ def recheck_routes(
         return
     counters = RouteCounters()
     for name, route in routes.items():
-        _check_fit(route, pointer("routes", name), faults)
+        _check_fit(route, raw["routes"][name], pointer("routes", name), faults)
         compile_route(_spec(name, route), scope, counters, faults)
     lost = not (
         pools >= previous.pools.keys()
@@ -135,12 +141,6 @@ def _spec(name: str, route: Route) -> RouteSpec:
     return replace(route.to_spec(name, {}), pools=(("", 1),) if named else (), pool_variable=None)
 
 
-def defined(document: Document) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the variables, and the numbers captured, of steps of a valid document's routes."""
-    specs = [_spec(name, route) for name, route in document.routes.items() if route.steps]
-    return assigned_variables(specs), numbered_captures(specs)
-
-
 def _without_pools(name: str, route: Route, raw: Any) -> RouteSpec | None:
     """Return what can be compiled of a route; ``None`` if nobody can tell what it captures.
 
@@ -168,7 +168,7 @@ def _check_choices(routes: Mapping[str, object], faults: list[Fault]) -> None:
             check_one_of(route, DESTINATION_KEYS, at, faults, required="path" in route)
             if isinstance(path := route.get("path"), Mapping):
                 check_one_of(path, PATH_KINDS, f"{at}/path", faults)
-            if "path" not in route and not any(key in route for key in DESTINATION_KEYS):
+            if is_written_prelude(route):
                 check_prelude(route, at, faults)
             if isinstance(rules := route.get("response_headers"), Mapping):
                 _check_substitutions(rules, f"{at}/response_headers", faults)
@@ -186,8 +186,10 @@ def _check_substitutions(rules: Mapping[str, object], at: str, faults: list[Faul
                 faults.append(Fault(f"{place}/ignore_case", "means something only with `match`"))
 
 
-def _check_fit(route: Route, at: str, faults: list[Fault]) -> None:
+def _check_fit(route: Route, written: Mapping[str, object], at: str, faults: list[Fault]) -> None:
     """Check keys that have a meaning only beside others."""
+    if is_written_prelude(written):
+        check_use(route, at, faults)
     path = route.path
     for key, kind in _ONLY_WITH.items() if path is not None else ():
         if getattr(path, key) and getattr(path, kind) is None:
@@ -270,7 +272,13 @@ def _check_conflicts(routes: Sequence[RouteSpec], faults: list[Fault]) -> None:
     for listener in sorted(named):
         mine = [route for route in routes if listener in (route.listeners or (listener,))]
         pairs |= dict.fromkeys(_pairs(mine))
+    preludes = {route.name for route in routes if route.path is None}
     for winner, loser in pairs:
+        if loser in preludes:
+            message = f"route {winner!r} comes before the paths of the same host too"
+            hint = "make one of them, or change the hosts or the listeners of one"
+            faults.append(Fault(pointer("routes", loser), message, hint))
+            continue
         message = f"route {winner!r} has the same host and path"
         hint = "change the hosts, the path or the listeners of one of them"
         faults.append(Fault(pointer("routes", loser, "path"), message, hint))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from admin.documents.faults import one_of
+from admin.documents.faults import one_of, shown
 from admin.documents.route import DESTINATION_KEYS, Route
 from admin.documents.steps import ACCESS_KEYS, PAGE_KEYS, Answer, Condition, ErrorPage, Step
-from proxy.errors import Fault, FaultError, pointer
-from proxy.patterns import Pattern
-from proxy.steps.step import QUERY
+from proxy.errors import Fault, pointer
+from proxy.patterns import captured_names
+from proxy.spec import SILENCE
+from proxy.steps.step import QUERY, Defined
 
 _WITH_LOCATION = frozenset({201, 300, 301, 302, 303, 305, 307, 308})
 _REDIRECTS = _WITH_LOCATION - {201, 300, 305}
@@ -35,6 +36,16 @@ def check_steps(route: Route, at: str, faults: list[Fault]) -> None:
     if route.intercept_errors and not route.error_pages:
         place = f"{at}/intercept_errors"
         faults.append(Fault(place, "means something only with `error_pages`"))
+
+
+def check_use(route: Route, at: str, faults: list[Fault]) -> None:
+    """Check that a prelude does nothing to a request that goes upstream."""
+    for key in _OF_A_DESTINATION:
+        usual = Route.model_fields[key].get_default(call_default_factory=True, validated_data={})
+        if getattr(route, key) != usual:
+            message = "means nothing on a route that no request ends at"
+            hint = "give the route a `path`, or a pool and a name for error pages to lead to"
+            faults.append(Fault(f"{at}/{key}", message, hint))
 
 
 def _check_step(step: Step, at: str, faults: list[Fault]) -> None:
@@ -77,6 +88,8 @@ def _check_answer(answer: Answer, at: str, faults: list[Fault]) -> None:
     if answer.body is not None and answer.status in _WITHOUT_BODY:
         message = f"a response with status {answer.status} has no body (RFC 9110, 6.4.1)"
         faults.append(Fault(f"{at}/body", message))
+    elif answer.body is not None and answer.status == SILENCE:
+        faults.append(Fault(f"{at}/body", f"nothing is sent with {SILENCE}"))
 
 
 def _check_page(page: ErrorPage, at: str, faults: list[Fault]) -> None:
@@ -110,44 +123,44 @@ def check_one_of(
 
 def check_prelude(route: Mapping[str, object], at: str, faults: list[Fault]) -> None:
     """Check a route with neither path nor destination, as it is written."""
-    for key in _OF_A_DESTINATION:
-        if key in route:
-            message = "means nothing on a route that no request ends at"
-            hint = "give the route a `path`, or a pool and a name for error pages to lead to"
-            faults.append(Fault(at + pointer(key), message, hint))
-    if not any(key in route for key in ("steps", "access", "error_pages", "response_headers")):
+    if not any(route.get(key) for key in ("steps", "access", "error_pages", "response_headers")):
         hint = "a route without them has `steps` for every path of its hosts"
         faults.append(Fault(at, "needs `path` and a `pool`, `pools` or `respond`", hint))
 
 
 def check_named(routes: Mapping[str, object], faults: list[Fault]) -> None:
-    """Check that something leads to each route without a path, in routes as they are written."""
-    objects = [(name, each) for name, each in routes.items() if isinstance(each, Mapping)]
-    named = [
-        name
-        for name, each in objects
-        if "path" not in each and any(key in each for key in DESTINATION_KEYS)
-    ]
-    if not named:
-        return
-    led_to = {
-        page.get("route")
-        for _, each in objects
-        if isinstance(pages := each.get("error_pages"), Sequence)
-        for page in pages
-        if isinstance(page, Mapping)
-    }
-    for name in named:
-        if name not in led_to:
+    """Check that error pages and routes without a path fit, in routes as they are written."""
+    objects = {name: each for name, each in routes.items() if isinstance(each, Mapping)}
+    led_to: set[str] = set()
+    for name, each in objects.items():
+        for index, target in _targets(each):
+            led_to.add(target)
+            if target in objects and is_written_prelude(objects[target]):
+                place = pointer("routes", name, "error_pages", index, "route")
+                hint = "give that one a `pool`, `pools` or `respond`"
+                faults.append(Fault(place, f"route {shown(target)} answers nothing", hint))
+    for name, each in objects.items():
+        if "path" not in each and not is_written_prelude(each) and name not in led_to:
             hint = 'such as {"prefix": "/chat/"}; only what error pages name needs none'
             faults.append(Fault(pointer("routes", name, "path"), "`path` is missing", hint))
 
 
-def written(raw: object) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the variables and the numbers of captures that steps define.
+def is_written_prelude(route: Mapping[str, object]) -> bool:
+    """Tell whether a route, as it is written, has neither path nor destination."""
+    return not any(key in route for key in ("path", *DESTINATION_KEYS))
 
-    In a document as it is written, faults and all.
-    """
+
+def _targets(route: Mapping[str, object]) -> Iterator[tuple[int, str]]:
+    """Return the routes that error pages of a route, as it is written, lead to."""
+    pages = route.get("error_pages")
+    for index, page in enumerate(pages if isinstance(pages, Sequence) else ()):
+        target = page.get("route") if isinstance(page, Mapping) else None
+        if isinstance(target, str):
+            yield index, target
+
+
+def written(raw: object) -> Defined:
+    """Return what steps define, in a document as it is written, faults and all."""
     names: set[str] = set()
     for route in _objects(raw, "routes"):
         steps = route.get("steps")
@@ -171,8 +184,4 @@ def _captured(step: Mapping[str, Any]) -> Iterator[str]:
         part = step.get(key)
         pattern = part.get(place) if isinstance(part, Mapping) else None
         if isinstance(pattern, str):
-            try:
-                names = Pattern(pattern).names
-            except FaultError:  # it is said where the step is compiled
-                continue
-            yield from names
+            yield from captured_names(pattern)

@@ -9,10 +9,11 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from admin.documents.listener import UNIX_PEERS, trusted_cidrs
+from admin.documents.listener import NETWORK_HINT, UNIX_PEERS, trusted_cidrs
 from admin.documents.model import Maybe, Model, one_required
 from admin.documents.scalars import Name, Pattern, Template, VariableName, Whole
 from proxy import spec
+from proxy.errors import FaultError
 from proxy.spec import SILENCE
 
 MAX_STEPS: Final = 500
@@ -45,7 +46,13 @@ def networks(text: str) -> tuple[str, ...]:
     Raises:
         FaultError: it is neither a network nor an address nor a known word.
     """
-    return EVERYBODY if text == "all" else trusted_cidrs(text)
+    if text == "all":
+        return EVERYBODY
+    try:
+        return trusted_cidrs(text)
+    except FaultError as error:
+        hint = f"{NETWORK_HINT}, or `all`" if error.hint == NETWORK_HINT else error.hint
+        raise FaultError(error.message, hint) from None
 
 
 def _network(text: str) -> str:

@@ -16,13 +16,17 @@ def settle(exchange: Exchange, now: float) -> None:
     """Count a finished exchange, and log it if the access log wants it."""
     client = exchange.client
     runtime = client.runtime
-    status = exchange.status
+    status = answered = exchange.status
     client.counters.in_flight -= 1
     if exchange.request.response is not None:
         facts.complete(exchange, exchange.request.response, now)
     route, member = exchange.route, exchange.member
     counters = runtime.no_route if route is None else route.counters
-    key = (exchange.pool_name, exchange.request.method.decode(), status)
+    method = exchange.request.method
+    if exchange.detour is not None:
+        method = exchange.detour.method or method
+        answered = exchange.detour.answered or status
+    key = (exchange.pool_name, method.decode(), status)
     requests = counters.requests
     requests[key] = requests.get(key, 0) + 1
     if status != 101:
@@ -33,7 +37,7 @@ def settle(exchange: Exchange, now: float) -> None:
         totals.http_to_upstream += sent
         totals.http_to_client += received
         endpoint = member.endpoint.counters
-        endpoint.by_class[status // 100 if exchange.answering and status < 600 else 0] += 1
+        endpoint.by_class[answered // 100 if exchange.answering and status < 600 else 0] += 1
         endpoint.bytes_in += received
         endpoint.bytes_out += sent
     if status == 101:  # a tunnel logs for itself

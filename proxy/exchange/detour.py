@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from proxy.errors import Failure
     from proxy.exchange.exchange import Exchange
+    from proxy.message import Fields
     from proxy.route import Route
 
 
@@ -17,16 +18,9 @@ class Detour:
     """What is to be remembered of one."""
 
     __slots__ = (
-        "began",
-        "bodiless",
-        "challenge",
-        "failure",
-        "moved",
-        "paged",
-        "prelude",
-        "reroutes",
-        "status",
-    )
+        "answered", "began", "bodiless", "challenge", "failure", "inside", "method", "moved",
+        "paged", "prelude", "reroutes", "status",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.prelude: Route | None = None
@@ -34,18 +28,25 @@ class Detour:
         self.reroutes = 0
         self.moved = False
         """Path or query are not those that the client sent."""
+        self.inside = False
+        """Not the client, but a rewrite or an error page led to the present path."""
         self.paged = False
         """An error page takes the place of an error, and no other takes its own."""
         self.status: int | None = None
         """What the client sees instead of the status of the error page."""
         self.failure: Failure | None = None
         """The error that led to the page."""
+        self.challenge: Fields = ()
+        """The ``WWW-Authenticate`` fields of a 401 in whose place the page stands: they go with it,
+        as in nginx."""
+        self.answered = 0
+        """The status with which the page's upstream answered."""
         self.began: float | None = None
         """When the present route began, if that was later than the request (monotonic seconds)."""
-        self.challenge = b""
-        """Lines of a 401 that an error page stands in for."""
         self.bodiless = False
         """The request goes on without the body that the client sends."""
+        self.method: bytes | None = None
+        """What the client asked for, if the request goes on as something else."""
 
 
 def detour_of(exchange: Exchange) -> Detour:

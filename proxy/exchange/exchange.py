@@ -26,7 +26,7 @@ from proxy.errors import Failure
 from proxy.exchange import accounting, facts, failing, failover, intake, own_answer, tunnel
 from proxy.exchange.body import NOTHING, RequestBody
 from proxy.exchange.detour import Detour
-from proxy.exchange.error_page import intercepted, to_error_page
+from proxy.exchange.error_page import dressed, intercepted, to_error_page
 from proxy.exchange.request_head import UpstreamHead
 from proxy.exchange.response_head import client_head, for_method, informational_head
 from proxy.exchange.routing import body_limit, route_request
@@ -210,6 +210,11 @@ class Exchange:
             return self.request.started
         return detour.began
 
+    @property
+    def bodiless(self) -> bool:
+        """The request goes on without the body that the client sends."""
+        return self.detour is not None and self.detour.bodiless
+
     def may_keep_alive(self) -> bool:
         """Tell whether another request may follow on the client's connection."""
         client = self.client
@@ -226,7 +231,7 @@ class Exchange:
         """Receive more of the request body from the client."""
         body = self.body
         framed = body.add(payload, last=last)
-        if self.detour is not None and self.detour.bodiless:
+        if self.bodiless:
             return
         limit = body_limit(self)
         if limit is not None and body.octets > limit:
@@ -290,15 +295,18 @@ class Exchange:
             return
         if route.method is not None:
             head, body, last = for_method(request, head, body, last=last, to_head=self.head.to_head)
+        shown = head
+        if self.detour is not None and self.detour.paged:
+            shown = dressed(self, self.detour, head)
+            if head.body and not shown.body:
+                body, last = b"", True
+        else:
+            self.failure = None  # of an attempt before
         pool.counters.ttfb.observe(now - self.attempt_started)
         self.first_byte_at = now
-        self.status = head.status
-        self.failure = None  # of an attempt before
-        if self.detour is not None and self.detour.paged:
-            self.failure = self.detour.failure
-            self.status = self.detour.status or head.status
+        self.status = shown.status
         keep_alive = self.may_keep_alive()
-        if head.body < 0:  # its end is marked by chunks, or by closing
+        if shown.body < 0:  # its end is marked by chunks, or by closing
             if request.version_minor and route.spec.chunked_responses:
                 self.rechunk = True
                 self.framing = 0
@@ -308,13 +316,11 @@ class Exchange:
             keep_alive = False  # what stands behind the refused upgrade is another protocol's
         self.keep_alive = keep_alive
         if route.asks_response:
-            data = self._asked_head(head, now, keep_alive=keep_alive)
+            data = self._asked_head(head, shown, now, keep_alive=keep_alive)
         else:
             data = client_head(
-                request, head, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
+                request, shown, route, self.status, keep_alive=keep_alive, rechunk=self.rechunk
             )
-        if self.detour is not None and self.detour.challenge:
-            data = data[:-2] + self.detour.challenge + b"\r\n"
         self.answering = True
         if last and not self.rechunk:
             self.bytes_out = len(body)
@@ -370,9 +376,10 @@ class Exchange:
             self.pool.plan.succeeded(member, now)
         self.first_byte_at = now
         self.status = 101
+        self.failure = None  # of an attempt before
         self.answering = True
         if route.asks_response:
-            data = self._asked_head(head, now, keep_alive=True, upgrade=protocol)
+            data = self._asked_head(head, head, now, keep_alive=True, upgrade=protocol)
         else:
             data = client_head(
                 self.request, head, route, 101, keep_alive=True, rechunk=False, upgrade=protocol
@@ -381,16 +388,25 @@ class Exchange:
         tunnel.join(self, upstream, rest, protocol, now)
 
     def _asked_head(
-        self, head: ResponseHead, now: float, *, keep_alive: bool, upgrade: bytes = b""
+        self,
+        head: ResponseHead,
+        shown: ResponseHead,
+        now: float,
+        *,
+        keep_alive: bool,
+        upgrade: bytes = b"",
     ) -> bytes:
-        """Build the client's head where somebody asks what is in it."""
-        request, route, status = self.request, self.taken_route, self.status
+        """Build the client's head where somebody asks what is in it.
+
+        ``head`` is what the upstream sent, ``shown`` what the client is to see of it.
+        """
+        request = self.request
         response = request.response = facts.begun(self, head, now)
         response.sent = client_head(
             request,
-            head,
-            route,
-            status,
+            shown,
+            self.taken_route,
+            self.status,
             keep_alive=keep_alive,
             rechunk=self.rechunk,
             upgrade=upgrade,

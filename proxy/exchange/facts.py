@@ -66,7 +66,8 @@ def complete(exchange: Exchange, response: Response, now: float) -> None:
     response.head_bytes = len(response.sent)
     if exchange.continued and response.head_bytes:
         response.body_bytes += len(CONTINUE)  # as nginx counts it
-    response.complete = exchange.failure is None
+    failure, detour = exchange.failure, exchange.detour
+    response.complete = failure is None or (detour is not None and failure is detour.failure)
     if response.attempts and exchange.answering:
         *before, last = response.attempts
         last = last._replace(

@@ -87,11 +87,18 @@ def _decide(exchange: Exchange, failure: Failure | None, status: int, now: float
 
 
 def drop(
-    exchange: Exchange, status: int, now: float, *, answered: bool, failure: Failure | None = None
+    exchange: Exchange,
+    status: int,
+    now: float,
+    *,
+    answered: bool,
+    failure: Failure | None = None,
+    reuse: bool = False,
 ) -> None:
     """Give back the endpoint and the connection of a failed attempt.
 
-    ``status`` is the upstream's, or what it stands for if it did not answer.
+    ``status`` is the upstream's, or what it stands for if it did not answer.  With ``reuse``, a
+    connection whose response is complete may serve another request.
     """
     endpoint = exchange.taken_member.endpoint
     ended = facts.attempt(exchange, status, now, answered=answered, failure=failure)
@@ -102,5 +109,6 @@ def drop(
     exchange.read_by = exchange.send_by = NEVER
     upstream, exchange.upstream = exchange.upstream, None
     if upstream is not None:
-        upstream.lessee = None
-        upstream.transport.abort()
+        keepalive = exchange.pool.plan.spec.keepalive
+        whole = exchange.body.done or exchange.head.body is not None
+        upstream.release(reuse and whole and exchange.head.persistent, keepalive, now)

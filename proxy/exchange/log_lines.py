@@ -157,20 +157,20 @@ def _status(exchange: Exchange) -> int:
 def _line(exchange: Exchange) -> Callable[..., bytes]:
     """Return ``json_line`` with everything filled in but event, octets and duration."""
     request, route, member = exchange.request, exchange.route, exchange.member
-    failure = exchange.failure
+    failure, detour = exchange.failure, exchange.detour
     began = exchange.first_byte_at
     return partial(
         json_line,
         request_id=request.request_id,
         client_ip=request.client_ip,
-        method=request.method,
+        method=(detour and detour.method) or request.method,
         path=request.target,
         status=exchange.status,
         reason=None if failure is None else failure.reason,
         route="none" if route is None else route.name,
         pool=exchange.pool_name,
         endpoint=None if member is None else member.name,
-        attempts=exchange.attempts,
+        attempts=len(exchange.trail) + (member is not None),
         ttfb_s=began - request.started if began else None,
         revision=exchange.snapshot.number,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from proxy import errors
 from proxy.exchange import facts, respond
 from proxy.exchange.detour import rules_route
 from proxy.exchange.error_page import to_error_page
@@ -18,23 +20,32 @@ def reply(exchange: Exchange, answer: Answer) -> None:
     """End with an answer that the configuration gives, or with the page of its error."""
     if answer.status == SILENCE:
         exchange.status = SILENCE
-        exchange.finish(keep_alive=False, cut=True)
+        # Answers to requests before this one may wait to be written.
+        waiting = exchange.client.transport.get_write_buffer_size()
+        exchange.finish(keep_alive=False, cut=not waiting)
     elif answer.body is not None or not to_error_page(exchange, answer.status, None):
         write(exchange, answer, may_last=True)
 
 
 def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
     """End with an answer; ``may_last`` if the connection may serve another request."""
+    status, lines = answer.status, b""
+    dropped = frozenset[bytes]()
     detour = exchange.detour
-    status = answer.status
-    if detour is not None and detour.status and (answer.body is not None or status < 400):
-        status = detour.status  # this is the page of an error
-    keep_alive = may_last and exchange.may_keep_alive()
+    whole = answer.location is None and (answer.body is not None or status < 300)
+    if detour is not None and detour.paged and whole:
+        # This is the page of an error.
+        exchange.failure = detour.failure
+        if detour.status:
+            status = detour.status
+            answer = replace(answer, body=answer.body or b"")
     exchange.status = status
     failure = exchange.failure
-    lines, dropped = _ruled(exchange, status)
+    if failure is not errors.INTERNAL:  # what failed may be the rules
+        lines, dropped = _ruled(exchange, status)
     if detour is not None:
-        lines += detour.challenge
+        lines += b"".join([b"%b: %b\r\n" % field for field in detour.challenge])
+    keep_alive = may_last and exchange.may_keep_alive()
     exchange.replied = respond.whole(
         status,
         answer,
@@ -51,7 +62,7 @@ def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
 def _ruled(exchange: Exchange, status: int) -> tuple[bytes, frozenset[bytes]]:
     """Return the lines that response rules add, and the names of those whose place they take."""
     route = rules_route(exchange)
-    if route is None or not route.writes_response:
+    if route is None:
         return b"", frozenset()
     request, rules = exchange.request, route.rules_for(status)
     if route.asks_response:

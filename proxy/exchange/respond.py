@@ -18,7 +18,7 @@ MAX_RANGES: Final = 16
 
 _WEIGHT: Final = re.compile(r"\bq\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)(?![.\d])")
 
-_BODILESS: Final = frozenset({204, 304})
+BODILESS: Final = frozenset({204, 304})
 """Statuses whose responses have no body (RFC 9110, 6.4.1)."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -56,7 +56,7 @@ def whole(
         request_id = b"" if request is None else request.request_id
     elif body is None:
         media, body = b"", b""
-    bodiless = status in _BODILESS
+    bodiless = status in BODILESS
     fields = [(b"Content-Type", b"" if bodiless else media)]
     fields.append((b"Location", answer.location or b""))
     fields.append((b"X-Request-Id", request_id))

@@ -18,6 +18,7 @@ from proxy.steps.step import MAX_REROUTES, Course, take
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
     from proxy.route import Route
+    from proxy.routing.normalise import Target
 
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 
@@ -39,101 +40,142 @@ def route_request(exchange: Exchange) -> bool:
         return False
     request.path = found.raw
     request.uri = found.uri
+    route = found.route
     if site.has_preludes:
         preceded = _precede(exchange, found)
-        if preceded is None:
-            return False
-        found = preceded
-    return _follow(exchange, found)
+        return preceded is not None and _follow(exchange, preceded)
+    if route is None or not route.direct or route.governs or found.redirect:
+        return _follow(exchange, found)
+    exchange.route = route
+    request.captures = found.captures
+    length = request.content_length or exchange.body.octets
+    if length and not _fits(exchange, length):
+        return False
+    return _pass_on(exchange, route, found)
 
 
-def reroute(exchange: Exchange, *, preceded: bool = False) -> bool:
-    """Look for a route with the present ``request.uri``; the rest is as in ``route_request``.
-
-    With ``preceded``, the prelude comes first again.
-    """
-    request, site = exchange.request, exchange.site
-    detour = detour_of(exchange)
-    detour.moved = True
-    detour.reroutes += 1
-    found: Resolution | None = site.find(request.host, request.uri)
-    if preceded and found is not None and site.has_preludes:
+def reroute(exchange: Exchange) -> bool:
+    """Lead the request to its present ``uri``; the rest is as in ``route_request``."""
+    _lead_inside(exchange)
+    found = _find(exchange)
+    if found is not None and exchange.site.has_preludes:
         found = _precede(exchange, found)
     return found is not None and _follow(exchange, found)
 
 
 def enter(exchange: Exchange, name: str) -> bool:
-    """Go to a named route with the request as it is; the rest is as in ``route_request``."""
-    request, site, detour = exchange.request, exchange.site, detour_of(exchange)
-    detour.reroutes += 1
-    route = exchange.snapshot.routes[name]
-    if detour.moved:
-        target = site.target(request.uri)
+    """Lead the request to a named route as it is; the rest is as in ``route_request``."""
+    request, site = exchange.request, exchange.site
+    if detour_of(exchange).moved:
+        target = _target(exchange)
     else:
         target = site.resolve(request.host, request.target.partition(b"?")[0]).target
-    return _follow(exchange, Resolution(target, route, request.captures))
+    if target is None:
+        return False
+    _lead_inside(exchange)
+    route = exchange.snapshot.routes[name]
+    return _follow(exchange, Resolution(target, route, request.captures, len(request.uri)))
+
+
+def _lead_inside(exchange: Exchange) -> None:
+    detour = detour_of(exchange)
+    detour.inside = True
+    detour.reroutes += 1
+
+
+def _target(exchange: Exchange) -> Target | None:
+    """Return the target that the present ``uri`` means; ``None`` if that made the answer."""
+    request, detour = exchange.request, detour_of(exchange)
+    try:
+        target = exchange.site.target(request.uri)
+    except BadTarget:
+        exchange.fail(errors.BAD_REQUEST)
+        return None
+    detour.moved = True
+    request.uri = target.path
+    return target
+
+
+def _find(exchange: Exchange) -> Resolution | None:
+    """Find the route for the present ``uri``; ``None`` if that made the answer."""
+    target = _target(exchange)
+    return None if target is None else exchange.site.find(exchange.request.host, target)
 
 
 def _precede(exchange: Exchange, found: Resolution) -> Resolution | None:
     """Take the steps that come before a path is looked up; ``None`` if they answer."""
-    request, site = exchange.request, exchange.site
-    prelude = site.prelude(request.host)
+    request = exchange.request
+    prelude = exchange.site.prelude(request.host)
     if prelude is None:
         return found
-    route = prelude.payload
-    detour_of(exchange).prelude = route
+    route, detour = prelude.payload, detour_of(exchange)
+    detour.prelude = route
     request.captures = prelude.captures
+    request.keeps_escapes = exchange.site.spec.paths == "strict"
     course = take(route.steps, request)
     if isinstance(course, Answer):
         exchange.route = route
         exchange.reply(course)
         return None
-    if course is not Course.ON:
-        detour_of(exchange).moved = True
-        found = site.find(request.host, request.uri)
-    if found.route is None and route.access is not None and not _let_in(exchange, route):
-        return None
-    return found
+    if course is Course.ON:
+        return found
+    detour.inside = detour.inside or course is not Course.REQUERIED
+    return _find(exchange)
 
 
 def _follow(exchange: Exchange, found: Resolution) -> bool:
     """Take the route that was found, or the one that its steps lead to."""
     request = exchange.request
     while True:
-        route = exchange.route = found.route
-        rerouted = exchange.detour is not None and exchange.detour.reroutes
-        if route is None or (route.internal and not rerouted):
-            exchange.route = None
-            exchange.fail(errors.NO_ROUTE)
-            return False
+        route, detour = found.route, exchange.detour
+        if route is None or (route.internal and (detour is None or not detour.inside)):
+            return _nowhere(exchange)
+        exchange.route = route
         if route.governs:
             _govern(exchange, route)
-        if found.captures is not None or exchange.detour is None:
+        if found.captures is not None or detour is None:
             request.captures = found.captures
+            if request.maps and found.captures:  # what is captured is assigned now, not before
+                for name in found.captures:
+                    request.maps.pop(name.lower(), None)
         length = request.content_length or exchange.body.octets
-        if length and not rerouted:
-            limit = body_limit(exchange)
-            if limit is not None and length > limit:
-                exchange.fail(errors.BODY_TOO_LARGE)
-                return False
+        if length and not _fits(exchange, length):
+            return False
         if found.redirect:
             _redirect(exchange, found)
             return False
-        if route.direct:
-            return _pass_on(exchange, route, found, Course.ON)
+        request.keeps_escapes = exchange.site.spec.paths == "strict"
         course = take(route.steps, request)
         if isinstance(course, Answer):
             exchange.reply(course)
             return False
         if course is not Course.REROUTE:
             return _arrive(exchange, route, found, course)
-        detour = detour_of(exchange)
-        detour.moved = True
-        detour.reroutes += 1
-        if detour.reroutes > MAX_REROUTES:
+        _lead_inside(exchange)
+        if detour_of(exchange).reroutes > MAX_REROUTES:
             exchange.fail(errors.TOO_MANY_REROUTES)
             return False
-        found = exchange.site.find(request.host, request.uri)
+        following = _find(exchange)
+        if following is None:
+            return False
+        found = following
+
+
+def _fits(exchange: Exchange, length: int) -> bool:
+    """Tell whether a request body of so many octets is let in; an error page has none."""
+    limit = body_limit(exchange)
+    if limit is None or length <= limit or (exchange.detour is not None and exchange.detour.paged):
+        return True
+    exchange.fail(errors.BODY_TOO_LARGE)
+    return False
+
+
+def _nowhere(exchange: Exchange) -> bool:
+    """Answer a request that no route takes, or, to whoever is not let in, that nobody is."""
+    exchange.route = None
+    if _let_in(exchange, None):
+        exchange.fail(errors.NO_ROUTE)
+    return False
 
 
 def _govern(exchange: Exchange, route: Route) -> None:
@@ -158,24 +200,36 @@ def _govern(exchange: Exchange, route: Route) -> None:
 def _arrive(exchange: Exchange, route: Route, found: Resolution, course: Course) -> bool:
     """Do what comes behind the steps of a route: let the client in, answer or pass on."""
     if course is not Course.ON:
-        detour_of(exchange).moved = True
-    if route.access is not None and not _let_in(exchange, route):
+        target = _target(exchange)
+        if target is None:
+            return False
+        found = Resolution(target, route, found.captures, found.matched)
+    if not _let_in(exchange, route):
         return False
     if route.answer is not None:
         exchange.reply(route.answer.render(exchange.request))
         return False
-    return _pass_on(exchange, route, found, course)
+    return _pass_on(exchange, route, found, rewritten=course is Course.REWRITTEN)
 
 
-def _let_in(exchange: Exchange, route: Route) -> bool:
-    if route.access is None or route.access.allows(exchange.request.client_ip):
+def _let_in(exchange: Exchange, route: Route | None) -> bool:
+    """Go by the route's access rules, or by its prelude's if it has none (nginx)."""
+    access = None if route is None else route.access
+    if access is None and exchange.detour is not None and exchange.detour.prelude is not None:
+        access = exchange.detour.prelude.access
+    if access is None or access.allows(exchange.request.client_ip):
         return True
     exchange.fail(errors.FORBIDDEN)
     return False
 
 
-def _pass_on(exchange: Exchange, route: Route, found: Resolution, course: Course) -> bool:
-    """Choose the pool, and make the head that goes upstream."""
+def _pass_on(
+    exchange: Exchange, route: Route, found: Resolution, *, rewritten: bool = False
+) -> bool:
+    """Choose the pool, and make the head that goes upstream.
+
+    With ``rewritten``, steps did to the path what the route's ``rewrite`` would have done.
+    """
     request, site = exchange.request, exchange.site
     pool = exchange.snapshot.pools.get(route.only_pool or route.choose_pool(request))
     if pool is None:
@@ -186,19 +240,14 @@ def _pass_on(exchange: Exchange, route: Route, found: Resolution, course: Course
     exchange.read_s = route.spec.timeouts.read_s or pool.plan.spec.timeouts.read_s
     exchange.retry = route.retry or pool.retry
     request.pool = pool.label
-    mode, query = site.spec.paths, request.query
-    target = b""
+    query, target = request.query, b""
     if route.rewrites:
-        moved = course is Course.REWRITTEN
-        target = route.rewritten(request, found.matched, mode, moved=moved)
+        target = route.rewritten(request, found.matched, site.spec.paths, moved=rewritten)
     if not target:
-        if course is Course.ON:
-            target = found.forward
-            if query == b"":
-                target += b"?"  # as it was sent
-        else:
-            target = escape_path(request.uri, mode)
-        if query:
+        target = found.forward
+        if query == b"":
+            target += b"?"  # as it was sent
+        elif query:
             target = b"%b?%b" % (target, query)
     trusted = not site.trusts_nobody and site.trusted.contains(request.peer.address)
     exchange.head = upstream_head(request, route, target, peer_trusted=trusted)

@@ -22,6 +22,7 @@ from proxy.explain.explanation import (
 )
 from proxy.headers.map import HeaderMap
 from proxy.headers.template import Scope, Template, compile_template
+from proxy.routing.normalise import Target
 from proxy.routing.table import Found, capture_names
 from proxy.snapshot import Resolution, Site
 from proxy.steps.access import Access
@@ -132,9 +133,9 @@ class ObservedSite(Site):
         """Find the route for a path."""
         return self._notes.found(host, super().resolve(host, path), reroute=False)
 
-    def find(self, host: bytes, uri: bytes) -> Resolution:
-        """Find the route for a path that no client has sent so."""
-        return self._notes.found(host, super().find(host, uri), reroute=True)
+    def find(self, host: bytes, target: Target) -> Resolution:
+        """Find the route for a target that no client has sent so."""
+        return self._notes.found(host, super().find(host, target), reroute=True)
 
     def prelude(self, host: bytes) -> Found[Route] | None:
         """Return what precedes every path of a host."""

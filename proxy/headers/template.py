@@ -55,7 +55,7 @@ class Scope:
     response: bool = False
     """Whether the response is known where the template is rendered."""
     escape: Callable[[Request, bytes], bytes] | None = None
-    """What becomes of a capture; ``None``: it stays as it is."""
+    """What becomes of a numbered capture, for named ones are variables; ``None``: nothing."""
 
 
 class Template:
@@ -159,11 +159,14 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if name in scope.captures:
         if getter is not None:
             raise FaultError(f"${name} is both a capture and a variable", "rename the capture")
-        return name, _capture(name, scope.escape)
+        if name.isdecimal():
+            return name, _capture(name, scope.escape)
+        capture = _capture(name, None)
+        return name, _assigned(lower, capture) if lower in scope.variables else capture
     if getter is not None:
         return lower, getter
     if lower in scope.variables:
-        return lower, _assigned(lower)
+        return lower, _assigned(lower, _nothing)
     getter = _built_in(lower, RESPONSE, RESPONSE_FAMILIES)
     if getter is None:
         raise _unknown(name, scope)
@@ -210,12 +213,17 @@ def _capture(name: str, escape: Callable[[Request, bytes], bytes] | None) -> Get
     return lambda request: escape(request, get(request))
 
 
-def _assigned(name: str) -> Getter:
-    """Read a variable of the request; one that nothing has assigned is empty."""
+def _nothing(_: Request) -> bytes:
+    return b""
+
+
+def _assigned(name: str, otherwise: Getter) -> Getter:
+    """Read a variable of the request, or what else there is if nothing has assigned it."""
 
     def get(request: Request) -> bytes:
         values = request.maps
-        return values.get(name, b"") if values else b""
+        value = values.get(name) if values else None
+        return otherwise(request) if value is None else value
 
     return get
 

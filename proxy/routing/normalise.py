@@ -122,6 +122,16 @@ def _resolve(path: bytes, merge: bool) -> bytes:
     return b"/" + b"/".join(kept)
 
 
+def target_of(path: bytes, mode: PathsMode) -> Target:
+    """Return the target that means a decoded path which the configuration has made.
+
+    In ``strict`` mode it is read as if it had been sent: resolved, and refused with ``BadTarget``
+    if it is ambiguous.
+    """
+    escaped = escape_path(path, mode)
+    return normalise(escaped, mode) if mode == "strict" else Target(path, escaped, escaped, None)
+
+
 def escape_path(path: bytes, mode: PathsMode = "nginx") -> bytes:
     """Escape a rewritten path as nginx does (``NGX_ESCAPE_URI``).
 

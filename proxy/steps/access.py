@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from proxy.errors import Fault, FaultError, pointer
@@ -14,7 +16,7 @@ ADDRESSES: Final = 4096
 
 
 class Access:
-    """Some access rules, compiled."""
+    """Some access rules, compiled: rules of one kind that follow each other are one set."""
 
     __slots__ = ("_rules", "_verdicts")
 
@@ -35,18 +37,23 @@ class Access:
     def deciding(self, address: bytes) -> int | None:
         """Return the number of the rule that decides on a client; ``None``: no rule names it."""
         for number, (_, networks) in enumerate(self._rules):
-            if networks.contains(address):
+            if networks.find(address):
                 return number
         return None
 
 
 def compile_access(specs: Iterable[AccessRuleSpec], path: str, faults: list[Fault]) -> Access:
     """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
-    rules: list[tuple[bool, Networks]] = []
+    sound: list[AccessRuleSpec] = []
     for number, spec in enumerate(specs):
         try:
-            rules.append((spec.allows, Networks(spec.networks)))
+            Networks(spec.networks)
         except FaultError as error:
             kind = "allow" if spec.allows else "deny"
             faults.append(Fault(path + pointer(number, kind), error.message, error.hint))
-    return Access(rules)
+        else:
+            sound.append(spec)
+    return Access(
+        (allows, Networks(network for spec in some for network in spec.networks))
+        for allows, some in groupby(sound, attrgetter("allows"))
+    )

@@ -11,6 +11,10 @@ from proxy.headers.template import Scope, Template, compile_at
 from proxy.message import Request
 from proxy.spec import AnswerSpec
 
+LEAST_STATUS: Final = 200
+MOST_STATUS: Final = 599
+
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 _UNSAFE: Final = re.compile(rb"[\x00-\x20\x7f]")
 
 
@@ -57,6 +61,11 @@ def safe_location(text: bytes) -> bytes:
 def compile_answer(spec: AnswerSpec, scope: Scope, path: str, faults: list[Fault]) -> AnswerPlan:
     """Compile the answer found at ``path``; what is wrong with it is added to ``faults``."""
     body = location = None
+    if not LEAST_STATUS <= spec.status <= MOST_STATUS:
+        hint = f"from {LEAST_STATUS} to {MOST_STATUS}"
+        faults.append(Fault(f"{path}/status", f"{spec.status} is no status of an answer", hint))
+    if _UNPRINTABLE.search(spec.content_type):
+        faults.append(Fault(f"{path}/type", "a field value is one line of printable ASCII"))
     if spec.body is not None:
         body = compile_at(spec.body, scope, f"{path}/body", faults, lines=True)
     if spec.location is not None:

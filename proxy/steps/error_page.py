@@ -8,6 +8,7 @@ from typing import Final, Literal
 from proxy.errors import Fault, pointer
 from proxy.headers.template import Scope, Template, compile_at
 from proxy.spec import ErrorPageSpec
+from proxy.steps.answer import LEAST_STATUS, MOST_STATUS
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 """Statuses with which a client may be sent elsewhere; any other gives way to 302."""
@@ -44,6 +45,9 @@ def compile_error_pages(
         def template(text: str | None, place: str) -> Template | None:
             return None if text is None else compile_at(text, scope, place, faults)
 
+        if isinstance(spec.status, int) and not LEAST_STATUS <= spec.status <= MOST_STATUS:
+            hint = f"from {LEAST_STATUS} to {MOST_STATUS}"
+            faults.append(Fault(f"{at}/status", f"{spec.status} is no status of an answer", hint))
         text, mark, query = (spec.path or "").partition("?")
         page = ErrorPage(
             spec.status,

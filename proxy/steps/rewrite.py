@@ -6,7 +6,6 @@ upstream.  What is captured goes into the query, or into a redirect, escaped as 
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Final
 
@@ -17,11 +16,7 @@ from proxy.patterns import Pattern
 from proxy.spec import RewriteSpec, RewriteThen
 from proxy.steps.answer import Answer, safe_location
 from proxy.steps.condition import compile_pattern, match
-
-# The table ``args[]`` of ngx_string.c since nginx 1.21.1, and what is left of it in a redirect,
-# where whatever lies between % and DEL is unescaped again (NGX_UNESCAPE_REDIRECT).
-_IN_QUERY: Final = re.compile(rb"[\x00-\x20\"#%&+;<>?\\^`{|}\x7f-\xff]")
-_IN_REDIRECT: Final = re.compile(rb"[\x00-\x20\"#%\x7f-\xff]")
+from proxy.steps.escapes import escape_query, escape_redirect, safe_query
 
 
 class Rewrite:
@@ -54,7 +49,7 @@ class Rewrite:
         queries = [] if self._query is None else [self._query.render(request)]
         if self._keeps_query and request.query:
             queries.append(request.query)
-        query = b"&".join(queries) or None
+        query = safe_query(b"&".join(queries)) or None
         if self._redirect is not None:
             location = path if query is None else b"%b?%b" % (path, query)
             return Answer(self._redirect, location=safe_location(location))
@@ -67,7 +62,8 @@ def compile_rewrite(
     spec: RewriteSpec, scope: Scope, path: str, faults: list[Fault]
 ) -> Rewrite | None:
     """Compile the rewrite found at ``path``; what is wrong with it is added to ``faults``."""
-    pattern = compile_pattern(spec.match, f"{path}/match", faults, ignore_case=spec.ignore_case)
+    place = f"{path}/match"
+    pattern = compile_pattern(spec.match, scope, place, faults, ignore_case=spec.ignore_case)
     if pattern is None:
         return None
     numbers = frozenset(name for name in pattern.names if name.isdecimal())
@@ -75,8 +71,8 @@ def compile_rewrite(
     scope = replace(scope, captures=named | numbers)
     keeps_query = not spec.to.endswith("?")
     text, mark, query = spec.to.removesuffix("?").partition("?")
-    in_path = replace(scope, escape=_escape_redirect) if spec.redirect is not None else scope
-    in_query = replace(scope, escape=_escape_query)
+    in_path = replace(scope, escape=escape_redirect) if spec.redirect is not None else scope
+    in_query = replace(scope, escape=escape_query)
     return Rewrite(
         pattern,
         compile_at(text, in_path, f"{path}/to", faults),
@@ -85,20 +81,3 @@ def compile_rewrite(
         then=spec.then,
         redirect=spec.redirect,
     )
-
-
-def _escape_query(request: Request, text: bytes) -> bytes:
-    return _IN_QUERY.sub(_escaped, text) if _was_escaped(request) else text
-
-
-def _escape_redirect(request: Request, text: bytes) -> bytes:
-    return _IN_REDIRECT.sub(_escaped, text) if _was_escaped(request) else text
-
-
-def _was_escaped(request: Request) -> bool:
-    """Tell whether the path was sent with an escape in it: otherwise nothing needs one."""
-    return b"%" in request.path or b"+" in request.path
-
-
-def _escaped(octet: re.Match[bytes]) -> bytes:
-    return b"%%%02X" % octet[0][0]

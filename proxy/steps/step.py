@@ -2,28 +2,39 @@
 
 They are what nginx's rewrite module does, as one list.  A step with a condition that does not hold
 is passed over; otherwise it assigns variables, rewrites the path, answers, and may be the last.
+
+What was captured goes into a variable as it is.  nginx escapes it, as for a query, until a rewrite
+has matched (``ngx_http_rewrite_handler`` sets ``e->quote``); so it is done with ``paths: nginx``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from proxy.errors import Fault, FaultError, pointer
+from proxy.errors import Fault, pointer
 from proxy.headers.template import Scope, Template, compile_at, is_reserved
 from proxy.message import Request
-from proxy.patterns import Pattern
-from proxy.spec import RouteSpec, StepSpec
+from proxy.patterns import captured_names
+from proxy.spec import StepSpec
 from proxy.steps.answer import Answer, AnswerPlan, compile_answer
-from proxy.steps.condition import Condition, compile_condition
+from proxy.steps.condition import Condition, compile_condition, taken
+from proxy.steps.escapes import escape_value, safe_query
 from proxy.steps.rewrite import Rewrite, compile_rewrite
 
 MAX_REROUTES: Final = 10
 """How often a request may be led to another path (nginx ``NGX_HTTP_MAX_URI_CHANGES``)."""
 
+MAX_RENDERED_BYTES: Final = 1024 * 1024
+"""How much the steps of a route may make of variables and paths, taken together, per request."""
+
 QUERY: Final = "args"
 """The built-in variable that a step may assign."""
+
+
+_TOO_MUCH: Final = Answer(500)
 
 
 class Course(Enum):
@@ -42,7 +53,7 @@ class Course(Enum):
 class Step:
     """One step, compiled."""
 
-    __slots__ = ("answer", "assigned", "rewrite", "stop", "when")
+    __slots__ = ("answer", "assigned", "requeries", "rewrite", "stop", "when")
 
     def __init__(
         self,
@@ -55,6 +66,7 @@ class Step:
     ) -> None:
         self.when: Final = when
         self.assigned: Final = assigned
+        self.requeries: Final = any(name == QUERY for name, _ in assigned)
         self.rewrite: Final = rewrite
         self.answer: Final = answer
         self.stop: Final = stop
@@ -66,64 +78,77 @@ def take(steps: Sequence[Step], request: Request) -> Course | Answer:
     ``request.uri`` and ``request.query`` are what the steps have made of them.
     """
     moved = requeried = False
+    request.quotes_captures = not request.keeps_escapes
+    left = MAX_RENDERED_BYTES
     for step in steps:
         if step.when is not None and not step.when(request):
             continue
-        for name, template in step.assigned:
-            requeried |= _assign(request, name, template.render(request))
-        rewrite = step.rewrite
-        if rewrite is not None:
-            done = rewrite.apply(request)
-            if isinstance(done, Answer):
-                return done
-            if done:
-                moved = True
-                if rewrite.then == "stop":
-                    return Course.REWRITTEN
-                if rewrite.then == "route":
-                    return Course.REROUTE
+        left = _assign(step, request, left)
+        requeried |= step.requeries
+        done = False if step.rewrite is None else step.rewrite.apply(request)
+        if isinstance(done, Answer):
+            return done
+        if done:
+            moved = True
+            request.quotes_captures = False
+            left -= len(request.uri) + len(request.query or b"")
+        if left < 0:
+            return _TOO_MUCH
+        if step.rewrite is not None and done and step.rewrite.then != "next":
+            return Course.REWRITTEN if step.rewrite.then == "stop" else Course.REROUTE
         if step.answer is not None:
             return step.answer.render(request)
         if step.stop:
-            if moved:
-                return Course.REWRITTEN
+            return Course.REWRITTEN if moved else _stayed(requeried)
+    return Course.REROUTE if moved else _stayed(requeried)
+
+
+def _assign(step: Step, request: Request, left: int) -> int:
+    """Assign a step's variables; return how much may still be made, below 0 if it was too much."""
+    for name, template in step.assigned:
+        value = template.render(request)
+        left -= len(value)
+        if left < 0:
             break
-    if moved:
-        return Course.REROUTE
+        if name == QUERY:
+            request.query = safe_query(value) or None
+            continue
+        values = request.maps = {} if request.maps is None else request.maps
+        values[name] = value
+    return left
+
+
+def _stayed(requeried: bool) -> Course:
     return Course.REQUERIED if requeried else Course.ON
 
 
-def _assign(request: Request, name: str, value: bytes) -> bool:
-    """Assign a variable; return whether that changes what goes upstream."""
-    if name == QUERY:
-        request.query = value or None
-        return True
-    values = request.maps = {} if request.maps is None else request.maps
-    values[name] = value
-    return False
+Defined = tuple[frozenset[str], frozenset[str]]
+"""What steps define: names of variables, and numbers of captures."""
 
 
-def assigned_variables(routes: Iterable[RouteSpec]) -> frozenset[str]:
-    """Return the variables that steps of these routes define, by assigning or capturing them."""
-    names: set[str] = set()
-    for route in routes:
-        for step in route.steps:
-            names.update(name.lower() for name, _ in step.set)
-            for text in _patterns(step):
-                names.update(name.lower() for name in _names(text) if not name.isdecimal())
-    names.discard(QUERY)
-    return frozenset(names)
+def defined(steps: Iterable[StepSpec]) -> Defined:
+    """Return what some steps define, by assigning and by capturing.
 
-
-def numbered_captures(routes: Iterable[RouteSpec]) -> frozenset[str]:
-    """Return the numbers that steps of these routes capture.
-
-    They last until another regular expression matches, so any route may see them: a prelude comes
-    before it, a step elsewhere may lead to it.
+    It lasts: numbers until another regular expression matches, variables to the end of the request.
+    So any route may see it: a prelude comes before it, a step elsewhere may lead to it.
     """
-    steps = [step for route in routes for step in route.steps]
-    found = [name for step in steps for text in _patterns(step) for name in _names(text)]
-    return frozenset(name for name in found if name.isdecimal())
+    names: set[str] = set()
+    for step in steps:
+        names.update(name for name, _ in step.set)
+        for text in _patterns(step):
+            names |= captured_names(text)
+    numbers = frozenset(filter(str.isdecimal, names))
+    return frozenset(map(str.lower, names - numbers)) - {QUERY}, numbers
+
+
+def defined_by(some: Iterable[Defined]) -> Defined:
+    """Put together what the steps of several routes define."""
+    names: set[str] = set()
+    numbers: set[str] = set()
+    for more_names, more_numbers in some:
+        names |= more_names
+        numbers |= more_numbers
+    return frozenset(names), frozenset(numbers)
 
 
 def _patterns(step: StepSpec) -> Iterable[str]:
@@ -131,13 +156,6 @@ def _patterns(step: StepSpec) -> Iterable[str]:
         yield step.when.operand
     if step.rewrite is not None:
         yield step.rewrite.match
-
-
-def _names(pattern: str) -> frozenset[str]:
-    try:
-        return Pattern(pattern).names
-    except FaultError:  # said where the step is compiled
-        return frozenset()
 
 
 def compile_steps(
@@ -155,17 +173,17 @@ def _compile_step(spec: StepSpec, scope: Scope, at: str, faults: list[Fault]) ->
     if spec.when is not None:
         place = "unless" if spec.when.negated else "when"
         when = compile_condition(spec.when, scope, f"{at}/{place}", faults)
+    quoting = replace(scope, escape=escape_value)
     assigned: list[tuple[str, Template]] = []
     for name, text in spec.set:
         place = f"{at}/set{pointer(name)}"
-        lower = name.lower()
-        if lower in scope.maps:
+        problem = None if name.lower() == QUERY else taken(name, scope)
+        if problem is not None:
             hint = "choose another name"
-            faults.append(Fault(place, f"${name} is a header map", hint))
-        elif is_reserved(lower) and lower != QUERY:
-            hint = f"choose another name; of the built-in ones only `{QUERY}` can be set"
-            faults.append(Fault(place, f"${name} is a built-in variable", hint))
-        assigned.append((lower, compile_at(text, scope, place, faults)))
+            if is_reserved(name.lower()):
+                hint += f"; of the built-in ones only `{QUERY}` can be set"
+            faults.append(Fault(place, problem, hint))
+        assigned.append((name.lower(), compile_at(text, quoting, place, faults)))
     rewrite = answer = None
     if spec.rewrite is not None:
         rewrite = compile_rewrite(spec.rewrite, scope, f"{at}/rewrite", faults)

@@ -43,11 +43,18 @@ def pool(*endpoints: str | EndpointSpec, name: str = "backend", **differs: Any) 
 
 
 def route(
-    name: str, path: str = "/", *, kind: PathKind = "prefix", to: str = "backend", **differs: Any
+    name: str,
+    path: str | None = "/",
+    *,
+    kind: PathKind = "prefix",
+    to: str = "backend",
+    internal: bool = False,
+    **differs: Any,
 ) -> RouteSpec:
-    """Write a route from a path to one pool."""
-    spec = RouteSpec(name=name, path=PathSpec(kind=kind, value=path), pools=((to, 1),))
-    return replace(spec, **differs)
+    """Write a route from a path to one pool, or to an answer of its own if it has one."""
+    where = None if path is None else PathSpec(kind=kind, value=path, internal=internal)
+    pools = ((to, 1),) if "answer" not in differs else ()
+    return replace(RouteSpec(name=name, path=where, pools=pools), **differs)
 
 
 def everything(**differs: Any) -> RouteSpec:

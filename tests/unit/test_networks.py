@@ -67,3 +67,10 @@ def test_answer_agrees_with_a_naive_scan(cidrs: list[str], address: object) -> N
     mapped = getattr(ip, "ipv4_mapped", None) or ip
     naive = any(mapped in ip_network(cidr, strict=False) for cidr in cidrs)
     assert Networks(cidrs).contains(str(ip).encode()) == naive
+
+
+def test_answer_can_be_had_without_being_remembered() -> None:
+    networks = Networks(["10.0.0.0/8"])
+    assert networks.find(b"10.0.0.1")
+    assert not networks.find(b"11.0.0.1")
+    assert networks._decisions == {}

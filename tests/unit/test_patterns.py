@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from proxy import patterns
 from proxy.errors import FaultError
-from proxy.patterns import MAX_CHARACTERS, HostNames, Pattern, PatternList, host_keys
+from proxy.patterns import (
+    MAX_CHARACTERS,
+    HostNames,
+    Pattern,
+    PatternList,
+    captured_names,
+    host_keys,
+)
 
 
 def test_pattern_captures_by_number_and_name() -> None:
@@ -175,3 +182,21 @@ def test_host_names_are_found_by_the_longest_wildcard() -> None:
     assert found == {b"a.b": 1, b"x.b": 2, b"x.a.b": 3, b"a.x": 4, b"a.c.x": 5, b"b": None}
     assert names.wildcards
     assert not HostNames({b"a": 1}).wildcards
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a", set()),
+        ("(a)(?P<b>c)", {"1", "2", "b"}),
+        ("(?:a)", set()),
+    ],
+)
+def test_names_captured_are_numbers_and_names(text: str, names: set[str]) -> None:
+    assert captured_names(text) == names
+
+
+@pytest.mark.parametrize("text", ["(", "(?P<a>x)(?<b>y", "(?=z)", "x" * 2000, "\ud800"])
+def test_bad_regex_may_capture_whatever_it_may_have_meant_to(text: str) -> None:
+    assert captured_names(text) >= {"1", "9", "10"}
+    assert ("a" in captured_names(text)) is ("<a>" in text)

@@ -21,7 +21,11 @@ from proxy.snapshot import (
 )
 from proxy.spec import (
     EMPTY,
+    AccessRuleSpec,
+    AnswerSpec,
     BalanceSpec,
+    ConditionSpec,
+    ErrorPageSpec,
     HeaderMapSpec,
     HeaderRulesSpec,
     OverrideSpec,
@@ -29,7 +33,9 @@ from proxy.spec import (
     RegexEntry,
     ResponseRulesSpec,
     RetrySpec,
+    RewriteSpec,
     Spec,
+    StepSpec,
 )
 from proxy.telemetry.counters import Ledger, RouteCounters
 from tests.peers.specs import build_spec, endpoint, listener, pool, route
@@ -200,6 +206,41 @@ def test_compiling_touches_nothing_that_serves() -> None:
     assert live.leaving == {}
 
 
+# -- variables ------------------------------------------------------------------------------------
+
+KIND = StepSpec(set=(("kind", "$arg_kind"),))
+
+
+def test_variable_of_one_route_is_known_everywhere() -> None:
+    spec = differing(two(), "routes", "ra", steps=(KIND,))
+    spec = differing(spec, "routes", "rb", split_by="$kind")
+    spec = differing(spec, "pools", "b", balance=BalanceSpec(kind="hash", key="$kind"))
+    spec = differing(spec, "header_maps", "tier", source="$kind")
+    assert compiled(spec).names.variables == {"kind"}
+    assert sorted(faults(differing(spec, "routes", "ra", steps=()))) == [
+        "/header_maps/tier/source",
+        "/pools/b/balance/hash",
+        "/routes/rb/split_by",
+    ]
+
+
+def test_new_variable_renews_every_route_and_no_other_does() -> None:
+    before = compiled(two())
+    defined = differing(two(), "routes", "ra", steps=(KIND,))
+    after = compiled(defined, before)
+    assert kept(before, after).isdisjoint({"ra", "rb"})
+    moved = differing(defined, "routes", "rb", steps=(KIND, StepSpec(stop=True)))
+    assert kept(after, compiled(moved, after)) == ALL - {"rb", "two"}
+
+
+def test_variable_that_nothing_defines_any_more_is_unknown() -> None:
+    defined = differing(two(), "routes", "ra", steps=(KIND,))
+    spec = differing(defined, "routes", "rb", rewrite="/$kind")
+    before = compiled(spec)
+    gone = differing(spec, "routes", "ra", steps=())
+    assert faults(gone, before) == ["/routes/rb/rewrite"]
+
+
 # -- faults ---------------------------------------------------------------------------------------
 
 
@@ -233,6 +274,66 @@ def faults(spec: Spec, previous: Snapshot = NOTHING) -> list[str]:
             "ra",
             {"response_headers": ResponseRulesSpec(append=(("A", "$nope"),))},
             "/routes/ra/response_headers/append/A",
+        ),
+        (
+            "routes",
+            "ra",
+            {"steps": (StepSpec(stop=True), StepSpec(set=(("a", "$nope"),)))},
+            "/routes/ra/steps/1/set/a",
+        ),
+        (
+            "routes",
+            "ra",
+            {"steps": (StepSpec(when=ConditionSpec(value="$nope"), stop=True),)},
+            "/routes/ra/steps/0/when/value",
+        ),
+        (
+            "routes",
+            "ra",
+            {"steps": (StepSpec(rewrite=RewriteSpec(match="(", to="/")),)},
+            "/routes/ra/steps/0/rewrite/match",
+        ),
+        (
+            "routes",
+            "ra",
+            {"steps": (StepSpec(answer=AnswerSpec(status=1)),)},
+            "/routes/ra/steps/0/respond/status",
+        ),
+        (
+            "routes",
+            "ra",
+            {"access": (AccessRuleSpec(allows=False, networks=("x",)),)},
+            "/routes/ra/access/0/deny",
+        ),
+        (
+            "routes",
+            "ra",
+            {"pools": (), "answer": AnswerSpec(status=200, body="$nope")},
+            "/routes/ra/respond/body",
+        ),
+        (
+            "routes",
+            "ra",
+            {"error_pages": (ErrorPageSpec(statuses=(502,), path="$nope"),)},
+            "/routes/ra/error_pages/0/path",
+        ),
+        (
+            "routes",
+            "ra",
+            {"error_pages": (ErrorPageSpec(statuses=(502,), route="nope"),)},
+            "/routes/ra/error_pages/0/route",
+        ),
+        (
+            "routes",
+            "ra",
+            {"error_pages": (ErrorPageSpec(statuses=(502,)),)},
+            "/routes/ra/error_pages/0",
+        ),
+        (
+            "routes",
+            "ra",
+            {"error_pages": (ErrorPageSpec(statuses=(502,), path="/", route="rb"),)},
+            "/routes/ra/error_pages/0",
         ),
         ("listeners", "one", {"bind": "nonsense"}, "/listeners/one/bind"),
         ("listeners", "one", {"trusted_proxies": ("x",)}, "/listeners/one/trusted_proxies"),
@@ -269,6 +370,14 @@ def test_route_that_another_one_hides_is_a_fault() -> None:
     spec = two()
     twin = route("rc", "/a/", to="b")
     assert faults(replace(spec, routes={**spec.routes, "rc": twin})) == ["/routes/rc/path"] * 2
+
+
+def test_page_cannot_be_a_route_that_answers_nothing() -> None:
+    pages = (ErrorPageSpec(statuses=(502,), route="first"),)
+    spec = differing(two(), "routes", "ra", error_pages=pages)
+    first = route("first", path=None, pools=(), steps=(StepSpec(stop=True),))
+    spec = replace(spec, routes={**spec.routes, "first": first})
+    assert faults(spec) == ["/routes/ra/error_pages/0/route"]
 
 
 def test_all_faults_are_found_at_once() -> None:
@@ -317,6 +426,27 @@ def test_resolution_says_all_that_depends_on_the_path() -> None:
     assert isinstance(found.route, Route)
     assert (found.uri, found.raw, found.forward) == (b"/a/b c", b"/x/../a//b%20c", b"/a/b%20c")
     assert (found.matched, found.redirect, found.captures) == (3, False, None)
+
+
+def test_named_routes_and_preludes_take_no_path() -> None:
+    named = route("named", path=None, to="a")
+    first = route("first", path=None, pools=())
+    here = compiled(build_spec(pools=[pool(name="a")], routes=[named, first])).sites["public"]
+    found = here.prelude(b"h")
+    assert found is not None
+    assert found.payload.name == "first"
+    assert here.has_preludes
+    assert here.resolve(b"h", b"/").route is None
+    assert not site(a="/a/").has_preludes
+
+
+def test_target_that_no_client_sent_is_found_like_one_that_was() -> None:
+    here = site(a="/a/")
+    found = here.find(b"h", here.target(b"/a/b c%2F"))
+    assert isinstance(found.route, Route)
+    assert (found.uri, found.forward, found.matched) == (b"/a/b c%2F", b"/a/b%20c%2F", 3)
+    with pytest.raises(BadTarget):
+        here.target(b"/a/../..")
 
 
 def test_path_that_lacks_its_last_slash_is_redirected() -> None:

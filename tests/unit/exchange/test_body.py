@@ -132,3 +132,14 @@ def test_body_that_is_not_passed_on_is_counted_and_not_kept() -> None:
     body.forget()
     body.add(b"de", last=True)
     assert (body.octets, body.done, body.kept(), body.intact) == (5, True, b"", False)
+
+
+def test_forgotten_body_is_counted_but_kept_no_more() -> None:
+    body = RequestBody(chunked=True, limit=10)
+    body.add(b"x" * 20, last=False)
+    assert body.full
+    body.forget()
+    assert not body.intact
+    assert not body.full
+    assert body.add(b"y" * 20, last=True)
+    assert (body.octets, body.done, body.full) == (40, True, False)

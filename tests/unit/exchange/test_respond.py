@@ -120,3 +120,37 @@ def test_redirect_is_empty_and_says_where_to(made: Request) -> None:
 
 def test_unregistered_status_has_an_empty_phrase() -> None:
     assert (respond.phrase(299), respond.phrase(404)) == ("", "Not Found")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("body", [None, b"text"])
+def test_status_without_a_body_has_none(status: int, body: bytes | None) -> None:
+    head, rest = parts(
+        respond.whole(status, Answer(status, body), None, request(), keep_alive=True)
+    )
+    assert rest == b""
+    names = {line.partition(b":")[0] for line in head}
+    assert names.isdisjoint({b"Content-Length", b"Content-Type"})
+
+
+def test_lines_of_rules_take_the_place_of_ours() -> None:
+    data = respond.whole(
+        301,
+        Answer(301, b"text", location=b"/x"),
+        None,
+        request(),
+        b"Content-Type: a/b\r\nX: 1\r\n",
+        frozenset({b"content-type", b"location", b"content-length"}),
+        keep_alive=True,
+    )
+    head, rest = parts(data)
+    assert head[1:] == [b"Content-Type: a/b", b"X: 1", b"Content-Length: 4"]
+    assert rest == b"text"
+
+
+@pytest.mark.parametrize("status", [200, 299, 302, 399])
+def test_answer_without_a_body_that_is_no_error_is_empty(status: int) -> None:
+    head, rest = parts(respond.whole(status, Answer(status), None, request(), keep_alive=True))
+    assert rest == b""
+    assert b"Content-Length: 0" in head
+    assert not any(line.startswith(b"Content-Type") for line in head)

@@ -45,6 +45,7 @@ def request(
     made.request_id = b"id-1"
     made.authority = made.headers.get("Host", "").encode("utf-8", "surrogateescape")
     made.pool = b"backend"
+    made.keeps_escapes = made.quotes_captures = False
     return made
 
 

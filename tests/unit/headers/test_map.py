@@ -284,6 +284,19 @@ def test_source_of_any_octets_has_a_value(raw: bytes) -> None:
     assert compiled(sites=SITES)["sites"].evaluate(made)
 
 
+def test_map_may_be_of_variables_that_steps_assign() -> None:
+    faults: list[Fault] = []
+    specs = {"size": spec("$kind", "$kind", exact=(("a", "small"),))}
+    maps = compile_maps(specs, faults, frozenset({"kind"}))
+    assert faults == []
+    template = compile_template("$size", Scope(maps=maps, variables=frozenset({"kind"})))
+    for value, expected in ((b"a", b"small"), (b"b", b"b")):
+        made = request()
+        made.maps = {"kind": value}
+        assert template.render(made) == expected
+    assert template.render(request()) == b""
+
+
 # -- shares ---------------------------------------------------------------------------------------
 
 VARIANT = spec("$http_x", "stable", shares=(("blue", 50), ("green-$http_y", 2000)))

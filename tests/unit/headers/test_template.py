@@ -133,6 +133,44 @@ def test_header_map_is_evaluated_once_per_request(value: bytes) -> None:
     assert tier.evaluations == 2
 
 
+def test_variable_of_the_request_is_what_was_assigned_last() -> None:
+    template = compile_template("[$Kind]", Scope(variables=frozenset({"kind"})))
+    made = request()
+    assert template.render(made) == b"[]"
+    made.maps = {"kind": b"a"}
+    assert template.render(made) == b"[a]"
+    assert template.variables == {"kind"}
+
+
+def test_variable_takes_the_place_of_a_capture_once_it_is_assigned() -> None:
+    scope = Scope(captures=frozenset({"User"}), variables=frozenset({"user"}))
+    made = request(captures={"User": b"captured"})
+    template = compile_template("$User $user", scope)
+    assert template.render(made) == b"captured "
+    made.maps = {"user": b"assigned"}
+    assert template.render(made) == b"assigned assigned"
+
+
+def test_unknown_variable_may_have_meant_one_that_a_step_assigns() -> None:
+    with pytest.raises(FaultError) as caught:
+        compile_template("$flavor", Scope(variables=frozenset({"flavour"})))
+    assert caught.value.hint == "did you mean $flavour?"
+
+
+@pytest.mark.parametrize("text", ["a\r\nb", "\0", "$host\n"])
+def test_text_of_a_body_may_have_lines(text: str) -> None:
+    expected = text.encode().replace(b"$host", b"app.example.org")
+    assert compile_template(text, Scope(), lines=True).render(request()) == expected
+    assert compile_at(text, Scope(), "", [], lines=True).render(request()) == expected
+
+
+def test_numbered_captures_are_escaped_where_the_place_asks_for_it() -> None:
+    captures = {"1": b"a b", "name": b"c d"}
+    scope = Scope(captures=frozenset(captures), escape=lambda _, text: text.replace(b" ", b"+"))
+    template = compile_template("$1 $name $arg_x", scope)
+    assert template.render(request(target=b"/?x=%20", captures=captures)) == b"a+b c d %20"
+
+
 def test_volatile_header_map_is_evaluated_each_time() -> None:
     tier = Counting(b"gold", volatile=True)
     made = request()

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy.routing.normalise import BadTarget, Target, escape_path, escape_target, normalise
+from proxy.routing.normalise import (
+    BadTarget,
+    Target,
+    escape_path,
+    escape_target,
+    normalise,
+    target_of,
+)
 from proxy.spec import PathsMode
 
 MODES: tuple[PathsMode, ...] = ("strict", "nginx")
@@ -215,3 +222,45 @@ def test_escaped_target_is_one_token(target: bytes) -> None:
     escaped = escape_target(target)
     assert all(0x20 < octet < 0x7F and octet != ord("#") for octet in escaped)
     assert escape_target(escaped) == escaped
+
+
+@pytest.mark.parametrize(
+    ("path", "strict", "nginx"),
+    [
+        (b"/a/b", b"/a/b", b"/a/b"),
+        (b"/a b?#", b"/a%20b%3F%23", b"/a%20b%3F%23"),
+        (b"/a%2Fb%25", b"/a%2Fb%25", b"/a%252Fb%2525"),
+        (b"/a%41", b"/a%2541", b"/a%2541"),
+        (b"//a/../b/./c", b"/b/c", b"//a/../b/./c"),
+        (b"/%", b"/%25", b"/%25"),
+        (b"/\r\n", b"/%0D%0A", b"/%0D%0A"),
+    ],
+)
+def test_path_that_the_configuration_made_is_escaped_and_strictly_resolved(
+    path: bytes, strict: bytes, nginx: bytes
+) -> None:
+    for mode, expected in zip(MODES, (strict, nginx), strict=True):
+        target = target_of(path, mode)
+        assert (target.forward, target.query) == (expected, None)
+        assert target_of(target.path, mode).path == target.path
+
+
+@pytest.mark.parametrize("path", [b"/a/../../b", b"/a\\b", b"/\0"])
+def test_ambiguous_path_that_the_configuration_made_is_strictly_refused(path: bytes) -> None:
+    with pytest.raises(BadTarget):
+        target_of(path, "strict")
+    assert target_of(path, "nginx").path == path
+
+
+@given(st.binary(max_size=20).map(lambda text: b"/" + text), st.sampled_from(MODES))
+def test_any_made_path_is_fit_for_a_request_line(path: bytes, mode: PathsMode) -> None:
+    try:
+        target = target_of(path, mode)
+    except BadTarget:
+        assert mode == "strict"
+        return
+    assert target.forward.startswith(b"/")
+    assert all(0x21 <= octet <= 0x7E for octet in target.forward)
+    assert not set(target.forward) & set(b"?#")
+    if mode == "strict":
+        assert normalise(target.forward, mode).path == target.path

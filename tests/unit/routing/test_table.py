@@ -243,6 +243,67 @@ def test_conflicts_pair_the_first_with_each_later_route() -> None:
     assert name_of(lookup(entries, "h", "/y/x")) == "f"
 
 
+def prelude(name: str, *hosts: str) -> Entry[str]:
+    return Entry(name, hosts or None, None, name)
+
+
+def test_preludes_conflict_where_they_come_before_the_same_paths() -> None:
+    entries = [
+        prelude("a"),
+        entry("b", path("prefix", "/")),
+        prelude("c"),
+        prelude("d", "a.org", "~^r"),
+        prelude("e", ".A.org"),
+        prelude("f", "~^r"),
+        prelude("g", "b.org"),
+    ]
+    assert conflicts(entries) == [("a", "c"), ("d", "e"), ("d", "f")]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("a.org", "named"),
+        ("x.b.org", "suffix"),
+        ("b.b.org", None),
+        ("r.test", "regex"),
+        ("other", "any"),
+    ],
+)
+def test_prelude_is_that_of_the_hosts_own_table(host: str, expected: str | None) -> None:
+    entries = [
+        prelude("any"),
+        prelude("named", "a.org"),
+        prelude("suffix", "*.b.org"),
+        prelude("regex", "~^r"),
+        entry("route", path("prefix", "/"), "b.b.org"),
+    ]
+    assert name_of(Table(entries).prelude(host.encode())) == expected
+
+
+def test_prelude_takes_no_path() -> None:
+    entries = [prelude("first", "a.org"), entry("any", path("prefix", "/"))]
+    assert lookup(entries, "a.org", "/") is None
+    assert name_of(lookup(entries, "b.org", "/")) == "any"
+    assert Table([entry("any", path("prefix", "/"))]).prelude(b"b.org") is None
+
+
+def test_first_of_two_preludes_is_the_one() -> None:
+    assert name_of(Table([prelude("z"), prelude("a")]).prelude(b"h")) == "z"
+
+
+def test_prelude_has_what_the_host_captured_by_name() -> None:
+    host = r"~^(?P<tenant>[a-z]+)\.(.+)$"
+    entries = [prelude("first", host), entry("plain", path("prefix", "/"), host)]
+    table = Table(entries)
+    found, again = table.prelude(b"acme.eu"), table.prelude(b"other.eu")
+    assert found is not None
+    assert again is not None
+    assert (found.captures, again.captures) == ({"tenant": b"acme"}, {"tenant": b"other"})
+    assert capture_names(None, [host]) == {"tenant"}
+    assert capture_names(None) == frozenset()
+
+
 def test_first_of_two_conflicting_routes_serves() -> None:
     entries = [entry("z", path("prefix", "/x")), entry("a", path("prefix", "/x"))]
     assert name_of(lookup(entries, "h", "/x")) == "z"

@@ -181,3 +181,99 @@ async def test_note_lands_in_the_revision(client: Client) -> None:
 async def test_name_of_odd_octets_is_422(client: Client, name: str) -> None:
     response = await client.put(URL(f"/v1/pools/{name}", encoded=True), json={})
     assert len(await paths(response, 422)) == 1
+
+
+# -- routes that hold together -------------------------------------------------------------------
+
+FALLBACK: dict[str, Any] = {"pool": "spare"}
+PAGES: dict[str, Any] = {"error_pages": [{"statuses": [502], "route": "fallback"}]}
+
+
+async def with_fallback(client: Client) -> None:
+    """Create a named route, and what leads to it, in one change."""
+    routes = {"fallback": FALLBACK, "all": PAGES}
+    await ok(await client.patch("/v1/config", json={"routes": routes}))
+
+
+async def test_named_route_is_created_with_what_leads_to_it(
+    client: Client, plane: FakePlane
+) -> None:
+    await with_fallback(client)
+    assert await ok(await client.get("/v1/routes/fallback")) == FALLBACK
+    assert plane.spec.routes["fallback"].path is None
+    shown = await ok(await client.get("/v1/routes/fallback?view=effective"))
+    assert "path" not in shown
+    assert (shown["steps"], shown["access"], shown["intercept_errors"]) == ([], [], False)
+
+
+async def test_named_route_alone_is_422(client: Client) -> None:
+    response = await client.put("/v1/routes/fallback", json=FALLBACK)
+    assert await paths(response, 422) == ["/routes/fallback/path"]
+
+
+async def test_page_without_its_route_is_422(client: Client) -> None:
+    response = await client.patch("/v1/routes/all", json=PAGES)
+    assert await paths(response, 422) == ["/routes/all/error_pages/0/route"]
+
+
+async def test_removing_a_named_route_in_use_is_409_and_says_where(client: Client) -> None:
+    await with_fallback(client)
+    response = await client.delete("/v1/routes/fallback")
+    assert await paths(response, 409) == ["/routes/all/error_pages/0/route"]
+
+
+async def test_removing_the_last_page_of_a_named_route_is_refused(client: Client) -> None:
+    await with_fallback(client)
+    response = await client.patch("/v1/routes/all", json={"error_pages": None})
+    assert await paths(response, 422) == ["/routes/fallback/path"]
+    both = {"routes": {"all": {"error_pages": None}, "fallback": None}}
+    assert await ok(await client.patch("/v1/config", json=both))
+    assert await ok(await client.get("/v1/config")) == DOCUMENT
+
+
+async def test_named_route_may_get_a_path_and_lose_it(client: Client) -> None:
+    await with_fallback(client)
+    path = {"path": {"exact": "/fallback"}}
+    await ok(await client.patch("/v1/routes/fallback", json=path))
+    await ok(await client.patch("/v1/routes/fallback", json={"path": None}))
+    assert await ok(await client.get("/v1/routes/fallback")) == FALLBACK
+
+
+async def test_prelude_is_created_replaced_patched_and_removed(
+    client: Client, plane: FakePlane
+) -> None:
+    path = "/v1/routes/first"
+    steps = {"steps": [{"set": {"kind": "a"}}]}
+    await ok(await client.put(path, json=steps), 201)
+    await ok(
+        await client.patch("/v1/routes/all", json={"request_headers": {"set": {"X-Kind": "$kind"}}})
+    )
+    await ok(await client.put(path, json={"steps": [{"set": {"kind": "b"}}, {"stop": True}]}))
+    await ok(await client.patch(path, json={"access": [{"deny": ["10.0.0.0/8"]}]}))
+    assert plane.spec.routes["first"].path is None
+    assert [len(plane.spec.routes["first"].steps), len(plane.spec.routes["first"].access)] == [2, 1]
+
+    response = await client.delete(path)
+    assert await paths(response, 409) == ["/routes/all/request_headers/set/X-Kind"]
+    headers = {"request_headers": {"set": {"X-Kind": None}}}
+    await ok(await client.patch("/v1/routes/all", json=headers))
+    await ok(await client.delete(path))
+    assert await ok(await client.get("/v1/config")) == DOCUMENT
+
+
+async def test_effective_prelude_can_be_put_back(client: Client) -> None:
+    await ok(await client.put("/v1/routes/first", json={"steps": [{"stop": True}]}), 201)
+    shown = await ok(await client.get("/v1/routes/first?view=effective"))
+    await ok(await client.put("/v1/routes/first", json=shown))
+
+
+async def test_second_prelude_of_the_same_hosts_is_refused(client: Client) -> None:
+    await ok(await client.put("/v1/routes/first", json={"steps": [{"stop": True}]}), 201)
+    response = await client.put("/v1/routes/second", json={"steps": [{"stop": True}]})
+    assert await paths(response, 422) == ["/routes/second"]
+
+
+async def test_step_of_a_route_can_be_read_and_changed_only_with_its_list(client: Client) -> None:
+    await ok(await client.put("/v1/routes/first", json={"steps": [{"stop": True}]}), 201)
+    response = await client.patch("/v1/routes/first", json={"steps": {"0": {"stop": False}}})
+    assert await paths(response, 422) == ["/routes/first/steps"]

@@ -62,7 +62,11 @@ routes:
   chat:
     listeners: [public]              # absent: all
     hosts: [chat.example.com, "*.example.org"]            # absent: any
-    path: {prefix: /chat/}           # exactly one of exact | prefix | regex
+    path: {prefix: /chat/, internal: false}   # exactly one of exact | prefix | regex
+    steps: []                        # what is done before the request is passed on
+    access: []                       # [{allow: [10.0.0.0/8]}, {deny: [all]}]
+    error_pages: []                  # [{statuses: [502], path: /sorry.html}]
+    intercept_errors: false          # of the upstream too
     pool: backend                    # or pools: {stable: 95, canary: 5} with split_by
     host_priority: 0
     rewrite: /                       # replaces the matched prefix; absent: the target goes on
@@ -164,6 +168,55 @@ RICH: dict[str, Any] = {
     },
 }
 """What ``EVERYTHING_YAML`` leaves out."""
+
+
+STEPPED: dict[str, Any] = {
+    "listeners": {"public": {"bind": "127.0.0.1:0"}},
+    "pools": {"backend": {"endpoints": {"127.0.0.1:8000": {}}}, "other": {}},
+    "header_maps": {"tier": {"source": "$kind", "default": "free", "exact": {"plain": "paid"}}},
+    "routes": {
+        "first": {
+            "hosts": ["a.example.org"],
+            "steps": [
+                {"when": {"value": "$http_x_debug"}, "respond": {"status": 403}},
+                {"rewrite": {"match": "^/v1/(?P<rest>.*)$", "to": "/$rest", "then": "route"}},
+                {"set": {"kind": "plain", "args": "$args&v=1"}},
+            ],
+            "access": [{"allow": ["10.0.0.0/8", "private", "unix"]}, {"deny": ["all"]}],
+            "error_pages": [{"statuses": [404], "path": "/sorry.html?for=$uri"}],
+            "response_headers": {"set": {"X-Status": "$status"}},
+        },
+        "all": {
+            "hosts": ["a.example.org"],
+            "path": {"prefix": "/"},
+            "pool": "backend",
+            "steps": [
+                {
+                    "unless": {"value": "$request_method", "matches": "^(get|head)$",
+                               "ignore_case": True},
+                    "respond": {"status": 405, "body": "no $kind\r\n", "type": "text/html"},
+                },
+                {"when": {"value": "$kind", "equals": "plain"}, "stop": True},
+                {"rewrite": {"match": "^/old/(.*)$", "to": "https://$host/$1?", "redirect": 308,
+                             "ignore_case": True}},
+            ],
+            "error_pages": [
+                {"statuses": [502, 504], "route": "fallback", "status": "page"},
+                {"statuses": [413], "location": "https://a.example.org/$tier", "status": 303},
+                {"statuses": [500], "path": "/sorry.html", "status": 200},
+            ],
+            "intercept_errors": True,
+        },
+        "sorry": {
+            "hosts": ["a.example.org"],
+            "path": {"exact": "/sorry.html", "internal": True},
+            "respond": {"status": 200, "body": "sorry", "type": "text/html; charset=utf-8"},
+        },
+        "moved": {"path": {"exact": "/moved"}, "respond": {"status": 301, "location": "/$tier"}},
+        "fallback": {"pool": "other", "rewrite": "/fallback"},
+    },
+}  # fmt: skip
+"""What is done before a request is passed on, and instead."""
 
 
 def changed(at: str, value: object, base: dict[str, Any] = SMALL) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from admin.translate import to_spec
 from proxy.errors import Fault
 from proxy.snapshot import NOTHING, compile_snapshot
 from proxy.telemetry.counters import Ledger, RouteCounters
-from tests.unit.admin.documents.example import EVERYTHING_YAML, RICH, SMALL, changed
+from tests.unit.admin.documents.example import EVERYTHING_YAML, RICH, SMALL, STEPPED, changed
 
 json_values = st.recursive(
     st.none()
@@ -54,7 +54,7 @@ def test_the_example_that_says_everything_is_valid() -> None:
     assert document.pools["backend"].on_removal == "drain"
 
 
-@pytest.mark.parametrize("raw", [SMALL, RICH, {}, {"version": 1}])
+@pytest.mark.parametrize("raw", [SMALL, RICH, STEPPED, {}, {"version": 1}])
 def test_a_good_document_is_valid(raw: dict[str, Any]) -> None:
     before = copy.deepcopy(raw)
 
@@ -77,7 +77,7 @@ def test_a_bad_file_has_those_of_its_text_or_of_its_meaning() -> None:
 # Effective documents.
 
 
-@pytest.mark.parametrize("raw", [everything(), SMALL, RICH, {}])
+@pytest.mark.parametrize("raw", [everything(), SMALL, RICH, STEPPED, {}])
 def test_an_effective_document_says_the_same(raw: dict[str, Any]) -> None:
     document = validate(raw)
     filled = effective(document)
@@ -188,7 +188,7 @@ def places(value: object, way: tuple[str | int, ...] = ()) -> Iterator[tuple[str
         yield from places(item, (*way, key))
 
 
-MUTABLE = {"rich": RICH, "everything": everything()}
+MUTABLE = {"rich": RICH, "stepped": STEPPED, "everything": everything()}
 PLACES = [(name, place) for name, raw in MUTABLE.items() for place in places(raw)]
 
 

@@ -38,6 +38,18 @@ START: dict[str, Any] = {
             "pools": {"backend": 1, "hashed": 2},
             "request_headers": {"set": {"X-A": "$1", "X-B": "$other"}},
         },
+        "first": {
+            "hosts": ["b.example.com"],
+            "steps": [{"set": {"kind": "$http_x_kind"}}],
+            "error_pages": [{"statuses": [404], "route": "fallback"}],
+        },
+        "fallback": {"pool": "mapped"},
+        "marked": {
+            "hosts": ["b.example.com"],
+            "path": {"prefix": "/"},
+            "pool": "backend",
+            "request_headers": {"set": {"X-Kind": "$kind"}},
+        },
     },
 }
 
@@ -78,6 +90,33 @@ EDITS: list[tuple[Place, object]] = [
     (("routes", "split", "path"), {"regex": "^/s/"}),
     (("routes", "twin"), {"path": {"prefix": "/"}, "pool": "backend"}),
     (("routes", "late"), {"path": {"exact": "/late"}, "pool": "new"}),
+    (("routes", "first"), REMOVED),
+    (("routes", "first"), START["routes"]["first"]),
+    (("routes", "first", "steps"), []),
+    (("routes", "first", "steps"), [{"set": {"kind": "a"}}, {"set": {"size": "$kind"}}]),
+    (("routes", "first", "steps"), [{"set": {"tier": "a"}}]),
+    (("routes", "first", "steps"), [{"rewrite": {"match": "(?P<kind>a)", "to": "/$kind"}}]),
+    (("routes", "first", "steps"), [{"rewrite": {"match": "(?P<kind>a", "to": "/$kind"}}]),
+    (("routes", "first", "hosts"), ["c.example.com"]),
+    (("routes", "first", "error_pages"), []),
+    (("routes", "first", "pool"), "backend"),
+    (("routes", "first", "path"), {"exact": "/first"}),
+    (("routes", "second"), {"steps": [{"stop": True}], "hosts": ["b.example.com"]}),
+    (("routes", "second"), {"steps": [{"stop": True}], "hosts": ["c.example.com"]}),
+    (("routes", "fallback"), REMOVED),
+    (("routes", "fallback"), START["routes"]["fallback"]),
+    (("routes", "fallback"), {"steps": [{"set": {"kind": "b"}}]}),
+    (("routes", "fallback"), {"respond": {"status": 200, "body": "$kind"}}),
+    (("routes", "fallback", "path"), {"exact": "/fallback"}),
+    (("routes", "marked", "steps"), [{"set": {"kind": "c"}}]),
+    (("routes", "marked", "steps"), [{"when": {"value": "$size"}, "stop": True}]),
+    (("routes", "marked", "error_pages"), [{"statuses": [502], "route": "fallback"}]),
+    (("routes", "marked", "error_pages"), [{"statuses": [502], "route": "second"}]),
+    (("routes", "marked", "access"), [{"deny": ["all"]}]),
+    (("routes", "marked", "access"), [{"deny": ["al"]}]),
+    (("header_maps", "other", "source"), "$kind"),
+    (("header_maps", "kind"), {"source": "$http_x"}),
+    (("pools", "hashed", "balance"), {"hash": "$kind"}),
     (("x-note",), 1),
     (("version",), 2),
     (("routes",), []),
@@ -123,7 +162,7 @@ def test_one_edit_after_a_valid_document_means_what_it_means_alone(
     assert_as_if_alone(raw, served, to_spec(served.document))
 
 
-@given(st.lists(st.tuples(st.sampled_from(EDITS), st.booleans()), max_size=8))
+@given(st.lists(st.tuples(st.sampled_from(EDITS), st.booleans()), max_size=10))
 def test_any_sequence_of_edits_means_what_its_documents_mean_alone(
     steps: list[tuple[tuple[Place, object], bool]],
 ) -> None:
@@ -179,7 +218,10 @@ def test_route_whose_header_map_changed_names_its_new_pools() -> None:
         (("listeners", "local", "paths"), "nginx", []),
         (("routes", "all"), REMOVED, []),
         (("routes", "all", "rewrite"), "/x/", ["all"]),
-        (("header_maps", "other", "default"), "y", ["all", "here", "split"]),
+        (("header_maps", "other", "default"), "y", [*START["routes"]]),
+        (("routes", "marked", "steps"), [{"set": {"kind": "c"}}], ["marked"]),
+        (("routes", "marked", "steps"), [{"set": {"size": "c"}}], [*START["routes"]]),
+        (("routes", "marked", "access"), [{"deny": ["all"]}], ["marked"]),
     ],
 )
 def test_change_compiles_only_the_routes_it_touches(

@@ -206,10 +206,11 @@ CASES: Final[dict[str, Case]] = {
         "location /rv/ { rewrite ^/rv/ /other?b=2 break; proxy_pass http://backend/v$uri?$args; }"
         "location /q/ { set $args a=b; proxy_pass http://backend/p/; }"
         "location /qv/ { set $args a=b; proxy_pass http://backend/v$is_args$args; }"
+        "location /qr/ { set $args a=b; rewrite ^ /x?c=d break; proxy_pass http://backend/$args; }"
         "location /on/ { rewrite ^/on/(.*)$ /q/$1; }",
         gets(
             *("/rw/a", "/rw/a%20b?c", "/rw/?", "/rv/a", "/rv/a?c", "/q/a%20b", "/q/?c", "/qv/x"),
-            *("/on/a?c", "/on/a%2Fb"),
+            *("/on/a?c", "/on/a%2Fb", "/qr/", "/qr/?e"),
         ),
     ),
     "requests that errors lead elsewhere": Case(

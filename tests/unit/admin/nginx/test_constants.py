@@ -32,6 +32,19 @@ def test_address_that_set_gives_is_an_address(before: str, inside: str, to: str,
     assert "rewrite_location" not in route["response_headers"], "as nginx with variables"
 
 
+def test_value_that_set_gives_is_no_part_of_the_name_before_it() -> None:
+    (route,) = document(server(location("set $x y;", to="http://backend/$is_args$x$uri$x")))[
+        "routes"
+    ].values()
+    assert route["target"] == "/${is_args}y${uri}y"
+
+
+def test_query_that_set_gives_is_the_requests_all_the_same() -> None:
+    inside = "set $args a=b; rewrite ^ /x?c=d break;"
+    (route,) = document(server(location(inside, to="http://backend/$args")))["routes"].values()
+    assert route["target"] == "/$args"
+
+
 @pytest.mark.parametrize(
     "directives",
     [

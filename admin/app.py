@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from admin.beginning import FILE, begin
 from admin.cli import FAULTY, report
 from admin.config_file import bootstrap
 from admin.controller import Controller, RefusedError
+from admin.drain import ProcessDrain
 from admin.lifecycle import Lifecycle
 from admin.listening import ListenError, listening
 from admin.memory import Memory
@@ -91,13 +93,21 @@ async def serve(
     memory = Memory(None if settings.state_dir is None else Store(settings.state_dir))
     server = Server(access_log=access_log)
     controller = Controller(server, memory)
-    lifecycle = Lifecycle(server, controller, settings)
+    drain = ProcessDrain(
+        server,
+        controller.events,
+        timeout_s=settings.drain_timeout_s,
+        accept_s=settings.drain_accept_s,
+    )
+    lifecycle = Lifecycle(server, controller, settings, drain)
+    server.watch_endpoints(lambda moved: controller.events.emit("endpoint", **asdict(moved)))
     admin_requests: Counter[int] = Counter()
     started = asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.callback(memory.close)
         stack.push_async_callback(server.close)
         stack.callback(controller.close)
+        stack.callback(drain.close)
         stack.enter_context(lifecycle.signals())
         ready_file = ReadyFile(settings.ready_file)
         stack.callback(ready_file.remove)
@@ -110,9 +120,8 @@ async def serve(
         await _first(controller, settings, document)
         tokens, made = _tokens(settings)
         guard = Guard(settings.admin, tokens)
-        admin = await stack.enter_async_context(
-            listening(application(controller, server, guard, admin_requests), settings.admin)
-        )
+        api = application(controller, server, guard, admin_requests, drain)
+        admin = await stack.enter_async_context(listening(api, settings.admin))
         token_file = _keep(made, admin, settings)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))

@@ -8,14 +8,14 @@ bound.  Then ``Prepared.publish`` assigns the snapshot, and what it replaced is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Final
 
-from proxy.addresses import parse_address
-from proxy.downstream.listener import Listener, bind_socket
-from proxy.errors import DRAIN_TIMEOUT, Fault, SpecError, pointer
+from proxy.binding import bind_listeners, stop_new
+from proxy.downstream.listener import Listener
+from proxy.errors import DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
 from proxy.logs.targets import Opened, Targets
 from proxy.prepared import Prepared
@@ -32,6 +32,7 @@ from proxy.telemetry.reading import Reading
 from proxy.upstream.connection import close_idle
 from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names
 from proxy.upstream.pool import Pool
+from proxy.upstream.transitions import Transition, Transitions
 
 SWEEP_S: Final = 0.2
 """Seconds between two looks at all deadlines; a timeout may be late by as much."""
@@ -72,6 +73,8 @@ class Server:
         self._refreshing: asyncio.Task[None] | None = None
         self._retirement: Final = Retirement()
         self._lag: Final = LoopLag()
+        self._transitions: Final = Transitions()
+        self._told: Callable[[Transition], None] | None = None
         self._preparing: Final = asyncio.Lock()
         self._accept_until: float | None = None
         self._drain_until: float | None = None
@@ -128,6 +131,10 @@ class Server:
             )
         )
 
+    def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
+        """Have ``told`` called for endpoints whose state changes, within ``SWEEP_S``."""
+        self._told = told
+
     # Changing it
 
     async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
@@ -174,7 +181,8 @@ class Server:
         try:
             sinks = {name: target.sink for name, target in targets.items()}
             snapshot = await self._compile(spec, revision, addresses, sinks)
-            listeners = await self._bind(spec, snapshot)
+            present, counters = self._listeners, self._listener_counters
+            listeners = await bind_listeners(spec, snapshot, present, counters, self._runtime)
         except BaseException:
             self._targets.abandon(targets)
             raise
@@ -214,42 +222,8 @@ class Server:
         }
         return counted | {pool.name: pool for pool in self._leaving} | self._pools
 
-    async def _bind(self, spec: Spec, snapshot: Snapshot) -> dict[str, Listener]:
-        """Return a listener for each name: one that is there already, or a new one."""
-        present = {_identity(name, one.bind.text): one for name, one in self._listeners.items()}
-        listeners: dict[str, Listener] = {}
-        faults: list[Fault] = []
-        for name, wanted in spec.listeners.items():
-            bind = parse_address(wanted.bind, any_port=True)
-            found = present.get(_identity(name, bind.text))
-            if found is not None:
-                listeners[name] = found
-                continue
-            try:
-                counters = self._listener_counters.get(name) or ListenerCounters()
-                site = snapshot.sites[name]
-                made = Listener(name, bind, bind_socket(bind), site, counters, self._runtime)
-                listeners[name] = made
-                await made.prepare()
-            except OSError as error:
-                said = f"cannot listen on {wanted.bind}: {error.strerror or error}"
-                faults.append(Fault(pointer("listeners", name, "bind"), said))
-            except BaseException:
-                self._close_new(listeners)
-                raise
-        if faults:
-            self._close_new(listeners)
-            raise SpecError(tuple(faults))
-        return listeners
-
-    def _close_new(self, listeners: Mapping[str, Listener]) -> None:
-        present = set(self._listeners.values())
-        for listener in listeners.values():
-            if listener not in present:
-                listener.stop()
-
     def _discard(self, listeners: Mapping[str, Listener], targets: Opened) -> None:
-        self._close_new(listeners)
+        stop_new(listeners, self._listeners)
         self._targets.abandon(targets)
         self._preparing.release()
 
@@ -355,11 +329,20 @@ class Server:
     async def undrain(self) -> None:
         """Take a drain back: accept again, at the same addresses.  Raise ``OSError``.
 
-        Connections that the drain has closed or cut stay so.
+        Connections that the drain has closed or cut stay so.  If an address cannot be had, the
+        drain goes on.
         """
-        for listener in self._listeners.values():
-            if not listener.accepting:
-                await listener.rebind()
+        async with self._preparing:
+            opened: list[Listener] = []
+            try:
+                for listener in self._listeners.values():
+                    if not listener.accepting:
+                        await listener.rebind()
+                        opened.append(listener)
+            except OSError:
+                for listener in opened:
+                    listener.stop()
+                raise
         self._runtime.draining = False
         self._accept_until = self._drain_until = None
         self._drained.clear()
@@ -409,6 +392,10 @@ class Server:
         self._runtime.upstreams.close_idle(now)
         self._retirement.sweep(now)
         self._forget(now)
+        if self._told is not None:
+            plans = [upstream.plan for upstream in self._runtime.snapshot.pools.values()]
+            for transition in self._transitions.look(plans, now):
+                self._told(transition)
         if self._drain_until is not None:
             self._sweep_drain(now)
 
@@ -438,8 +425,3 @@ class Server:
 
 def _written(spec: Spec) -> list[str]:
     return [point.address for pool in spec.pools.values() for point in pool.endpoints]
-
-
-def _identity(name: str, bind: str) -> str:
-    """Tell a listener by its address; one with a port of the kernel's choice, by its name."""
-    return f"{name} {bind}" if bind.endswith(":0") else bind

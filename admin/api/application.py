@@ -20,6 +20,7 @@ from admin.api.operations import Call, Operation
 from admin.api.problems import Problem, not_kept, pending, unknown
 from admin.api.table import OPERATIONS
 from admin.controller import Controller, PendingError, RefusedError
+from admin.drain import ACCEPT_S, DRAIN_S, ProcessDrain
 from admin.plane import DataPlane
 from admin.store import NotKeptError
 from proxy.errors import Fault
@@ -33,29 +34,45 @@ _log = get_logger("admin.api")
 
 
 def application(
-    controller: Controller, server: DataPlane, guard: Guard, counts: Counter[int]
+    controller: Controller,
+    server: DataPlane,
+    guard: Guard,
+    counts: Counter[int],
+    drain: ProcessDrain | None = None,
 ) -> web.Application:
     """Make the application; ``counts`` gets the answers by status."""
+    if drain is None:
+        drain = ProcessDrain(server, controller.events, timeout_s=DRAIN_S, accept_s=ACCEPT_S)
     app = web.Application(
         client_max_size=BODY_BYTES, middlewares=[_outermost(counts), _guarded(guard)]
     )
     for operation in OPERATIONS:
-        handler = _bound(operation, controller, server)
+        handler = _bound(operation, controller, server, drain)
         if operation.method == "GET":
             app.router.add_get(operation.path, handler)
         else:
             app.router.add_route(operation.method, operation.path, handler)
+    app.on_shutdown.append(_no_more_events(controller))
     return app
 
 
-def _bound(operation: Operation, controller: Controller, server: DataPlane) -> Handler:
+def _no_more_events(controller: Controller) -> Callable[[web.Application], Awaitable[None]]:
+    async def close(_: web.Application) -> None:
+        controller.events.close()
+
+    return close
+
+
+def _bound(
+    operation: Operation, controller: Controller, server: DataPlane, drain: ProcessDrain
+) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = request[_PRINCIPAL]
         require(principal, operation.role)
         query = _query(request, operation)
         media = choose(",".join(request.headers.getall("Accept", ())), operation.offers)
         return await operation.handler(
-            Call(request, operation, controller, server, principal, media, query)
+            Call(request, operation, controller, server, drain, principal, media, query)
         )
 
     return handle

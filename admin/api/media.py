@@ -19,6 +19,7 @@ JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 HTML: Final = "text/html"
+EVENT_STREAM: Final = "text/event-stream"
 
 BODY_BYTES: Final = 8 * 1024 * 1024
 """A request body, at most: some 60,000 endpoints."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from admin.api.auth import Principal, Role
 from admin.api.media import JSON
 from admin.controller import Controller
+from admin.drain import ProcessDrain
 from admin.edits import Place
 from admin.plane import DataPlane
 
@@ -124,6 +125,7 @@ class Call:
     operation: Operation
     controller: Controller
     server: DataPlane
+    drain: ProcessDrain
     principal: Principal
     media: str
     """The media type to answer with."""

@@ -34,6 +34,28 @@ def _confirm_within(text: str) -> float:
     return seconds(text)
 
 
+SPAN: Final = "^([0-9]{1,4}s|[0-9]{1,2}m|1h)$"
+LONGEST_S: Final = 3600.0
+"""No answer is waited for longer, in seconds."""
+
+
+def _span(text: str) -> float:
+    if re.fullmatch(SPAN, text) is None:
+        raise ValueError("a duration such as 30s, 5m or 1h")
+    return min(seconds(text), LONGEST_S)
+
+
+def span(name: str, description: str, default: str | None) -> Parameter:
+    """Make a query parameter that says how long something may take."""
+    schema = {"type": "string", "pattern": SPAN, "examples": [default or "30s"]}
+    if default is not None:
+        schema["default"] = default
+    return Parameter(name, "query", description, schema, _span)
+
+
+NOTE: Final = Parameter(
+    "note", "query", "Why; kept, and logged.", {"type": "string", "maxLength": 500}
+)
 VIEW: Final = Parameter(
     "view",
     "query",
@@ -50,12 +72,7 @@ CHANGING: Final = (
         "Validate, compile and bind, answer what would change, and publish nothing.",
         {"type": "boolean", "default": False},
     ),
-    Parameter(
-        "note",
-        "query",
-        "Why; kept with the revision, and logged.",
-        {"type": "string", "maxLength": 500},
-    ),
+    NOTE,
     Parameter(
         "confirm_within",
         "query",

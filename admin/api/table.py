@@ -9,6 +9,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from admin.api import pages, resources, status
+from admin.api.events_table import EVENTS
+from admin.api.lifecycle_table import LIFECYCLE
 from admin.api.media import HTML, JSON, MERGE_PATCH
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
 from admin.api.overrides_table import OVERRIDES
@@ -185,6 +187,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     *OVERRIDES,
     *REVISIONS,
+    *LIFECYCLE,
+    *EVENTS,
     Operation(
         method="GET",
         path="/v1/status",

@@ -31,12 +31,16 @@ from admin.listening import ListenError, listening
 from admin.memory import Memory
 from admin.revisions import Origin
 from admin.runtime import ReadyFile, RuntimeFolderError, keep_token, make_token, token_path
+from admin.secrets_folder import SecretsFolder, SecretsFolderError
 from admin.settings import RunSettings
 from admin.store import StateFolderError, Store
 from admin.telemetry import application as telemetry_application
+from proxy.addresses import parse_address
+from proxy.headers.secrets import NONE
 from proxy.server import Server
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.logging import configure, get_logger
+from proxy.upstream.denied import Denied
 
 FAILED: Final = 1
 """Exit status if the process could not start."""
@@ -77,6 +81,9 @@ def start(settings: RunSettings, main: Callable[[], Coroutine[Any, Any, int]]) -
     except TokenFileError as error:
         print(f"hotsplice: --admin-token-file: {error}", file=sys.stderr)
         return FAULTY
+    except SecretsFolderError as error:
+        print(f"hotsplice: --secrets-dir: {error}", file=sys.stderr)
+        return FAULTY
     except StateFolderError as error:
         print(f"hotsplice: --state-dir: {error}", file=sys.stderr)
         return FAILED
@@ -91,7 +98,10 @@ async def serve(
     """Serve the file that the settings name, or else ``document``, until told to stop."""
     access_log = None if settings.access_log == "off" else AccessLog(settings.access_log)
     memory = Memory(None if settings.state_dir is None else Store(settings.state_dir))
-    server = Server(access_log=access_log)
+    denied = Denied(settings.endpoint_deny, (settings.admin, settings.telemetry))
+    folder = None if settings.secrets_dir is None else SecretsFolder(settings.secrets_dir)
+    secrets = NONE if folder is None else folder
+    server = Server(access_log=access_log, denied=denied, secrets=secrets)
     controller = Controller(server, memory)
     drain = ProcessDrain(
         server,
@@ -107,6 +117,8 @@ async def serve(
         stack.callback(memory.close)
         stack.push_async_callback(server.close)
         stack.callback(controller.close)
+        if folder is not None:
+            stack.callback(asyncio.create_task(folder.follow()).cancel)
         stack.callback(drain.close)
         stack.enter_context(lifecycle.signals())
         ready_file = ReadyFile(settings.ready_file)
@@ -122,6 +134,7 @@ async def serve(
         guard = Guard(settings.admin, tokens)
         api = application(controller, server, guard, admin_requests, drain)
         admin = await stack.enter_async_context(listening(api, settings.admin))
+        denied.protect(map(parse_address, (admin, telemetry)))
         token_file = _keep(made, admin, settings)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))

@@ -24,6 +24,7 @@ from proxy.headers.forwarded import (
 from proxy.headers.hop_by_hop import HOP_BY_HOP
 from proxy.headers.rewriting import Rewriting, compile_rewriting
 from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compile_rules
+from proxy.headers.secrets import ANY, Secrets
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.logs.access import Logs, compile_logs
 from proxy.message import Request
@@ -207,19 +208,21 @@ def compile_route(
     faults: list[Fault],
     sinks: Mapping[str, LogSink] = _NO_SINKS,
     inherited_logs: InheritedLogs = "none",
+    secrets: Secrets = ANY,
 ) -> Route:
     """Compile one route; what is wrong with it is added to ``faults``.
 
     ``names`` are the maps, variables and captures of steps that there are, ``sinks`` are where logs
-    go, by target.
+    go, by target; ``secrets`` may be named in what goes upstream.
     """
     at = pointer("routes", spec.name)
     route = Route(spec, counters, inherited_logs)
     captures = _captures(spec, at, faults) | names.captures
     scope = replace(names, captures=captures)
     after = replace(scope, response=True)
+    sent = replace(scope, secrets=secrets)
     route.request_rules = compile_rules(
-        spec.request_headers, scope, f"{at}/request_headers", faults, counters, response=False
+        spec.request_headers, sent, f"{at}/request_headers", faults, counters, response=False
     )
     _add_response_rules(route, after, f"{at}/response_headers", faults)
     _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))

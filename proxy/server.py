@@ -17,8 +17,9 @@ from proxy.binding import bind_listeners, stop_new
 from proxy.downstream.listener import Listener
 from proxy.errors import DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
+from proxy.headers.secrets import NONE, Secrets
 from proxy.logs.targets import Opened, Targets
-from proxy.prepared import Prepared
+from proxy.prepared import Prepared, warned
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
 from proxy.snapshot import Snapshot, compile_overrides, compile_snapshot
@@ -30,6 +31,7 @@ from proxy.telemetry.logging import get_logger
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.reading import Reading
 from proxy.upstream.connection import close_idle
+from proxy.upstream.denied import Denied
 from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names
 from proxy.upstream.pool import Pool
 from proxy.upstream.transitions import Transition, Transitions
@@ -53,15 +55,24 @@ class Server:
     """A data plane.  Make it, use it and close it on one running event loop.
 
     ``access_log`` is given its schedule and is flushed at the end; ``None`` logs no requests.
+    What is ``denied`` is never connected to; ``None`` denies nothing.  ``secrets`` are what
+    ``$secret_NAME`` stands for.
     """
 
-    def __init__(self, *, access_log: AccessLog | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        access_log: AccessLog | None = None,
+        denied: Denied | None = None,
+        secrets: Secrets = NONE,
+    ) -> None:
         loop = asyncio.get_running_loop()
         soon = partial(loop.call_later, ACCESS_LOG_FLUSH_S)
         if access_log is not None:
             access_log.schedule = soon
         self._targets: Final = Targets(soon)
-        self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log)
+        self._secrets: Final = secrets
+        self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log, denied)
         self._listeners: dict[str, Listener] = {}
         self._retired: Final[set[Listener]] = set()
         self._pools: dict[str, Pool] = {}
@@ -186,9 +197,7 @@ class Server:
         except BaseException:
             self._targets.abandon(targets)
             raise
-        warnings = tuple(
-            f"{name} does not resolve yet" for name, found in addresses.items() if not found
-        )
+        warnings = tuple(warned(snapshot, self._runtime.snapshot, self._runtime.upstreams.denied))
         return Prepared(self, snapshot, listeners, targets, warnings)
 
     async def _compile(
@@ -207,6 +216,7 @@ class Server:
             self._routes,
             revision,
             sinks,
+            self._secrets,
         )
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 SCHEMAS: Final = "#/components/schemas/"
 
-EVERY_OPERATION: Final = (400, 401, 403, 406, 500)
+EVERY_OPERATION: Final = (400, 401, 403, 406, 429, 500)
 """Statuses of the problems that any operation may answer with."""
 
 PROBLEMS: Final = {
@@ -36,6 +36,8 @@ PROBLEMS: Final = {
     413: "The body is too large.",
     415: "The body's media type is not understood.",
     422: "The document has faults; `errors` has every one. What served before still serves.",
+    429: "Too many wrong tokens came from this address, or too many clients listen already; "
+    "`Retry-After` says when to come back.",
     500: "A bug of ours; the log has it.",
     507: "The state cannot be written, on a full disk for one. What served before still serves.",
 }

@@ -11,6 +11,7 @@ from proxy.splice.relay import Splice
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import RouteCounters
 from proxy.upstream.connection import Connections
+from proxy.upstream.denied import Denied
 
 NEVER: Final = float("inf")
 """A deadline that does not come."""
@@ -33,12 +34,16 @@ class Runtime:
     )  # fmt: skip
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, log: Any, access_log: AccessLog | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log: Any,
+        access_log: AccessLog | None,
+        denied: Denied | None = None,
     ) -> None:
         self.loop: Final = loop
         self.log: Final = log
         self.access_log: Final = access_log
-        self.upstreams: Final = Connections(loop)
+        self.upstreams: Final = Connections(loop, denied)
         self.splices: Final[set[Splice]] = set()
         self.snapshot = NOTHING
         """What serves; publishing a configuration is assigning it."""

@@ -12,6 +12,7 @@ from collections import deque
 from typing import Final, Protocol, cast
 
 from proxy.framing import ChunkedDecoder, FramingError
+from proxy.upstream.denied import Denied, EndpointDeniedError
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.response_parser import (
     CHUNKED,
@@ -59,9 +60,10 @@ class Lessee(Protocol):
 class Connections:
     """What all upstream connections of a server share: the parser, and the list of them."""
 
-    __slots__ = ("open", "parser")
+    __slots__ = ("denied", "open", "parser")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, denied: Denied | None = None) -> None:
+        self.denied: Final = Denied() if denied is None else denied
         self.parser: Final = ResponseHeadParser(loop)
         self.open: Final[set[UpstreamConnection]] = set()
 
@@ -362,9 +364,12 @@ def close_idle(endpoint: Endpoint) -> None:
 
 
 async def connect(endpoint: Endpoint, connections: Connections) -> UpstreamConnection:
-    """Open a connection to an endpoint.  Raise ``OSError``."""
+    """Open a connection to an endpoint.  Raise ``OSError``, ``EndpointDeniedError``."""
     loop = asyncio.get_running_loop()
     target = endpoint.target
+    why = connections.denied.why(target)
+    if why is not None:
+        raise EndpointDeniedError(f"{target} is denied: {why}")
     connection = UpstreamConnection(endpoint, connections)
     try:
         if target.kind == "unix":

@@ -46,7 +46,7 @@ def application(
         client_max_size=BODY_BYTES, middlewares=[_outermost(counts, controller), _guarded(guard)]
     )
     for operation in OPERATIONS:
-        handler = _bound(operation, controller, server, drain)
+        handler = _bound(operation, controller, server, drain, guard)
         if operation.method == "GET":
             app.router.add_get(operation.path, handler)
         else:
@@ -63,7 +63,11 @@ def _no_more_events(controller: Controller) -> Callable[[web.Application], Await
 
 
 def _bound(
-    operation: Operation, controller: Controller, server: DataPlane, drain: ProcessDrain
+    operation: Operation,
+    controller: Controller,
+    server: DataPlane,
+    drain: ProcessDrain,
+    guard: Guard,
 ) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = request[PRINCIPAL]
@@ -72,7 +76,7 @@ def _bound(
         query = _query(request, operation)
         media = choose(",".join(request.headers.getall("Accept", ())), operation.offers)
         return await operation.handler(
-            Call(request, operation, controller, server, drain, principal, media, query)
+            Call(request, operation, controller, server, drain, guard, principal, media, query)
         )
 
     return handle

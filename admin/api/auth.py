@@ -147,6 +147,11 @@ class Guard:
         self._stranger: Final = _who_shows_no_token(address, tokens)
         self._attempts: Final = Attempts()
 
+    @property
+    def asks(self) -> bool:
+        """Whether anybody is asked for a token at all."""
+        return self._tokens is not None
+
     def admit(self, request: web.Request) -> Principal:
         """Say who asks; 401, 403 or 429 as a ``Problem`` if that one may not ask at all."""
         if self._checks_browser:

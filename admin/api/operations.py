@@ -13,7 +13,7 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import BaseModel
 
-from admin.api.auth import Principal, Role
+from admin.api.auth import Guard, Principal, Role
 from admin.api.media import JSON
 from admin.controller import Controller
 from admin.drain import ProcessDrain
@@ -126,6 +126,7 @@ class Call:
     controller: Controller
     server: DataPlane
     drain: ProcessDrain
+    guard: Guard
     principal: Principal
     media: str
     """The media type to answer with."""

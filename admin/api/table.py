@@ -18,6 +18,7 @@ from admin.api.parameters import (
     BODY_PROBLEMS,
     BOTH,
     CREATED,
+    NAMES,
     NOT_MODIFIED,
     REMOVED,
     SEEN,
@@ -60,7 +61,7 @@ class _Resource:
                 key[1:-1],
                 "path",
                 f"Name of the {resources.NOUNS[kind]}, percent-encoded.",
-                {"type": "string", "examples": [name]},
+                {**NAMES[kind], "examples": [name]},
             )
             for (kind, key), name in zip(varying, self.names, strict=True)
         )

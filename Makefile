@@ -44,7 +44,7 @@ lock: | $(BIN)/python
 	@if grep -n '://' $(LOCK); then echo "$(LOCK) names a place to install from" >&2; exit 1; fi
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): | $(BIN)/python

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from admin.beginning import FILE, begin
 from admin.cli import FAULTY, report
 from admin.config_file import bootstrap
 from admin.controller import Controller, RefusedError
+from admin.drain import ProcessDrain
 from admin.lifecycle import Lifecycle
 from admin.listening import ListenError, listening
 from admin.memory import Memory
@@ -36,12 +38,16 @@ from admin.runtime import (
     make_token,
     token_path,
 )
+from admin.secrets_folder import SecretsFolder, SecretsFolderError
 from admin.settings import RunSettings
 from admin.store import StateFolderError, Store
 from admin.telemetry import application as telemetry_application
+from proxy.addresses import parse_address
+from proxy.headers.secrets import NONE
 from proxy.server import Server
 from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.logging import configure, get_logger
+from proxy.upstream.denied import Denied
 
 FAILED: Final = 1
 """Exit status if the process could not start."""
@@ -82,6 +88,9 @@ def start(settings: RunSettings, main: Callable[[], Coroutine[Any, Any, int]]) -
     except TokenFileError as error:
         print(f"hotsplice: --admin-token-file: {error}", file=sys.stderr)
         return FAULTY
+    except SecretsFolderError as error:
+        print(f"hotsplice: --secrets-dir: {error}", file=sys.stderr)
+        return FAULTY
     except StateFolderError as error:
         print(f"hotsplice: --state-dir: {error}", file=sys.stderr)
         return FAILED
@@ -96,15 +105,28 @@ async def serve(
     """Serve the file that the settings name, or else ``document``, until told to stop."""
     access_log = None if settings.access_log == "off" else AccessLog(settings.access_log)
     memory = Memory(None if settings.state_dir is None else Store(settings.state_dir))
-    server = Server(access_log=access_log)
+    denied = Denied(settings.endpoint_deny, (settings.admin, settings.telemetry))
+    folder = None if settings.secrets_dir is None else SecretsFolder(settings.secrets_dir)
+    secrets = NONE if folder is None else folder
+    server = Server(access_log=access_log, denied=denied, secrets=secrets)
     controller = Controller(server, memory)
-    lifecycle = Lifecycle(server, controller, settings)
+    drain = ProcessDrain(
+        server,
+        controller.events,
+        timeout_s=settings.drain_timeout_s,
+        accept_s=settings.drain_accept_s,
+    )
+    lifecycle = Lifecycle(server, controller, settings, drain)
+    server.watch_endpoints(lambda moved: controller.events.emit("endpoint", **asdict(moved)))
     admin_requests: Counter[int] = Counter()
     started = asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.callback(memory.close)
         stack.push_async_callback(server.close)
         stack.callback(controller.close)
+        if folder is not None:
+            stack.callback(asyncio.create_task(folder.follow()).cancel)
+        stack.callback(drain.close)
         stack.enter_context(lifecycle.signals())
         ready_file = ReadyFile(settings.ready_file)
         stack.callback(ready_file.remove)
@@ -117,9 +139,9 @@ async def serve(
         await _first(controller, settings, document)
         tokens, made = _tokens(settings)
         guard = Guard(settings.admin, tokens)
-        admin = await stack.enter_async_context(
-            listening(application(controller, server, guard, admin_requests), settings.admin)
-        )
+        api = application(controller, server, guard, admin_requests, drain)
+        admin = await stack.enter_async_context(listening(api, settings.admin))
+        denied.protect(map(parse_address, (admin, telemetry)))
         token_file = _keep(made, admin, settings)
         if token_file is not None:
             stack.callback(partial(token_file.unlink, missing_ok=True))

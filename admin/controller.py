@@ -20,6 +20,7 @@ from admin.candidate import Candidate, Change, digest_of, examine, examine_chang
 from admin.confirmation import Confirmation
 from admin.documents import DocumentError, effective
 from admin.edits import MISSING, canonical, changed, same
+from admin.events import Events, listed
 from admin.memory import Memory
 from admin.offloading import INLINE_BYTES, completed, offload
 from admin.overrides import Overrides
@@ -94,7 +95,8 @@ class Controller:
         """Begin with what is remembered, which nobody serves before ``resume`` or a change."""
         self._server: Final = server
         self.memory: Final = Memory() if memory is None else memory
-        self.overrides: Final = Overrides(server, self.memory)
+        self.events: Final = Events()
+        self.overrides: Final = Overrides(server, self.memory, self.events)
         self.published: Callable[[], None] | None = None
         """Called after every new revision."""
         self._lock: Final = asyncio.Lock()
@@ -206,6 +208,7 @@ class Controller:
             await completed(self.memory.keep(Confirmed()))
             self._confirmation.watch()
             _log.info("config_confirmed", revision=number)
+            self._tell("confirmed")
             return True
 
     def close(self) -> None:
@@ -279,9 +282,24 @@ class Controller:
         self._serving = candidate
         self.raw, self.size = candidate.raw, candidate.size
         self._record(origin, "applied", warnings=prepared.warnings)
+        self._tell("applied" if origin is not RESUMED else "resumed")
         self._confirmation.watch()
         if self.published is not None:
             self.published()
+
+    def _tell(self, what: str) -> None:
+        revision, pending = self.revision, self.pending
+        self.events.emit(
+            "revision",
+            what=what,
+            revision=revision.number,
+            source=revision.origin.source,
+            author=revision.origin.author,
+            note=revision.origin.note,
+            restores=revision.restores,
+            confirm_until=None if pending is None else pending.until,
+            **listed(revision.changed),
+        )
 
     def _check_pending(self, terms: Terms) -> None:
         pending = self.pending

@@ -1,8 +1,8 @@
 """Signals: the drain that ends the process, reading the configuration again, rotated logs.
 
-SIGTERM and SIGINT start the drain, and the process exits when it is done; another SIGTERM joins it,
-a second SIGINT, by someone at a terminal who has seen enough, ends it at once.  SIGHUP reads the
-configuration again and opens log files anew, as in nginx; SIGUSR1 does the latter alone.
+SIGTERM and SIGINT start the drain, or join the one that runs, and the process exits when it is
+done; a second SIGINT, by someone at a terminal who has seen enough, ends it at once.  SIGHUP reads
+the configuration again and opens log files anew, as in nginx; SIGUSR1 does the latter alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 
 from admin.config_file import bootstrap
 from admin.controller import Controller, PendingError, RefusedError
+from admin.drain import ProcessDrain
 from admin.plane import DataPlane
 from admin.revisions import Origin
 from admin.settings import RunSettings
@@ -30,10 +31,17 @@ _log = get_logger("admin.lifecycle")
 class Lifecycle:
     """What signals ask of this process."""
 
-    def __init__(self, server: DataPlane, controller: Controller, settings: RunSettings) -> None:
+    def __init__(
+        self,
+        server: DataPlane,
+        controller: Controller,
+        settings: RunSettings,
+        drain: ProcessDrain,
+    ) -> None:
         self._server: Final = server
         self._controller: Final = controller
         self._settings: Final = settings
+        self._drain: Final = drain
         self._stopping: Final = asyncio.Event()
         self._at_once: Final = asyncio.Event()
         self._interrupted = False
@@ -70,15 +78,7 @@ class Lifecycle:
 
     def terminate(self) -> None:
         """Start the drain, or join the one that runs."""
-        _log.info(
-            "draining",
-            timeout_s=self._settings.drain_timeout_s,
-            accept_s=self._settings.drain_accept_s,
-            remaining=self._server.remaining,
-        )
-        self._server.drain(
-            timeout_s=self._settings.drain_timeout_s, accept_s=self._settings.drain_accept_s
-        )
+        self._drain.stop()
         self._stopping.set()
 
     def interrupt(self) -> None:

@@ -17,10 +17,21 @@ from aiohttp import web
 from proxy.addresses import Address
 
 CONNECTIONS: Final = 256
-"""Open at once on one listener; a further one is closed at once."""
+"""Open at once on one listener; a further one takes the place of the one that has waited longest
+for a request, and is closed at once if there is none such."""
 
 IDLE_S: Final = 30.0
 """For a whole request head from the accept, and between two requests of a connection."""
+
+STALLED_S: Final = 30.0
+"""A client that takes nothing of its answer for so long is cut off, in seconds."""
+
+STALLED_LOOK_S: Final = 5.0
+"""Between two looks at that, in seconds."""
+
+LINGER_S: Final = 2.0
+"""How long what still comes of a body is read when its request was refused, in seconds, so that a
+reset does not overtake the answer."""
 
 SHUTDOWN_S: Final = 2.0
 """For requests that are being answered when the listener closes."""
@@ -59,21 +70,55 @@ async def listening(
         logger=_log,
         keepalive_timeout=IDLE_S,
         shutdown_timeout=SHUTDOWN_S,
+        lingering_time=LINGER_S,
     )
     await runner.setup()
     http = runner.server
     assert http is not None, "setup makes it"
 
     def accept() -> asyncio.BaseProtocol:
-        return http() if len(http.connections) < connections else _TooMany()
+        return http() if _room(http, connections) else _TooMany()
 
     server = await asyncio.get_running_loop().create_server(accept, sock=bound)
+    watching = asyncio.create_task(_cut_stalled(http))
     try:
         yield _text(bound)
     finally:
         server.close()
+        watching.cancel()
         await runner.cleanup()
         _unlink(address)
+
+
+def _room(http: web.Server, most: int) -> bool:
+    """Make room for another connection, if need be by ending one that waits for a request.
+
+    So who opens many and asks nothing keeps nobody out.
+    """
+    live = [one for one in http.connections if one.transport is not None]
+    if len(live) < most:
+        return True
+    waiting = next((one for one in live if one._current_request is None), None)
+    if waiting is not None:
+        waiting.force_close()
+    return waiting is not None
+
+
+async def _cut_stalled(http: web.Server) -> None:
+    """End connections whose clients take nothing of what there is for them."""
+    since: dict[asyncio.Transport, tuple[int, float]] = {}
+    while True:
+        await asyncio.sleep(STALLED_LOOK_S)
+        now = asyncio.get_running_loop().time()
+        before, since = since, {}
+        for transport in [one.transport for one in http.connections if one.transport is not None]:
+            left = transport.get_write_buffer_size()
+            if not left:
+                continue
+            left_before, then = before.get(transport, (-1, now))
+            since[transport] = (left, then if left == left_before else now)
+            if now - since[transport][1] >= STALLED_S:
+                transport.abort()
 
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:

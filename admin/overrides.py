@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Final
 
+from admin.events import Events
 from admin.memory import Memory
 from admin.offloading import completed
 from admin.plane import DataPlane
@@ -35,8 +37,9 @@ class TooManyOverridesError(Exception):
 class Overrides:
     """All overrides, and what becomes of them."""
 
-    def __init__(self, server: DataPlane, memory: Memory) -> None:
+    def __init__(self, server: DataPlane, memory: Memory, events: Events) -> None:
         self._server: Final = server
+        self._events: Final = events
         self._memory: Final = memory
         self._lock: Final = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -65,7 +68,7 @@ class Overrides:
         """
         if len(self.all()) >= MOST and self.find(*override.key) is None:
             raise TooManyOverridesError
-        await completed(self._change(override.key, override))
+        await completed(self._change(override.key, override, override.author))
         _log.info(
             "override_set",
             pool=override.pool,
@@ -79,7 +82,7 @@ class Overrides:
 
     async def remove(self, pool: str, endpoint: str, author: str) -> None:
         """End an override before its time; ``SpecError``, ``NotKeptError``."""
-        await completed(self._change((pool, endpoint), None))
+        await completed(self._change((pool, endpoint), None, author))
         _log.info("override_removed", pool=pool, endpoint=endpoint, author=author)
 
     def close(self) -> None:
@@ -89,12 +92,19 @@ class Overrides:
         if self._expiring is not None:
             self._expiring.cancel()
 
-    async def _change(self, key: tuple[str, str], override: Override | None) -> None:
+    async def _change(self, key: tuple[str, str], override: Override | None, author: str) -> None:
         async with self._lock:
             wanted = [one for one in self.all() if one.key != key]
             if override is not None:
                 wanted.append(override)
             await self._serve(wanted, Overridden(*key, override))
+            if override is None:
+                pool, endpoint = key
+                self._events.emit(
+                    "override", what="removed", pool=pool, endpoint=endpoint, author=author
+                )
+            else:
+                self._events.emit("override", what="set", **asdict(override))
             self._arm()
 
     async def _serve(self, wanted: Iterable[Override], record: Overridden | None = None) -> None:
@@ -138,6 +148,7 @@ class Overrides:
             self._arm()
         for one in over:
             _log.info("override_expired", pool=one.pool, endpoint=one.endpoint, state=one.state)
+            self._events.emit("override", what="expired", **asdict(one))
 
 
 def _specs(overrides: Iterable[Override]) -> dict[str, dict[str, OverrideSpec]]:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 from proxy.spec import Overrides, Spec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from proxy.explain.explanation import Explanation
     from proxy.explain.question import Question
     from proxy.telemetry.failures import Failures
     from proxy.telemetry.reading import Reading
+    from proxy.upstream.transitions import Transition
 
 
 class Prepared(Protocol):
@@ -38,6 +41,9 @@ class DataPlane(Protocol):
 
     def drain(self, *, timeout_s: float, accept_s: float) -> None:
         """Start the drain, or join the one that runs."""
+
+    async def undrain(self) -> None:
+        """Take a drain back; raise ``OSError``, and then it goes on."""
 
     async def drained(self) -> None:
         """Return when a drain is done."""
@@ -67,6 +73,9 @@ class DataPlane(Protocol):
     @property
     def failures(self) -> Failures:
         """The last failed requests."""
+
+    def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
+        """Have ``told`` called for endpoints whose state changes."""
 
     def reopen_logs(self) -> None:
         """Open log files anew that were rotated away."""

@@ -18,6 +18,8 @@ from admin.environment import environment
 from admin.reach import is_private
 from proxy.addresses import Address, parse_address
 from proxy.errors import FaultError
+from proxy.networks import Networks
+from proxy.upstream.denied import LINK_LOCAL
 
 T = TypeVar("T", bound=str)
 
@@ -41,6 +43,9 @@ class RunSettings:
     ready_file: Path | None
     drain_timeout_s: float
     drain_accept_s: float
+    endpoint_deny: tuple[str, ...] = LINK_LOCAL
+    """Networks that are never connected to."""
+    secrets_dir: Path | None = None
     access_log: AccessLogMode
     log_level: LogLevel
     log_format: LogFormat
@@ -108,6 +113,14 @@ def _tcp(text: str) -> Address:
     return address
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    if text == "none":
+        return ()
+    networks = tuple(part.strip() for part in text.split(","))
+    Networks(networks)
+    return networks
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in words:
@@ -129,6 +142,13 @@ READY_FILE: Final = Option(
 DRAIN: Final = (
     Option("drain-timeout", seconds, "25s", "TIME", "how long SIGTERM lets requests go on"),
     Option("drain-accept", seconds, "5s", "TIME", "how long SIGTERM lets listeners accept"),
+)
+ENDPOINT_DENY: Final = Option(
+    "endpoint-deny",
+    _networks,
+    ",".join(LINK_LOCAL),
+    "CIDR,...",
+    "networks of no endpoint: never connected to; none: only our own admin and telemetry",
 )
 ACCESS_LOG: Final = Option(
     "access-log",
@@ -165,6 +185,8 @@ RUN: Final = (
     TELEMETRY,
     READY_FILE,
     *DRAIN,
+    ENDPOINT_DENY,
+    Option("secrets-dir", Path, None, "DIR", "files named NAME, for $secret_NAME"),
     ACCESS_LOG,
     *LOGGING,
 )

@@ -79,6 +79,7 @@ CLIENT_STALLED: Final = Failure("client_stalled", "client", 499)
 # The upstream's side.
 NO_ENDPOINT: Final = Failure("no_endpoint", "upstream", 502)
 CONNECT_FAILED: Final = Failure("connect_failed", "upstream", 502, "error")
+ENDPOINT_DENIED: Final = Failure("endpoint_denied", "upstream", 502, "error")
 CONNECT_TIMEOUT: Final = Failure("connect_timeout", "upstream", 504, "timeout")
 UPSTREAM_CLOSED: Final = Failure("upstream_closed", "upstream", 502, "error")
 SEND_TIMEOUT: Final = Failure("send_timeout", "upstream", 504, "timeout")

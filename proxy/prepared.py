@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
+
+from proxy.errors import pointer
 
 if TYPE_CHECKING:
     from proxy.downstream.listener import Listener
     from proxy.logs.targets import Opened
     from proxy.server import Server
     from proxy.snapshot import Snapshot
+    from proxy.upstream.denied import Denied
 
 
 class Prepared:
@@ -47,3 +50,21 @@ class Prepared:
     def discard(self) -> None:
         """Undo what preparing it took: close the sockets it bound, and the logs it opened."""
         self._server._discard(self._listeners, self._targets)
+
+
+def warned(snapshot: Snapshot, previous: Snapshot, denied: Denied) -> Iterator[str]:
+    """Say what is odd about a snapshot: names without addresses, and denied ones.
+
+    Of the latter only those in pools that differ from before.
+    """
+    for name, found in snapshot.addresses.items():
+        if not found:
+            yield f"{name} does not resolve yet"
+    for name, upstream in snapshot.pools.items():
+        if previous.pools.get(name) is upstream:
+            continue
+        for member in upstream.plan.members:
+            why = denied.why(member.endpoint.target)
+            if why is not None:
+                place = pointer("pools", name, "endpoints", member.name.partition("@")[0])
+                yield f"{place}: {member.endpoint.address} is never connected to: {why}"

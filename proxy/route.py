@@ -25,6 +25,7 @@ from proxy.headers.forwarded import (
 from proxy.headers.hop_by_hop import HOP_BY_HOP
 from proxy.headers.rewriting import Rewriting, compile_rewriting
 from proxy.headers.rules import SUCCESSES, Rules, compile_response_rules, compile_rules
+from proxy.headers.secrets import ANY, Secrets
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.logs.access import Logs, compile_logs
 from proxy.message import Request
@@ -264,11 +265,12 @@ def compile_route(
     faults: list[Fault],
     sinks: Mapping[str, LogSink] = _NO_SINKS,
     inherited_logs: InheritedLogs = "none",
+    secrets: Secrets = ANY,
 ) -> Route:
     """Compile one route; what is wrong with it is added to ``faults``.
 
     ``names`` are the maps, variables and captures of steps that there are, ``sinks`` are where logs
-    go, by target.
+    go, by target; ``secrets`` may be named in what goes upstream.
     """
     at = pointer("routes", spec.name)
     route = Route(spec, counters, inherited_logs)
@@ -279,8 +281,9 @@ def compile_route(
         # A request needs its Host, and the client's does not pass.
         headers = replace(headers, set=(*headers.set, ("Host", "$proxy_host")))
     after = replace(scope, response=True)
+    sent = replace(scope, secrets=secrets)
     route.request_rules = compile_rules(
-        headers, scope, f"{at}/request_headers", faults, counters, response=False
+        headers, sent, f"{at}/request_headers", faults, counters, response=False
     )
     _add_response_rules(route, after, f"{at}/response_headers", faults)
     _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))

@@ -8,7 +8,7 @@ bound.  Then ``Prepared.publish`` assigns the snapshot, and what it replaced is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -21,8 +21,9 @@ from proxy.drains import DrainOrder, DrainProgress, Drains
 from proxy.errors import CLOSED_BY_OPERATOR, DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
 from proxy.explain.inquiry import Explanation, Live, Question, explain
+from proxy.headers.secrets import NONE, Secrets
 from proxy.logs.targets import Opened, Targets
-from proxy.prepared import Prepared
+from proxy.prepared import Prepared, warned
 from proxy.process_drain import ProcessDrain
 from proxy.reader import Look, look
 from proxy.retirement import Retirement
@@ -38,8 +39,10 @@ from proxy.telemetry.logging import get_logger
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.reading import Reading
 from proxy.upstream.connection import close_idle
+from proxy.upstream.denied import Denied
 from proxy.upstream.discovery.names import REFRESH_S, RETRY_S, Names, written
 from proxy.upstream.pool import Pool
+from proxy.upstream.transitions import Transition, Transitions
 
 SWEEP_S: Final = 0.2
 """Seconds between two looks at all deadlines; a timeout may be late by as much."""
@@ -63,15 +66,24 @@ class Server:
     """A data plane.  Make it, use it and close it on one running event loop.
 
     ``access_log`` is given its schedule and is flushed at the end; ``None`` logs no requests.
+    What is ``denied`` is never connected to; ``None`` denies nothing.  ``secrets`` are what
+    ``$secret_NAME`` stands for.
     """
 
-    def __init__(self, *, access_log: AccessLog | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        access_log: AccessLog | None = None,
+        denied: Denied | None = None,
+        secrets: Secrets = NONE,
+    ) -> None:
         loop = asyncio.get_running_loop()
         soon = partial(loop.call_later, ACCESS_LOG_FLUSH_S)
         if access_log is not None:
             access_log.schedule = soon
         self._targets: Final = Targets(soon)
-        self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log)
+        self._secrets: Final = secrets
+        self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log, denied)
         self._listeners: dict[str, Listener] = {}
         self._retired: Final[set[Listener]] = set()
         self._pools: dict[str, Pool] = {}
@@ -83,6 +95,8 @@ class Server:
         self._refreshing: asyncio.Task[None] | None = None
         self._retirement: Final = Retirement()
         self._lag: Final = LoopLag()
+        self._transitions: Final = Transitions()
+        self._told: Callable[[Transition], None] | None = None
         self._preparing: Final = asyncio.Lock()
         self._connections: Final = Connections(self._runtime)
         self._drains: Final = Drains(self._runtime, self._connections)
@@ -198,6 +212,10 @@ class Server:
         live = Live(self._runtime.snapshot, self.addresses, pools, self._routes)
         return await explain(asked, live, candidate)
 
+    def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
+        """Have ``told`` called for endpoints whose state changes, within ``SWEEP_S``."""
+        self._told = told
+
     # Changing it
 
     async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
@@ -249,9 +267,7 @@ class Server:
         except BaseException:
             self._targets.abandon(targets)
             raise
-        warnings = tuple(
-            f"{name} does not resolve yet" for name, found in addresses.items() if not found
-        )
+        warnings = tuple(warned(snapshot, self._runtime.snapshot, self._runtime.upstreams.denied))
         return Prepared(self, snapshot, listeners, targets, warnings)
 
     async def _compile(
@@ -270,6 +286,7 @@ class Server:
             self._routes,
             revision,
             sinks,
+            self._secrets,
         )
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:
@@ -391,11 +408,20 @@ class Server:
     async def undrain(self) -> None:
         """Take a drain back: accept again, at the same addresses.  Raise ``OSError``.
 
-        Connections that the drain has closed or cut stay so.
+        Connections that the drain has closed or cut stay so.  If an address cannot be had, the
+        drain goes on.
         """
-        for listener in self._listeners.values():
-            if not listener.accepting:
-                await listener.rebind()
+        async with self._preparing:
+            opened: list[Listener] = []
+            try:
+                for listener in self._listeners.values():
+                    if not listener.accepting:
+                        await listener.rebind()
+                        opened.append(listener)
+            except OSError:
+                for listener in opened:
+                    listener.stop()
+                raise
         self._runtime.draining = False
         self._drain.undo()
 
@@ -454,6 +480,10 @@ class Server:
             splice.sweep(now)
         self._runtime.upstreams.close_idle(now)
         self._forget(now)
+        if self._told is not None:
+            plans = [upstream.plan for upstream in self._runtime.snapshot.pools.values()]
+            for transition in self._transitions.look(plans, now):
+                self._told(transition)
 
     def _forget(self, now: float) -> None:
         """Let go of what is removed and no longer used."""

@@ -16,6 +16,7 @@ from multidict import istr
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
 from proxy.headers.map import compile_maps
+from proxy.headers.secrets import ANY, Secrets
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.logs.access import Logs, compile_logs
 from proxy.networks import Networks
@@ -194,11 +195,12 @@ def compile_snapshot(
     ledger: Ledger[RouteCounters],
     number: int = 0,
     sinks: Mapping[str, LogSink] = _NO_SINKS,
+    secrets: Secrets = ANY,
 ) -> Snapshot:
     """Compile ``spec``.  Raise ``SpecError`` with every fault; nothing long-lived is touched.
 
     ``pools`` are the live pools by name, ``addresses`` what every name was resolved to, ``sinks``
-    where logs go, by target.
+    where logs go, by target.  By default every name is taken for that of a secret.
     """
     faults: list[Fault] = []
     names = previous.names
@@ -209,7 +211,7 @@ def compile_snapshot(
         names = Scope(maps=maps, variables=variables, captures=captures)
     upstreams = _compile_pools(spec, previous, addresses, pools, names, faults)
     logs = _compile_logs(spec, previous, names, sinks, faults)
-    routes = _compile_routes(spec, previous, names, ledger, logs, sinks, faults)
+    routes = _compile_routes(spec, previous, names, ledger, logs, sinks, secrets, faults)
     sites = _compile_sites(spec, previous, routes, logs, faults)
     if faults:
         raise SpecError(tuple(faults))
@@ -298,6 +300,7 @@ def _compile_routes(
     ledger: Ledger[RouteCounters],
     logs: Mapping[str, Logs | None],
     sinks: Mapping[str, LogSink],
+    secrets: Secrets,
     faults: list[Fault],
 ) -> dict[str, Route]:
     routes: dict[str, Route] = {}
@@ -329,7 +332,7 @@ def _compile_routes(
             routes[name] = old
         else:
             counters = ledger.get(name) or RouteCounters()
-            routes[name] = compile_route(route, names, counters, faults, sinks, inherited)
+            routes[name] = compile_route(route, names, counters, faults, sinks, inherited, secrets)
     return routes
 
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
-from admin.api.auth import Guard, Principal, require
+from admin.api.audit import OPERATION, PRINCIPAL, REFUSAL, Audit
+from admin.api.auth import Guard, require
 from admin.api.media import BODY_BYTES, choose
 from admin.api.operations import Call, Operation
 from admin.api.problems import Problem, not_kept, pending, unknown
 from admin.api.table import OPERATIONS
 from admin.controller import Controller, PendingError, RefusedError
+from admin.drain import ACCEPT_S, DRAIN_S, ProcessDrain
 from admin.plane import DataPlane
 from admin.store import NotKeptError
 from proxy.errors import Fault
@@ -27,35 +29,54 @@ from proxy.telemetry.logging import get_logger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_PRINCIPAL: Final = web.RequestKey("principal", Principal)
-
 _log = get_logger("admin.api")
 
 
 def application(
-    controller: Controller, server: DataPlane, guard: Guard, counts: Counter[int]
+    controller: Controller,
+    server: DataPlane,
+    guard: Guard,
+    counts: Counter[int],
+    drain: ProcessDrain | None = None,
 ) -> web.Application:
     """Make the application; ``counts`` gets the answers by status."""
+    if drain is None:
+        drain = ProcessDrain(server, controller.events, timeout_s=DRAIN_S, accept_s=ACCEPT_S)
     app = web.Application(
-        client_max_size=BODY_BYTES, middlewares=[_outermost(counts), _guarded(guard)]
+        client_max_size=BODY_BYTES, middlewares=[_outermost(counts, controller), _guarded(guard)]
     )
     for operation in OPERATIONS:
-        handler = _bound(operation, controller, server)
+        handler = _bound(operation, controller, server, drain, guard)
         if operation.method == "GET":
             app.router.add_get(operation.path, handler)
         else:
             app.router.add_route(operation.method, operation.path, handler)
+    app.on_shutdown.append(_no_more_events(controller))
     return app
 
 
-def _bound(operation: Operation, controller: Controller, server: DataPlane) -> Handler:
+def _no_more_events(controller: Controller) -> Callable[[web.Application], Awaitable[None]]:
+    async def close(_: web.Application) -> None:
+        controller.events.close()
+
+    return close
+
+
+def _bound(
+    operation: Operation,
+    controller: Controller,
+    server: DataPlane,
+    drain: ProcessDrain,
+    guard: Guard,
+) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        principal = request[_PRINCIPAL]
+        principal = request[PRINCIPAL]
+        request[OPERATION] = operation.name
         require(principal, operation.role)
         query = _query(request, operation)
         media = choose(",".join(request.headers.getall("Accept", ())), operation.offers)
         return await operation.handler(
-            Call(request, operation, controller, server, principal, media, query)
+            Call(request, operation, controller, server, drain, guard, principal, media, query)
         )
 
     return handle
@@ -83,27 +104,21 @@ def _query(request: web.Request, operation: Operation) -> dict[str, Any]:
 def _guarded(guard: Guard) -> Any:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[_PRINCIPAL] = guard.admit(request)
+        request[PRINCIPAL] = guard.admit(request)
         return await handler(request)
 
     return middleware
 
 
-def _outermost(counts: Counter[int]) -> Any:
+def _outermost(counts: Counter[int], controller: Controller) -> Any:
+    audit = Audit(controller)
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         response = await _answered(request, handler)
         counts[response.status] += 1
-        say = _log.debug if request.method in ("GET", "HEAD") else _log.info
-        say(
-            "admin_request",
-            method=request.method,
-            path=request.path,
-            status=response.status,
-            author=request[_PRINCIPAL].name if _PRINCIPAL in request else None,
-            duration_ms=round((time.monotonic() - started) * 1000, 3),
-        )
+        audit.take(request, response, time.monotonic() - started)
         return response
 
     return middleware
@@ -112,20 +127,26 @@ def _outermost(counts: Counter[int]) -> Any:
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except Problem as problem:
-        return problem.response()
-    except RefusedError as error:
+    except Exception as error:  # noqa: BLE001 (a bug is answered too)
+        problem = _problem(request, error)
+    request[REFUSAL] = problem.detail
+    return problem.response()
+
+
+def _problem(request: web.Request, error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RefusedError):
         detail = f"The document has {len(error.faults)} fault{'s' * (len(error.faults) > 1)}."
-        return Problem(422, f"{detail} Nothing was changed.", error.faults).response()
-    except PendingError as error:
-        return pending(error.pending).response()
-    except NotKeptError as error:
-        return not_kept(str(error)).response()
-    except web.HTTPException as error:
-        return _translated(request, error).response()
-    except Exception:  # noqa: BLE001 (a bug is answered too)
-        _log.exception("admin_request_failed", method=request.method, path=request.path)
-        return Problem(500, "A bug of ours; the log says more. Nothing was changed.").response()
+        return Problem(422, f"{detail} Nothing was changed.", error.faults)
+    if isinstance(error, PendingError):
+        return pending(error.pending)
+    if isinstance(error, NotKeptError):
+        return not_kept(str(error))
+    if isinstance(error, web.HTTPException):
+        return _translated(request, error)
+    _log.error("admin_request_failed", method=request.method, path=request.path, exc_info=error)
+    return Problem(500, "A bug of ours; the log says more. Nothing was changed.")
 
 
 def _translated(request: web.Request, error: web.HTTPException) -> Problem:

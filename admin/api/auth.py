@@ -11,6 +11,8 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from admin.api.attempts import Attempts
 from admin.api.problems import Problem
 from admin.reach import is_loopback, is_private
 from proxy.addresses import Address
@@ -86,9 +89,8 @@ class Tokens:
     def __init__(self, tokens: tuple[Token, ...]) -> None:
         self._tokens = tokens
 
-    def find(self, token: str) -> Principal | None:
-        """Return whose token it is.  Takes the same time for every wrong one."""
-        digest = digest_of(token)
+    def find(self, digest: str) -> Principal | None:
+        """Return whose token has a digest.  Takes the same time for every wrong one."""
         found: Principal | None = None
         for candidate in self._tokens:
             if hmac.compare_digest(candidate.digest, digest):
@@ -108,10 +110,10 @@ class TokenFile(Tokens):
         self._seen = self._stat()
         super().__init__(parse_tokens(path.read_text()))
 
-    def find(self, token: str) -> Principal | None:
+    def find(self, digest: str) -> Principal | None:
         """Return whose token it is, as the file has it now."""
         self._refresh()
-        return super().find(token)
+        return super().find(digest)
 
     def _refresh(self) -> None:
         seen = self._stat()
@@ -143,17 +145,40 @@ class Guard:
         self._tokens: Final = None if address.kind == "unix" else tokens
         self._checks_browser: Final = address.kind == "tcp" and is_private(address)
         self._stranger: Final = _who_shows_no_token(address, tokens)
+        self._attempts: Final = Attempts()
+
+    @property
+    def asks(self) -> bool:
+        """Whether anybody is asked for a token at all."""
+        return self._tokens is not None
 
     def admit(self, request: web.Request) -> Principal:
-        """Say who asks; 401 or 403 as a ``Problem`` if that one may not ask at all."""
+        """Say who asks; 401, 403 or 429 as a ``Problem`` if that one may not ask at all."""
         if self._checks_browser:
             _check_no_browser(request, self._host)
         field = request.headers.get("Authorization")
         if field is not None and self._tokens is not None:
-            return _known(self._tokens, field)
+            return self._known(self._tokens, field, request.remote or "")
         if self._stranger is None:
             raise _unauthorised("Every request needs a bearer token here.")
         return self._stranger
+
+    def _known(self, tokens: Tokens, field: str, peer: str) -> Principal:
+        scheme, _, token = field.partition(" ")
+        if scheme.lower() != "bearer":
+            raise _unauthorised("The Authorization field holds no bearer token.")
+        digest = digest_of(token.strip())
+        wait_s = self._attempts.wait_s(peer, digest)
+        if wait_s:
+            after = {"Retry-After": str(math.ceil(wait_s))}
+            raise Problem(429, "Too many wrong tokens; this one was not looked at.", (), after)
+        principal = tokens.find(digest)
+        if principal is None:
+            self._attempts.failed(peer, digest)
+            _log.warning("authentication_failed", peer=peer)
+            raise _unauthorised("The bearer token is not known.", error="invalid_token")
+        self._attempts.succeeded(peer, digest)
+        return principal
 
 
 def _who_shows_no_token(address: Address, tokens: Tokens | None) -> Principal | None:
@@ -162,16 +187,6 @@ def _who_shows_no_token(address: Address, tokens: Tokens | None) -> Principal | 
     if tokens is None:
         return Principal("anonymous", Role.WRITE, known=False)
     return Principal("anonymous", Role.READ, known=False) if is_private(address) else None
-
-
-def _known(tokens: Tokens, field: str) -> Principal:
-    scheme, _, token = field.partition(" ")
-    if scheme.lower() != "bearer":
-        raise _unauthorised("The Authorization field holds no bearer token.")
-    principal = tokens.find(token.strip())
-    if principal is None:
-        raise _unauthorised("The bearer token is not known.", error="invalid_token")
-    return principal
 
 
 def require(principal: Principal, role: Role) -> None:
@@ -194,12 +209,25 @@ def _unauthorised(detail: str, error: str | None = None) -> Problem:
 
 def _check_no_browser(request: web.Request, bound: str) -> None:
     host = request.headers.get("Host", "").lower()
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    name = _name_of(host)
     if name != bound and not is_loopback(name):
         raise Problem(403, "The Host field names another machine; this is reached as localhost.")
-    origin = request.headers.get("Origin")
-    if origin is not None and _authority(origin) != host:
-        raise Problem(403, "The Origin field names another site; web pages may not ask here.")
+    for field in ("Origin", "Referer"):
+        site = request.headers.get(field)
+        # A link may lead here, from anywhere; it only reads.
+        counts = field == "Origin" or request.method not in ("GET", "HEAD")
+        if site is not None and counts and _authority(site) != host:
+            raise Problem(403, f"The {field} field names another site; web pages may not ask here.")
+    if request.method not in ("GET", "HEAD"):
+        came_from = request.headers.get("Sec-Fetch-Site", "none").lower()
+        if came_from not in ("none", "same-origin"):
+            raise Problem(403, "A page of another site asks; web pages may not ask here.")
+
+
+def _name_of(host: str) -> str:
+    """Return the host of a ``Host`` field without its port; nothing if it is malformed."""
+    found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]*))(?::[0-9]*)?", host)
+    return "" if found is None else found[1] or found[2] or ""
 
 
 def _authority(origin: str) -> str:

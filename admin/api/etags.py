@@ -27,6 +27,9 @@ def tag_of(resource: object, representation: str = "") -> str:
 
 def check_write(resource: Resource, if_match: str | None, if_none_match: str | None) -> None:
     """Raise a 412 ``Problem`` unless a write of ``resource`` is what the client has in mind."""
+    for name, field in (("If-Match", if_match), ("If-None-Match", if_none_match)):
+        if field is not None and _tags(field, strong=False) is None:
+            raise Problem(412, f"{name} does not hold: it is no list of entity tags.")
     if if_match is not None and not _matches(resource, if_match, strong=True):
         exists = resource is not MISSING
         seen = f"its ETag is now {tag_of(resource)}" if exists else "it does not exist"
@@ -39,7 +42,9 @@ def not_modified(tag: str, if_none_match: str | None) -> bool:
     """Tell whether the client of a GET already has the representation with that tag."""
     if if_none_match is None:
         return False
-    return if_none_match.strip() == "*" or tag.strip('"') in _tags(if_none_match, strong=False)
+    if if_none_match.strip() == "*":
+        return True
+    return tag.strip('"') in (_tags(if_none_match, strong=False) or ())
 
 
 def _matches(resource: Resource, field: str, *, strong: bool) -> bool:
@@ -48,17 +53,22 @@ def _matches(resource: Resource, field: str, *, strong: bool) -> bool:
     if field.strip() == "*":
         return True
     mine = tag_of(resource).strip('"')
-    return any(tag.partition("-")[0] == mine for tag in _tags(field, strong=strong))
+    return any(tag.partition("-")[0] == mine for tag in _tags(field, strong=strong) or ())
 
 
-def _tags(field: str, *, strong: bool) -> set[str]:
-    """Read a list of tags; a weak one never matches where strong comparison is asked for."""
+def _tags(field: str, *, strong: bool) -> set[str] | None:
+    """Read a list of tags; ``None`` if it is none.
+
+    A weak one never matches where strong comparison is asked for.
+    """
+    if field.strip() == "*":
+        return set()
     tags: set[str] = set()
     position = 0
     while position < len(field):
         found = _TAG.match(field, position)
         if found is None:
-            raise Problem(400, f"Not a list of entity tags: {field}")
+            return None
         if not (strong and found[1]):
             tags.add(found[2])
         position = found.end()

@@ -19,6 +19,7 @@ JSON: Final = "application/json"
 YAML: Final = "application/yaml"
 MERGE_PATCH: Final = "application/merge-patch+json"
 HTML: Final = "text/html"
+EVENT_STREAM: Final = "text/event-stream"
 
 BODY_BYTES: Final = 8 * 1024 * 1024
 """A request body, at most: some 60,000 endpoints."""
@@ -74,6 +75,8 @@ def _quality(media: str, ranges: list[tuple[str, float]]) -> float:
 async def read_body(request: web.Request, accepted: tuple[str, ...]) -> Body:
     """Read and parse the request body: 400, 408, 413 or 415 as a ``Problem``."""
     media = _media_type(request, accepted)
+    if (request.content_length or 0) > BODY_BYTES:
+        raise Problem(413, f"The body is over {BODY_BYTES:,} bytes.")
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             data = await request.read()

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from admin.api.auth import Role
+from admin.api.media import EVENT_STREAM, HTML, JSON
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
 from admin.api.problems import MEDIA_TYPE, ProblemDetails
 from admin.api.status import version
@@ -18,9 +19,10 @@ from admin.api.table import OPERATIONS
 
 Json = dict[str, Any]
 
+TOKEN: Final = {"token": {"type": "http", "scheme": "bearer"}}
 SCHEMAS: Final = "#/components/schemas/"
 
-EVERY_OPERATION: Final = (400, 401, 403, 406, 500)
+EVERY_OPERATION: Final = (400, 401, 403, 406, 429, 500)
 """Statuses of the problems that any operation may answer with."""
 
 PROBLEMS: Final = {
@@ -36,6 +38,8 @@ PROBLEMS: Final = {
     413: "The body is too large.",
     415: "The body's media type is not understood.",
     422: "The document has faults; `errors` has every one. What served before still serves.",
+    429: "Too many wrong tokens came from this address, or too many clients listen already; "
+    "`Retry-After` says when to come back.",
     500: "A bug of ours; the log has it.",
     507: "The state cannot be written, on a full disk for one. What served before still serves.",
 }
@@ -57,8 +61,8 @@ in, without touching the document.
 
 
 @cache
-def document() -> Json:
-    """Return the OpenAPI document."""
+def document(*, guarded: bool = True) -> Json:
+    """Return the OpenAPI document; ``guarded``: tokens are asked for where it is served."""
     used = {body.model for body in _bodies() if body.model is not None} | {ProblemDetails}
     # By name, so that the text is the same in every process.
     models: list[tuple[type[BaseModel], Any]] = [
@@ -75,11 +79,11 @@ def document() -> Json:
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS)],
-        "paths": _paths(),
+        "paths": _paths(guarded),
         "components": {
             "schemas": schemas["$defs"],
             "responses": {str(status): _problem(status) for status in PROBLEMS},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            **({"securitySchemes": TOKEN} if guarded else {}),
         },
     }
 
@@ -91,19 +95,21 @@ def _bodies() -> Iterable[BodyOf]:
         yield from (reply.body for reply in operation.replies if reply.body is not None)
 
 
-def _paths() -> Json:
+def _paths(guarded: bool) -> Json:
     paths: Json = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
+            operation, guarded
+        )
     return paths
 
 
-def _operation(operation: Operation) -> Json:
+def _operation(operation: Operation, guarded: bool) -> Json:
     described: Json = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "security": [{"token": []}] if operation.role is not Role.READ else [{}, {"token": []}],
+        "security": _security(operation) if guarded else [],
         "responses": _responses(operation),
     }
     if operation.description:
@@ -113,6 +119,12 @@ def _operation(operation: Operation) -> Json:
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _content(operation.body)}
     return described
+
+
+def _security(operation: Operation) -> list[Json]:
+    token: Json = {"token": []}
+    # Beyond loopback reading needs one, too.
+    return [{}, token] if operation.role is Role.READ else [token]
 
 
 def _parameter(parameter: Parameter) -> Json:
@@ -150,9 +162,17 @@ def _content(body: BodyOf) -> Json:
     return dict.fromkeys(body.media, described)
 
 
+_BY_MEDIA: Final[dict[str, Json]] = {
+    JSON: {"type": "object"},
+    HTML: {"type": "string"},
+    # What is said of a body of events is taken by some for what is said of each of them.
+    EVENT_STREAM: {},
+}
+
+
 def _schema(body: BodyOf) -> Json:
     if body.model is None:
-        return {"type": "object"} if "json" in body.media[0] else {"type": "string"}
+        return _BY_MEDIA[body.media[0]]
     one: Json = {"$ref": SCHEMAS + body.model.__name__}
     if body.map_of:
         return {"type": "object", "additionalProperties": one}

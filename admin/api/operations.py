@@ -13,9 +13,10 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import BaseModel
 
-from admin.api.auth import Principal, Role
+from admin.api.auth import Guard, Principal, Role
 from admin.api.media import JSON
 from admin.controller import Controller
+from admin.drain import ProcessDrain
 from admin.edits import Place
 from admin.plane import DataPlane
 
@@ -124,6 +125,8 @@ class Call:
     operation: Operation
     controller: Controller
     server: DataPlane
+    drain: ProcessDrain
+    guard: Guard
     principal: Principal
     media: str
     """The media type to answer with."""

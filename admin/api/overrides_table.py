@@ -7,7 +7,7 @@ from typing import Any, Final
 from admin.api import overrides
 from admin.api.auth import Role
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
-from admin.api.parameters import BODY_PROBLEMS, BOTH
+from admin.api.parameters import BODY_PROBLEMS, BOTH, NAMES
 
 OVERRIDE: Final = BodyOf(
     overrides.OverrideStatus,
@@ -33,13 +33,13 @@ _COMMON: Final[dict[str, Any]] = {
             "name",
             "path",
             "Name of the pool, percent-encoded.",
-            {"type": "string", "examples": ["backend"]},
+            {**NAMES["pools"], "examples": ["backend"]},
         ),
         Parameter(
             "endpoint",
             "path",
             "Name of the endpoint, percent-encoded.",
-            {"type": "string", "examples": ["blue-0"]},
+            {**NAMES["endpoints"], "examples": ["blue-0"]},
         ),
     ),
     "writer": Role.DRAIN,

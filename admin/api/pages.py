@@ -25,7 +25,7 @@ async def openapi(call: Call) -> web.Response:
     # Late, as below: it reads the table that this stands in, and few processes are ever asked.
     from admin.api.openapi import document
 
-    return await answer(document(), call.media)
+    return await answer(document(guarded=call.guard.asks), call.media)
 
 
 async def docs(call: Call) -> web.Response:
@@ -35,5 +35,8 @@ async def docs(call: Call) -> web.Response:
 
     base = f"http://{call.request.headers.get('Host', 'localhost')}"
     return web.Response(
-        text=page(document(), base), content_type=HTML, charset="utf-8", headers=HTML_FIELDS
+        text=page(document(guarded=call.guard.asks), base),
+        content_type=HTML,
+        charset="utf-8",
+        headers=HTML_FIELDS,
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 
 from admin.api.media import JSON, YAML
 from admin.api.operations import BodyOf, Parameter, Reply
-from admin.documents.scalars import seconds
+from admin.documents.scalars import EndpointName, Name, VariableName, seconds
 
 BOTH: Final = (JSON, YAML)
 
@@ -24,6 +24,20 @@ class Applied(BaseModel):
     warnings: list[str] = Field(description="What is allowed, but probably not meant.")
 
 
+def _form(of: Any) -> dict[str, Any]:
+    schema = TypeAdapter(of).json_schema()
+    return {key: schema[key] for key in ("type", "pattern")}
+
+
+NAMES: Final = {
+    "listeners": _form(Name),
+    "pools": _form(Name),
+    "header_maps": _form(VariableName),
+    "routes": _form(Name),
+    "endpoints": _form(EndpointName),
+}
+"""What the names of objects may be, by kind, as JSON Schema."""
+
 CONFIRM_WITHIN: Final = "^([1-9][0-9]{0,3}s|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)$"
 """How long a confirmation may be waited for: up to a day."""
 
@@ -34,14 +48,40 @@ def _confirm_within(text: str) -> float:
     return seconds(text)
 
 
+SPAN: Final = "^([0-9]{1,4}s|[0-9]{1,2}m|1h)$"
+LONGEST_S: Final = 3600.0
+"""No answer is waited for longer, in seconds."""
+
+
+def _span(text: str) -> float:
+    if re.fullmatch(SPAN, text) is None:
+        raise ValueError("a duration such as 30s, 5m or 1h")
+    return min(seconds(text), LONGEST_S)
+
+
+def span(name: str, description: str, default: str | None) -> Parameter:
+    """Make a query parameter that says how long something may take."""
+    schema = {"type": "string", "pattern": SPAN, "examples": [default or "30s"]}
+    if default is not None:
+        schema["default"] = default
+    return Parameter(name, "query", description, schema, _span)
+
+
+NOTE: Final = Parameter(
+    "note", "query", "Why; kept, and logged.", {"type": "string", "maxLength": 500}
+)
 VIEW: Final = Parameter(
     "view",
     "query",
     "`written`: as it was written. `effective`: with every default filled in.",
     {"type": "string", "enum": ["written", "effective"], "default": "written"},
 )
+_TAGS: Final = {"type": "string", "examples": ['"9d6b30b6c5c879e9cf55bb60"']}
 SEEN: Final = Parameter(
-    "If-None-Match", "header", "An ETag seen before: 304 if nothing else would be answered now."
+    "If-None-Match",
+    "header",
+    "An ETag seen before: 304 if nothing else would be answered now.",
+    _TAGS,
 )
 CHANGING: Final = (
     Parameter(
@@ -50,12 +90,7 @@ CHANGING: Final = (
         "Validate, compile and bind, answer what would change, and publish nothing.",
         {"type": "boolean", "default": False},
     ),
-    Parameter(
-        "note",
-        "query",
-        "Why; kept with the revision, and logged.",
-        {"type": "string", "maxLength": 500},
-    ),
+    NOTE,
     Parameter(
         "confirm_within",
         "query",
@@ -68,11 +103,18 @@ CHANGING: Final = (
         },
         _confirm_within,
     ),
-    Parameter("If-Match", "header", "An ETag: write only if the resource still has it, else 412."),
+    Parameter(
+        "If-Match", "header", "An ETag: write only if the resource still has it, else 412.", _TAGS
+    ),
 )
 WRITING: Final = (
     *CHANGING,
-    Parameter("If-None-Match", "header", "`*`: only create, never replace, else 412."),
+    Parameter(
+        "If-None-Match",
+        "header",
+        "`*`: only create, never replace, else 412.",
+        _TAGS | {"examples": ["*"]},
+    ),
 )
 
 APPLIED: Final = BodyOf(Applied, BOTH)

@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
+from admin.api.audit import REVISION
 from admin.api.etags import check_write, not_modified, tag_of
 from admin.api.media import JSON, MERGE_PATCH, YAML, answer, read_body
 from admin.api.operations import Call
@@ -112,6 +113,7 @@ async def _change(call: Call, edit: Callable[[object], object], octets: int = 0)
 
 async def success(call: Call, outcome: Outcome, status: int = 200) -> web.Response:
     """Answer what a write of the document or a part of it did."""
+    call.request[REVISION] = outcome.revision
     body = {
         "revision": outcome.revision,
         "changed": list(outcome.changed),

@@ -9,7 +9,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from admin.api import pages, resources, status
+from admin.api.events_table import EVENTS
 from admin.api.insight_table import INSIGHTS
+from admin.api.lifecycle_table import LIFECYCLE
 from admin.api.media import HTML, JSON, MERGE_PATCH
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
 from admin.api.overrides_table import OVERRIDES
@@ -17,6 +19,7 @@ from admin.api.parameters import (
     BODY_PROBLEMS,
     BOTH,
     CREATED,
+    NAMES,
     NOT_MODIFIED,
     REMOVED,
     SEEN,
@@ -59,7 +62,7 @@ class _Resource:
                 key[1:-1],
                 "path",
                 f"Name of the {resources.NOUNS[kind]}, percent-encoded.",
-                {"type": "string", "examples": [name]},
+                {**NAMES[kind], "examples": [name]},
             )
             for (kind, key), name in zip(varying, self.names, strict=True)
         )
@@ -187,6 +190,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *OVERRIDES,
     *REVISIONS,
     *INSIGHTS,
+    *LIFECYCLE,
+    *EVENTS,
     Operation(
         method="GET",
         path="/v1/status",

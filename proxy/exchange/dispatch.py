@@ -16,6 +16,7 @@ from proxy.exchange.body import NOTHING
 from proxy.exchange.retry import NON_IDEMPOTENT
 from proxy.exchange.runtime import NEVER
 from proxy.upstream.connection import UpstreamConnection, connect, lease_idle
+from proxy.upstream.denied import EndpointDeniedError
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
@@ -81,6 +82,8 @@ async def _connect(exchange: Exchange, member: Member) -> None:
             upstream = await connect(member.endpoint, exchange.client.runtime.upstreams)
     except TimeoutError:
         failure = errors.CONNECT_TIMEOUT
+    except EndpointDeniedError:
+        failure = errors.ENDPOINT_DENIED
     except (OSError, RuntimeError):
         failure = errors.CONNECT_FAILED
     exchange.task = None

@@ -13,6 +13,7 @@ from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.counters import RouteCounters
 from proxy.telemetry.failures import Failures
 from proxy.upstream.connection import Connections
+from proxy.upstream.denied import Denied
 
 NEVER: Final = float("inf")
 """A deadline that does not come."""
@@ -38,12 +39,16 @@ class Runtime:
     )  # fmt: skip
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, log: Any, access_log: AccessLog | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log: Any,
+        access_log: AccessLog | None,
+        denied: Denied | None = None,
     ) -> None:
         self.loop: Final = loop
         self.log: Final = log
         self.access_log: Final = access_log
-        self.upstreams: Final = Connections(loop)
+        self.upstreams: Final = Connections(loop, denied)
         self.splices: Final[set[Splice]] = set()
         self.live: Final[dict[int, object]] = {}
         """Client connections and splices by their number, the oldest first."""

@@ -24,6 +24,7 @@ from proxy.explain.notes import Notes, ObservedRoutes, ObservedSite, Searched
 from proxy.explain.pool_view import pool_choice
 from proxy.explain.question import Question, choose_listener
 from proxy.explain.understudy import Understudies
+from proxy.headers.secrets import masked
 from proxy.spec import SILENCE, ErrorPageSpec
 from proxy.upstream.connection import UpstreamConnection
 
@@ -54,7 +55,7 @@ def rehearse(
     door = Door(site, at, asked, StillRuntime(stage))
     wire = Wire()
     caller = Caller(door, notes)
-    with notes.uncounted():
+    with notes.uncounted(), masked():
         caller.connection_made(wire)
         caller.data_received(asked.head)
         exchange = caller.seen

@@ -15,6 +15,8 @@ from typing import Final, Protocol
 
 from proxy.errors import Fault, FaultError
 from proxy.headers.response_variables import RESPONSE, RESPONSE_FAMILIES, is_of_response
+from proxy.headers.secrets import PREFIX as SECRET
+from proxy.headers.secrets import Secrets, secret
 from proxy.headers.variables import BUILT_IN, FAMILIES, Getter
 from proxy.message import Request
 from proxy.patterns import octets
@@ -24,7 +26,7 @@ _VARIABLE: Final = re.compile(
 )
 
 _RESERVED: Final = (
-    *FAMILIES, *RESPONSE_FAMILIES, "secret_", "sent_trailer_", "upstream_trailer_",
+    *FAMILIES, *RESPONSE_FAMILIES, SECRET, "sent_trailer_", "upstream_trailer_",
 )  # fmt: skip
 
 Families = Mapping[str, Callable[[str], Getter]]
@@ -56,6 +58,8 @@ class Scope:
     """Whether the response is known where the template is rendered."""
     escape: Callable[[Request, bytes], bytes] | None = None
     """What becomes of a numbered capture, for named ones are variables; ``None``: nothing."""
+    secrets: Secrets | None = None
+    """What ``$secret_NAME`` reads; ``None``: no secret may be named here."""
 
 
 class Template:
@@ -153,6 +157,9 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if name is None:
         raise FaultError("a dollar sign without a name", "$$ stands for a dollar sign")
     lower = name.lower()
+    if lower.startswith(SECRET) and scope.secrets is not None:
+        bare = name[len(SECRET) :]
+        return SECRET + bare, secret(bare, scope.secrets)
     getter = _built_in(lower, BUILT_IN, FAMILIES)
     if lower in scope.maps:
         getter = _computed(lower, scope.maps[lower], scope)
@@ -194,6 +201,8 @@ def _unknown(name: str, scope: Scope) -> FaultError:
         numbers = sum(capture.isdecimal() for capture in scope.captures)
         hint = f"the regex has {numbers}" if numbers else "only a regex with groups captures"
         return FaultError(f"there is no capture ${name}", hint)
+    if name.lower().startswith(SECRET):
+        return FaultError(f"${name} may not stand here", "secrets are for request_headers only")
     families = [*FAMILIES, *(RESPONSE_FAMILIES if scope.response else ())]
     rest = name.lower().partition("_")[2]
     known = [*BUILT_IN, *(RESPONSE if scope.response else ()), *scope.maps, *scope.captures]

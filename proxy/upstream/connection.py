@@ -15,6 +15,7 @@ from typing import Final, Protocol, cast
 
 from proxy.framing import ChunkedDecoder, FramingError
 from proxy.spec import KeepaliveSpec
+from proxy.upstream.denied import Denied, EndpointDeniedError
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.response_parser import (
     CHUNKED,
@@ -62,9 +63,10 @@ class Lessee(Protocol):
 class Connections:
     """What all upstream connections of a server share: the parser, and the list of them."""
 
-    __slots__ = ("open", "parser")
+    __slots__ = ("denied", "open", "parser")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, denied: Denied | None = None) -> None:
+        self.denied: Final = Denied() if denied is None else denied
         self.parser: Final = ResponseHeadParser(loop)
         self.open: Final[set[UpstreamConnection]] = set()
 
@@ -385,9 +387,12 @@ def close_idle(endpoint: Endpoint) -> None:
 
 
 async def connect(endpoint: Endpoint, connections: Connections) -> UpstreamConnection:
-    """Open a connection to an endpoint.  Raise ``OSError``."""
+    """Open a connection to an endpoint.  Raise ``OSError``, ``EndpointDeniedError``."""
     loop = asyncio.get_running_loop()
     target = endpoint.target
+    why = connections.denied.why(target)
+    if why is not None:
+        raise EndpointDeniedError(f"{target} is denied: {why}")
     connection = UpstreamConnection(endpoint, connections)
     try:
         if target.kind == "unix":

@@ -168,7 +168,7 @@ class PoolPlan:
         if endpoint.suspect and self.pool.endpoints.get(endpoint.key) is endpoint:
             standing.settle()
             standing.suspects.add(endpoint)
-        return flipped and endpoint in self._ejected(now)
+        return flipped and endpoint in self.ejected(now)
 
     def succeeded(self, member: Member, now: float) -> bool:
         """Count a success of ``member``.  Return whether it ended an ejection."""
@@ -182,15 +182,16 @@ class PoolPlan:
 
     def state_of(self, member: Member, now: float) -> tuple[str, str]:
         """Return the member's state (``active drain down ejected full``) and why, for people."""
-        return _state_of(member, now, self._ejected(now))
+        return _state_of(member, now, self.ejected(now))
 
     def states(self, now: float) -> Iterator[tuple[Member, str, str]]:
         """Give every member with its state and why; cheaper than asking one by one."""
-        ejected = self._ejected(now)
+        ejected = self.ejected(now)
         for member in self.members:
             yield member, *_state_of(member, now, ejected)
 
-    def _ejected(self, now: float) -> set[Endpoint]:
+    def ejected(self, now: float) -> set[Endpoint]:
+        """Return the endpoints that failures keep out."""
         return {endpoint for tier in self._tiers for endpoint in tier.ejected(now)}
 
     def __repr__(self) -> str:

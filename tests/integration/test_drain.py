@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -291,3 +292,21 @@ async def test_close_cuts_everything_at_once(stage: Stage) -> None:
     for client in clients:
         await client.gone()
     assert running.server.remaining == 0
+
+
+async def test_drain_goes_on_if_an_address_cannot_be_had_again(stage: Stage) -> None:
+    origin = stage.origin()
+    spec = build_spec(origin.address, listeners=[listener(), listener("second")])
+    running = await stage.serve(spec)
+    running.server.drain(timeout_s=30, accept_s=0)
+    await within(running.server.drained(), "the drain", 3)
+    first, second = running.server.addresses.values()
+    host, _, port = second.rpartition(":")
+    with socket.create_server((host, int(port))):
+        with pytest.raises(OSError, match="in use"):
+            await running.server.undrain()
+        assert running.server.draining
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, int(first.rpartition(":")[2]))
+    await running.server.undrain()
+    assert running.server.ready

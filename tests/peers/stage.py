@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
 
+from proxy.headers.secrets import NONE, Secrets
 from proxy.server import Server
 from proxy.spec import Spec
 from proxy.telemetry.access_log import AccessLog
@@ -19,6 +20,7 @@ from proxy.telemetry.reading import (
     Reading,
     RouteReading,
 )
+from proxy.upstream.denied import Denied
 from tests.peers.client import RawClient
 from tests.peers.listening import full_backlog, refused_address
 from tests.peers.origin import Family, Origin, Script
@@ -165,9 +167,16 @@ class Stage:
         """Return an address where connecting takes for ever."""
         return self._stack.enter_context(full_backlog())
 
-    async def serve(self, spec: Spec, *, access_log: AccessLog | None = None) -> Running:
+    async def serve(
+        self,
+        spec: Spec,
+        *,
+        access_log: AccessLog | None = None,
+        denied: Denied | None = None,
+        secrets: Secrets = NONE,
+    ) -> Running:
         """Start a server with ``spec`` applied."""
-        running = Running(Server(access_log=access_log))
+        running = Running(Server(access_log=access_log, denied=denied, secrets=secrets))
         self._stack.push_async_callback(running.close)
         await within(running.server.apply(spec), "the spec to be applied")
         return running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from proxy.errors import Fault, SpecError
@@ -25,6 +26,7 @@ from proxy.telemetry.reading import (
     Reading,
     RouteReading,
 )
+from proxy.upstream.transitions import Transition
 
 DOCUMENT: dict[str, Any] = {
     "version": 1,
@@ -89,6 +91,7 @@ class FakePlane:
         self.done = asyncio.Event()
         self.reopened = 0
         self.failures = Failures()
+        self.told: Callable[[Transition], None] | None = None
 
     @property
     def spec(self) -> Spec:
@@ -118,11 +121,21 @@ class FakePlane:
         self.draining = True
         self.ready = False
 
+    async def undrain(self) -> None:
+        if self.crash is not None:
+            raise self.crash
+        self.draining = False
+        self.ready = True
+        self.done.clear()
+
     async def drained(self) -> None:
         await self.done.wait()
 
     async def explain(self, asked: Question, candidate: Spec | None = None) -> Explanation:
         return await explain(asked, Live(addresses=self.addresses), candidate or self.spec)
+
+    def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
+        self.told = told
 
     def reopen_logs(self) -> None:
         self.reopened += 1

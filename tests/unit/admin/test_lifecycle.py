@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from admin.controller import Controller, Terms
+from admin.drain import ProcessDrain, StoppingError
 from admin.lifecycle import Lifecycle
 from admin.revisions import Origin
 from admin.settings import RunSettings, parse
@@ -21,9 +22,14 @@ def settings(*flags: str) -> RunSettings:
     return parsed
 
 
+def make(plane: FakePlane, controller: Controller, *flags: str) -> Lifecycle:
+    drain = ProcessDrain(plane, controller.events, timeout_s=9.0, accept_s=2.0)
+    return Lifecycle(plane, controller, settings(*flags), drain)
+
+
 @pytest.fixture
 def lifecycle(plane: FakePlane, controller: Controller) -> Lifecycle:
-    return Lifecycle(plane, controller, settings())
+    return make(plane, controller)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -78,7 +84,7 @@ async def test_sighup_applies_the_file_as_a_revision(
 ) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("pools: {fresh: {endpoints: {}}}\n")
-    lifecycle = Lifecycle(plane, controller, settings("--config", str(path)))
+    lifecycle = make(plane, controller, "--config", str(path))
     with lifecycle.signals():
         os.kill(os.getpid(), signal.SIGHUP)
         await eventually(lambda: controller.revision.number == 2, "the revision")
@@ -93,7 +99,7 @@ async def test_bad_file_changes_nothing_and_is_counted(
     path = tmp_path / "c.yaml"
     if text is not None:
         path.write_text(text)
-    lifecycle = Lifecycle(plane, controller, settings("--config", str(path)))
+    lifecycle = make(plane, controller, "--config", str(path))
     lifecycle.hang_up()
     await eventually(lambda: controller.applies.counts["sighup", "refused"] == 1, "the refusal")
     assert controller.revision.number == 1
@@ -106,7 +112,7 @@ async def test_sighup_while_a_revision_waits_to_be_confirmed_changes_nothing(
     path.write_text("pools: {fresh: {endpoints: {}}}\n")
     origin, terms = Origin("rest", "ops"), Terms(confirm_within_s=60)
     await controller.change(lambda _: {"version": 1}, origin, terms)
-    lifecycle = Lifecycle(plane, controller, settings("--config", str(path)))
+    lifecycle = make(plane, controller, "--config", str(path))
     lifecycle.hang_up()
     await settle()
     assert controller.revision.number == 2
@@ -132,3 +138,46 @@ async def test_signal_opens_log_files_anew(
         await eventually(lambda: plane.reopened, "the logs to be opened")
     await settle()
     assert plane.reopened == 1
+
+
+async def test_signal_joins_a_drain_that_was_started_otherwise(
+    plane: FakePlane, controller: Controller
+) -> None:
+    drain = ProcessDrain(plane, controller.events, timeout_s=9.0, accept_s=2.0)
+    lifecycle = Lifecycle(plane, controller, settings(), drain)
+    ending = asyncio.create_task(lifecycle.wait())
+    drain.start("alice")
+    plane.done.set()
+    await settle()
+    assert (drain.state, ending.done()) == ("drained", False)
+    lifecycle.terminate()
+    assert await within(ending, "the end") == 0
+    assert len(plane.drains) == 1
+    assert drain.begun is not None and drain.begun.author == "alice"
+
+
+async def test_drain_that_ends_the_process_is_not_undone(
+    plane: FakePlane, controller: Controller
+) -> None:
+    drain = ProcessDrain(plane, controller.events, timeout_s=9.0, accept_s=2.0)
+    Lifecycle(plane, controller, settings(), drain).terminate()
+    with pytest.raises(StoppingError):
+        await drain.undo("alice")
+    assert plane.draining
+
+
+async def test_signal_while_a_drain_is_undone_starts_it_again(
+    plane: FakePlane, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drain = ProcessDrain(plane, controller.events, timeout_s=9.0, accept_s=2.0)
+    lifecycle = Lifecycle(plane, controller, settings(), drain)
+    drain.start("alice")
+    undrain = plane.undrain
+
+    async def slowly() -> None:
+        lifecycle.terminate()
+        await undrain()
+
+    monkeypatch.setattr(plane, "undrain", slowly)
+    await drain.undo("alice")
+    assert (plane.draining, drain.state, len(plane.drains)) == (True, "draining", 2)

@@ -32,6 +32,7 @@ CAUSES: dict[str, str] = {
     "read_timeout": "timeout",
     "bad_response": "invalid_header",
     "unasked_upgrade": "invalid_header",
+    "endpoint_denied": "error",
 }
 """Which word of ``retry.when`` allows a retry after which failure; after others there is none."""
 

@@ -80,7 +80,11 @@ def test_capture_of_a_request_without_captures_is_empty() -> None:
         ("$tire", "unknown variable $tire", "did you mean $tier?"),
         ("$zzzzzzzz", "unknown variable $zzzzzzzz", None),
         ("$http_", "unknown variable $http_", None),
-        ("$secret_key", "unknown variable $secret_key", None),
+        (
+            "$secret_key",
+            "$secret_key may not stand here",
+            "secrets are for request_headers only",
+        ),
         ("$status", "$status is only known in response rules", None),
         ("$sent_http_x", "$sent_http_x is only known in response rules", None),
         ("$1", "there is no capture $1", "only a regex with groups captures"),

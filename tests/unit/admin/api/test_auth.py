@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.api.auth import Guard, Role, Token, TokenFile, Tokens, parse_tokens
+from admin.api.auth import Guard, Role, Token, TokenFile, Tokens, digest_of, parse_tokens
 from proxy.addresses import parse_address
 from tests.unit.admin.api.answers import ok, problem
 from tests.unit.admin.conftest import Client, Connect
@@ -152,10 +152,10 @@ def test_token_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     change(path, line("ops", "write", "w"), 1)
     tokens = TokenFile(path)
-    assert tokens.find("w") is not None
+    assert tokens.find(digest_of("w")) is not None
     change(path, line("ops", "read", "new"), 2)
-    assert tokens.find("w") is None
-    found = tokens.find("new")
+    assert tokens.find(digest_of("w")) is None
+    found = tokens.find(digest_of("new"))
     assert found is not None
     assert (found.name, found.role) == ("ops", Role.READ)
 
@@ -165,13 +165,60 @@ def test_token_file_that_became_bad_changes_nothing(tmp_path: Path) -> None:
     change(path, line("ops", "write", "w"), 1)
     tokens = TokenFile(path)
     change(path, "garbage", 2)
-    assert tokens.find("w") is not None
+    assert tokens.find(digest_of("w")) is not None
     path.unlink()
-    assert tokens.find("w") is not None
+    assert tokens.find(digest_of("w")) is not None
     change(path, line("ops", "write", "new"), 3)
-    assert (tokens.find("w"), tokens.find("new") is None) == (None, False)
+    assert (tokens.find(digest_of("w")), tokens.find(digest_of("new")) is None) == (None, False)
 
 
 def test_token_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nope"):
         TokenFile(tmp_path / "nope")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Referer": "http://evil.example/page"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.evil.example"},
+        {"Host": "localhost.evil.example:9901"},
+        {"Host": "[::1].evil.example"},
+    ],
+)
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/json",
+    ],
+)
+async def test_page_of_another_site_changes_nothing(
+    connect: Connect, fields: dict[str, str], content_type: str
+) -> None:
+    client = await connect()
+    for method, path in (("POST", "/v1/lifecycle/drain"), ("PUT", "/v1/pools/new")):
+        response = await client.request(
+            method, path, data=b"{}", headers={**fields, "Content-Type": content_type}
+        )
+        await problem(response, 403)
+
+
+async def test_form_of_our_own_site_is_not_what_is_understood(connect: Connect) -> None:
+    client = await connect()
+    response = await client.put("/v1/pools/new", data=b"{}", headers={"Content-Type": "text/plain"})
+    await problem(response, 415)
+
+
+async def test_link_from_elsewhere_leads_to_the_page(connect: Connect) -> None:
+    client = await connect()
+    fields = {"Referer": "https://example.com/", "Sec-Fetch-Site": "cross-site"}
+    assert (await client.get("/docs", headers=fields)).status == 200

@@ -53,10 +53,12 @@ def test_if_none_match_on_what_does_not_exist_lets_it_be_created(field: str) -> 
 
 
 @pytest.mark.parametrize("field", ["abc", '"abc', '"a" "b"'])
-def test_field_that_lists_no_tags_is_400(field: str) -> None:
-    with pytest.raises(Problem) as refusal:
-        check_write({}, field, None)
-    assert refusal.value.status == 400
+def test_field_that_lists_no_tags_never_holds(field: str) -> None:
+    for if_match, if_none_match in ((field, None), (None, field)):
+        with pytest.raises(Problem) as refusal:
+            check_write({}, if_match, if_none_match)
+        assert refusal.value.status == 412
+    assert not not_modified(TAG, field)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from admin.api.table import OPERATIONS
 from admin.documents import validate
 from admin.edits import placed
 from tests.unit.admin.api.answers import ok
-from tests.unit.admin.conftest import Client
+from tests.unit.admin.api.test_auth import TOKENS
+from tests.unit.admin.conftest import Client, Connect
 from tests.unit.admin.plane import DOCUMENT
 
 BESIDE = {"overrides", "explain"}
@@ -107,8 +108,15 @@ def test_every_example_of_an_answer_is_one() -> None:
         body.model.model_validate(body.example)
 
 
-async def test_openapi_is_served_as_json(client: Client) -> None:
-    assert await ok(await client.get("/openapi.json")) == json.loads(json.dumps(document()))
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_openapi_is_served_as_json_and_says_whether_tokens_are_asked_for(
+    connect: Connect, guarded: bool
+) -> None:
+    client = await connect(tokens=TOKENS if guarded else None)
+    served = await ok(await client.get("/openapi.json"))
+    assert served == json.loads(json.dumps(document(guarded=guarded)))
+    assert ("securitySchemes" in served["components"]) is guarded
+    assert bool(served["paths"]["/v1/config"]["put"]["security"]) is guarded
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)

@@ -9,6 +9,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from admin.api import pages, resources, status
+from admin.api.connections_table import CONNECTIONS
+from admin.api.drains_table import DRAINS
 from admin.api.insight_table import INSIGHTS
 from admin.api.media import HTML, JSON, MERGE_PATCH
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
@@ -187,6 +189,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *OVERRIDES,
     *REVISIONS,
     *INSIGHTS,
+    *CONNECTIONS,
+    *DRAINS,
     Operation(
         method="GET",
         path="/v1/status",

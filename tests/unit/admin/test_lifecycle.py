@@ -33,8 +33,8 @@ async def test_signal_drains_and_the_end_of_the_drain_ends_the_process(
     with lifecycle.signals():
         ending = asyncio.create_task(lifecycle.wait())
         os.kill(os.getpid(), number)
-        await eventually(lambda: plane.drains, "the drain")
-        assert plane.drains == [(9.0, 2.0)]
+        await eventually(lambda: plane.process_drains, "the drain")
+        assert plane.process_drains == [(9.0, 2.0)]
         await settle()
         assert not ending.done()
         plane.done.set()

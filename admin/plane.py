@@ -9,6 +9,8 @@ from proxy.spec import Overrides, Spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from proxy.connections import ConnectionView, Page, Selector
+    from proxy.drains import DrainOrder, DrainProgress
     from proxy.explain.explanation import Explanation
     from proxy.explain.question import Question
     from proxy.telemetry.failures import Failures
@@ -76,6 +78,27 @@ class DataPlane(Protocol):
 
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         """Have ``told`` called for endpoints whose state changes."""
+
+    def connections(self, selector: Selector, cursor: str | None, limit: int) -> Page:
+        """Return a page of live connections; raise ``ValueError`` if ``cursor`` is none."""
+
+    def connection(self, name: str) -> ConnectionView | None:
+        """Return a live connection by its id."""
+
+    def close_connection(self, name: str, code: int, reason: str) -> bool:
+        """Close a connection; return whether there is one of that id."""
+
+    def start_drain(self, name: str, order: DrainOrder) -> DrainProgress:
+        """Tell some connections to close, paced; raise ``TooManyDrainsError``."""
+
+    def cancel_drain(self, name: str) -> bool:
+        """Close no further ones, and forget it; return whether there was one."""
+
+    def drain_progress(self, name: str) -> DrainProgress | None:
+        """Return how far a drain is."""
+
+    def drains(self) -> tuple[DrainProgress, ...]:
+        """Return how far each drain is, the oldest first."""
 
     def reopen_logs(self) -> None:
         """Open log files anew that were rotated away."""

@@ -89,13 +89,15 @@ def _query(request: web.Request, operation: Operation) -> dict[str, Any]:
     for name, text in request.query.items():
         if name not in known:
             faults.append(unknown(name, "parameter", name, known))
-        elif name in query:
+        elif name in query and not known[name].repeats:
             faults.append(Fault(name, "given more than once"))
         else:
             try:
-                query[name] = known[name].read(text)
+                value = known[name].read(text)
             except ValueError as error:
                 faults.append(Fault(name, f"{text!r} is not {error}"))
+            else:
+                query[name] = (*query.get(name, ()), value) if known[name].repeats else value
     if faults:
         raise Problem(400, "The query has faults.", faults)
     return query

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from admin.api.media import answer
+from admin.api.media import fresh
 from admin.api.operations import Call
 from admin.api.problems import Problem
 from proxy import errors
@@ -73,7 +73,7 @@ async def get_list(call: Call) -> web.Response:
     """Answer with the last failures."""
     failures, limit = call.server.failures, call.query.get("limit", PAGE)
     items = [asdict(failed) for failed in failures if _asked_for(failed, call)][:limit]
-    return await _fresh({"items": items, "recorded": failures.recorded}, call)
+    return await fresh({"items": items, "recorded": failures.recorded}, call.media)
 
 
 async def get(call: Call) -> web.Response:
@@ -83,7 +83,7 @@ async def get(call: Call) -> web.Response:
     if failed is None:
         detail = f"No failed request {request_id} is remembered: it succeeded, or is long ago."
         raise Problem(404, detail)
-    return await _fresh(asdict(failed), call)
+    return await fresh(asdict(failed), call.media)
 
 
 def _asked_for(failed: FailedRequest, call: Call) -> bool:
@@ -93,9 +93,3 @@ def _asked_for(failed: FailedRequest, call: Call) -> bool:
         and wanted.get("pool") in (None, failed.pool)
         and wanted.get("reason") in (None, failed.reason)
     )
-
-
-async def _fresh(value: object, call: Call) -> web.Response:
-    response = await answer(value, call.media)
-    response.headers["Cache-Control"] = "no-store"
-    return response

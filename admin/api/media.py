@@ -125,6 +125,13 @@ async def answer(
     return web.Response(status=status, body=data, content_type=media, headers=headers)
 
 
+async def fresh(value: object, media: str, *, size: int = 0) -> web.Response:
+    """Make an answer that is out of date at once."""
+    response = await answer(value, media, size=size)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def _json(value: object, *, readable: bool) -> bytes:
     # Indented, json.dumps leaves its C encoder and takes ten times as long.
     return json.dumps(value, ensure_ascii=False, indent=2 if readable else None).encode() + b"\n"

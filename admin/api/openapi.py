@@ -56,7 +56,7 @@ Objects carry an `ETag`; `If-Match` makes a write fail if somebody else was fast
 
 Every change is a revision, and any of the last ones can be restored. With `?confirm_within=60s` a
 change is taken back by itself unless it is confirmed in time. An override takes an endpoint out, or
-in, without touching the document.
+in, without touching the document, and a drain tells some connections to close.
 """
 
 

@@ -34,6 +34,11 @@ class Parameter:
     reader: Callable[[str], str | bool | float] | None = None
     """What reads it, where the schema does not say enough; as ``read``."""
 
+    @property
+    def repeats(self) -> bool:
+        """It may be given more than once; its value is a tuple."""
+        return bool(self.schema["type"] == "array")
+
     def read(self, text: str) -> str | bool | float:
         """Turn a query parameter's text into its value; ``ValueError`` says what is allowed."""
         if self.reader is not None:

@@ -9,6 +9,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from admin.api import pages, resources, status
+from admin.api.connections_table import CONNECTIONS
+from admin.api.drains_table import DRAINS
 from admin.api.events_table import EVENTS
 from admin.api.insight_table import INSIGHTS
 from admin.api.lifecycle_table import LIFECYCLE
@@ -192,6 +194,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *INSIGHTS,
     *LIFECYCLE,
     *EVENTS,
+    *CONNECTIONS,
+    *DRAINS,
     Operation(
         method="GET",
         path="/v1/status",

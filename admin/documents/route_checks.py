@@ -25,7 +25,7 @@ from proxy.errors import Fault, pointer
 from proxy.headers.template import Scope
 from proxy.route import compile_route
 from proxy.routing.table import Entry, conflicts
-from proxy.snapshot import is_prelude
+from proxy.site import is_prelude
 from proxy.spec import RouteSpec
 from proxy.telemetry.counters import RouteCounters
 

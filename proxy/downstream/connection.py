@@ -38,7 +38,8 @@ from proxy.message import Peer, Request
 
 if TYPE_CHECKING:
     from proxy.downstream.listener import Listener
-    from proxy.snapshot import Site, Snapshot
+    from proxy.site import Site
+    from proxy.snapshot import Snapshot
     from proxy.spec import ListenerTimeouts
 
 BACKLOG_BYTES: Final = 64 * 1024

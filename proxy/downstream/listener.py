@@ -26,7 +26,7 @@ from proxy.exchange import respond
 from proxy.exchange.accounting import count_rejected
 from proxy.exchange.runtime import Runtime
 from proxy.message import Peer
-from proxy.snapshot import Site
+from proxy.site import Site
 from proxy.telemetry.counters import ListenerCounters
 
 BACKLOG: Final = 4096

@@ -34,7 +34,8 @@ from proxy.exchange.runtime import NEVER, Runtime
 from proxy.framing import LAST_CHUNK, chunk
 from proxy.message import Attempt, Request
 from proxy.route import Route
-from proxy.snapshot import Site, Snapshot, Upstream
+from proxy.site import Site
+from proxy.snapshot import Snapshot, Upstream
 from proxy.spec import ListenerTimeouts
 from proxy.steps.answer import Answer
 from proxy.telemetry.counters import ListenerCounters

@@ -10,8 +10,8 @@ from proxy import errors
 from proxy.exchange.detour import detour_of
 from proxy.exchange.request_head import upstream_head
 from proxy.headers.forwarded import claimed_client
-from proxy.routing.normalise import escape_path
-from proxy.snapshot import BadTarget, Resolution
+from proxy.routing.normalise import BadTarget, escape_path
+from proxy.site import Resolution
 from proxy.steps.answer import Answer
 from proxy.steps.step import MAX_REROUTES, Course, take
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
     from proxy.explain.notes import Notes
     from proxy.explain.question import Question
-    from proxy.snapshot import Site, Snapshot
+    from proxy.site import Site
+    from proxy.snapshot import Snapshot
 
 REQUEST_ID: Final = "0" * 32
 """Stands for the id that each request is given anew."""

@@ -24,7 +24,7 @@ from proxy.headers.map import HeaderMap
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.routing.normalise import Target
 from proxy.routing.table import Found, capture_names
-from proxy.snapshot import Resolution, Site
+from proxy.site import Resolution, Site
 from proxy.steps.access import Access
 from proxy.steps.answer import Answer, AnswerPlan
 from proxy.steps.rewrite import Rewrite

@@ -13,7 +13,7 @@ from typing import Final
 from proxy.explain.explanation import Explanation, Lookup, Rival
 from proxy.patterns import host_keys
 from proxy.routing.table import Entry, Found, Table
-from proxy.snapshot import is_prelude
+from proxy.site import is_prelude
 from proxy.spec import PathSpec, RouteSpec, Spec
 
 RIVALS: Final = 100

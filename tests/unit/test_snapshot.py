@@ -10,15 +10,9 @@ import pytest
 
 from proxy.errors import SpecError
 from proxy.route import Route
-from proxy.snapshot import (
-    NOTHING,
-    PATH_MEMO,
-    BadTarget,
-    Site,
-    Snapshot,
-    compile_overrides,
-    compile_snapshot,
-)
+from proxy.routing.normalise import BadTarget
+from proxy.site import PATH_MEMO, Site
+from proxy.snapshot import NOTHING, Snapshot, compile_overrides, compile_snapshot
 from proxy.spec import (
     EMPTY,
     AccessRuleSpec,

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from proxy.connections import ConnectionView, Page, Selector
+from proxy.drains import DrainOrder, DrainProgress, TooManyDrainsError
 from proxy.errors import Fault, SpecError
 from proxy.explain.inquiry import Explanation, Live, Question, explain
 from proxy.overrides import overridden
@@ -87,7 +89,12 @@ class FakePlane:
         self.draining = False
         self.ready = True
         self.remaining = 0
-        self.drains: list[tuple[float, float]] = []
+        self.process_drains: list[tuple[float, float]] = []
+        self.live: list[ConnectionView] = []
+        self.asked: list[tuple[Selector, str | None, int]] = []
+        self.closed: list[tuple[str, int, str]] = []
+        self.started: dict[str, DrainOrder] = {}
+        self.crowded = False
         self.done = asyncio.Event()
         self.reopened = 0
         self.failures = Failures()
@@ -117,7 +124,7 @@ class FakePlane:
         return FakePrepared(self, overrides=overrides)
 
     def drain(self, *, timeout_s: float, accept_s: float) -> None:
-        self.drains.append((timeout_s, accept_s))
+        self.process_drains.append((timeout_s, accept_s))
         self.draining = True
         self.ready = False
 
@@ -136,6 +143,37 @@ class FakePlane:
 
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         self.told = told
+
+    def connections(self, selector: Selector, cursor: str | None, limit: int) -> Page:
+        self.asked.append((selector, cursor, limit))
+        ids = [one.id for one in self.live]
+        start = 0 if cursor is None else ids.index(cursor) + 1
+        items = tuple(self.live[start : start + limit])
+        more = start + limit < len(self.live)
+        return Page(items=items, next=items[-1].id if more else None)
+
+    def connection(self, name: str) -> ConnectionView | None:
+        return next((one for one in self.live if one.id == name), None)
+
+    def close_connection(self, name: str, code: int, reason: str) -> bool:
+        self.closed.append((name, code, reason))
+        return self.connection(name) is not None
+
+    def start_drain(self, name: str, order: DrainOrder) -> DrainProgress:
+        if self.crowded:
+            raise TooManyDrainsError("100 drains run")
+        self.started[name] = order
+        return _progress(name, order)
+
+    def cancel_drain(self, name: str) -> bool:
+        return self.started.pop(name, None) is not None
+
+    def drain_progress(self, name: str) -> DrainProgress | None:
+        order = self.started.get(name)
+        return None if order is None else _progress(name, order)
+
+    def drains(self) -> tuple[DrainProgress, ...]:
+        return tuple(_progress(name, order) for name, order in self.started.items())
 
     def reopen_logs(self) -> None:
         self.reopened += 1
@@ -158,6 +196,19 @@ class FakePlane:
             ),
             routes=tuple(RouteReading(name=name, counters=_route()) for name in spec.routes),
         )
+
+
+def _progress(name: str, order: DrainOrder) -> DrainProgress:
+    return DrainProgress(
+        name=name,
+        order=order,
+        since=5.0,
+        selected=3,
+        closed=1,
+        remaining=2,
+        cordoned=("backend/blue",),
+        done=False,
+    )
 
 
 def _pool(name: str, endpoints: tuple[EndpointSpec, ...]) -> PoolReading:

@@ -39,8 +39,8 @@ async def test_signal_drains_and_the_end_of_the_drain_ends_the_process(
     with lifecycle.signals():
         ending = asyncio.create_task(lifecycle.wait())
         os.kill(os.getpid(), number)
-        await eventually(lambda: plane.drains, "the drain")
-        assert plane.drains == [(9.0, 2.0)]
+        await eventually(lambda: plane.process_drains, "the drain")
+        assert plane.process_drains == [(9.0, 2.0)]
         await settle()
         assert not ending.done()
         plane.done.set()
@@ -152,7 +152,7 @@ async def test_signal_joins_a_drain_that_was_started_otherwise(
     assert (drain.state, ending.done()) == ("drained", False)
     lifecycle.terminate()
     assert await within(ending, "the end") == 0
-    assert len(plane.drains) == 1
+    assert len(plane.process_drains) == 1
     assert drain.begun is not None and drain.begun.author == "alice"
 
 
@@ -180,4 +180,4 @@ async def test_signal_while_a_drain_is_undone_starts_it_again(
 
     monkeypatch.setattr(plane, "undrain", slowly)
     await drain.undo("alice")
-    assert (plane.draining, drain.state, len(plane.drains)) == (True, "draining", 2)
+    assert (plane.draining, drain.state, len(plane.process_drains)) == (True, "draining", 2)

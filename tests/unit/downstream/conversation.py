@@ -14,7 +14,8 @@ from proxy.errors import Failure
 from proxy.exchange import dispatch
 from proxy.exchange.runtime import Runtime
 from proxy.message import Peer
-from proxy.snapshot import NOTHING, Site, Snapshot, compile_snapshot
+from proxy.site import Site
+from proxy.snapshot import NOTHING, Snapshot, compile_snapshot
 from proxy.spec import Spec
 from proxy.telemetry.counters import Ledger, ListenerCounters, RouteCounters
 from proxy.upstream.connection import Connections, UpstreamConnection

@@ -34,7 +34,7 @@ async def test_drain_is_started_watched_and_undone(client: Client, plane: FakePl
     assert (started["state"], started["remaining"], started["author"], started["note"]) == (
         "draining", 3, "anonymous", "reboot",
     )  # fmt: skip
-    assert plane.drains == [(25.0, 5.0)]
+    assert plane.process_drains == [(25.0, 5.0)]
     assert await ok(await client.get(DRAIN)) == started
     status = await ok(await client.get("/v1/status"))
     assert (status["draining"], status["drain_remaining"], status["ready"]) == (True, 3, False)
@@ -49,7 +49,7 @@ async def test_drain_is_started_watched_and_undone(client: Client, plane: FakePl
 async def test_second_start_joins_the_first(client: Client, plane: FakePlane) -> None:
     first = await ok(await client.post(f"{DRAIN}?note=one"))
     assert await ok(await client.post(f"{DRAIN}?note=two")) == first
-    assert len(plane.drains) == 1
+    assert len(plane.process_drains) == 1
 
 
 async def test_drain_that_was_undone_can_be_done_again(client: Client, plane: FakePlane) -> None:
@@ -58,7 +58,7 @@ async def test_drain_that_was_undone_can_be_done_again(client: Client, plane: Fa
         plane.done.set()
         assert (await ok(await client.get(f"{DRAIN}?wait=30s")))["state"] == "drained"
         assert (await ok(await client.delete(DRAIN)))["state"] == "serving"
-    assert len(plane.drains) == 2
+    assert len(plane.process_drains) == 2
     assert await ok(await client.delete(DRAIN)) == SERVING
 
 

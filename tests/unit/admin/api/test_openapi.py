@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from admin.api.drains import DrainBody
 from admin.api.explain import ExplainBody
 from admin.api.openapi import PROBLEMS, document
 from admin.api.operations import Operation
@@ -20,7 +21,7 @@ from tests.unit.admin.api.test_auth import TOKENS
 from tests.unit.admin.conftest import Client, Connect
 from tests.unit.admin.plane import DOCUMENT
 
-BESIDE = {"overrides", "explain"}
+BESIDE = {"overrides", "explain", "drains"}
 OF_DOCUMENT = [one for one in OPERATIONS if one.body is not None and one.tag not in BESIDE]
 
 
@@ -91,6 +92,12 @@ def test_example_of_an_override_is_a_good_one() -> None:
     (operation,) = (one for one in OPERATIONS if one.name == "put_override")
     assert operation.body is not None
     OverrideBody.model_validate(operation.body.example)
+
+
+def test_example_of_a_drain_is_a_good_one() -> None:
+    (operation,) = (one for one in OPERATIONS if one.name == "put_drain")
+    assert operation.body is not None
+    DrainBody.model_validate(operation.body.example).order()
 
 
 def test_example_of_a_question_is_a_good_one() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -18,10 +18,14 @@ ADDRESSES: Final = 4096
 class Access:
     """Some access rules, compiled: rules of one kind that follow each other are one set."""
 
-    __slots__ = ("_rules", "_verdicts")
+    __slots__ = ("_rules", "_sets", "_verdicts")
 
-    def __init__(self, rules: Iterable[tuple[bool, Networks]]) -> None:
-        self._rules: Final = tuple(rules)
+    def __init__(self, specs: Sequence[AccessRuleSpec]) -> None:
+        self._rules: Final = tuple(Networks(spec.networks) for spec in specs)
+        self._sets: Final = tuple(
+            (allows, Networks(network for spec in some for network in spec.networks))
+            for allows, some in groupby(specs, attrgetter("allows"))
+        )
         self._verdicts: Final[dict[bytes, bool]] = {}
 
     def allows(self, address: bytes) -> bool:
@@ -30,16 +34,15 @@ class Access:
         if verdict is None:
             if len(self._verdicts) >= ADDRESSES:
                 self._verdicts.clear()
-            rule = self.deciding(address)
-            verdict = self._verdicts[address] = rule is None or self._rules[rule][0]
+            verdict = self._verdicts[address] = next(
+                (allows for allows, networks in self._sets if networks.find(address)), True
+            )
         return verdict
 
     def deciding(self, address: bytes) -> int | None:
         """Return the number of the rule that decides on a client; ``None``: no rule names it."""
-        for number, (_, networks) in enumerate(self._rules):
-            if networks.find(address):
-                return number
-        return None
+        found = (number for number, each in enumerate(self._rules) if each.find(address))
+        return next(found, None)
 
 
 def compile_access(specs: Iterable[AccessRuleSpec], path: str, faults: list[Fault]) -> Access:
@@ -53,7 +56,4 @@ def compile_access(specs: Iterable[AccessRuleSpec], path: str, faults: list[Faul
             faults.append(Fault(path + pointer(number, kind), error.message, error.hint))
         else:
             sound.append(spec)
-    return Access(
-        (allows, Networks(network for spec in some for network in spec.networks))
-        for allows, some in groupby(sound, attrgetter("allows"))
-    )
+    return Access(sound)

@@ -72,12 +72,15 @@ def test_memory_of_verdicts_is_bounded() -> None:
     for number in range(ADDRESSES + 10):
         assert made.allows(str(ip_address(0x0A000000 + number)).encode())
     assert len(made._verdicts) == 10
-    assert [len(networks._decisions) for _, networks in made._rules] == [0, 0]
+    assert [len(networks._decisions) for _, networks in made._sets] == [0, 0]
 
 
 def test_rules_of_one_kind_in_a_row_are_looked_up_together() -> None:
     rules = [allow(f"10.0.{number}.0/24") for number in range(200)]
-    assert len(access(*rules, deny(*ALL))._rules) == 2
+    made = access(*rules, deny(*ALL))
+    assert len(made._sets) == 2
+    assert [made.deciding(b"10.0.7.1"), made.deciding(b"192.0.2.1")] == [7, 200]
+    assert access(*rules).deciding(b"192.0.2.1") is None
 
 
 def test_each_bad_network_is_a_fault_at_its_rule() -> None:

@@ -217,7 +217,7 @@ def rename(parent: Any, key: str | int, value: object) -> None:
 def add(parent: Any, key: str | int, value: object) -> None:
     if isinstance(parent, dict):
         parent[f"{key}x"] = value
-    else:
+    elif isinstance(parent, list):
         parent.append(value)
 
 

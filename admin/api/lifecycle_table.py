@@ -32,7 +32,7 @@ LIFECYCLE: Final = (
     Operation(
         **_COMMON,
         method="GET",
-        name="get_drain",
+        name="get_lifecycle_drain",
         summary="See how far the drain of the process is",
         handler=lifecycle.get,
         parameters=(

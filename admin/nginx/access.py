@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Any, Final
 
-from admin.nginx.report import RefusalError, Report
+from admin.nginx.report import Report
 from admin.nginx.scope import Scope
 from proxy.errors import FaultError
 
@@ -18,8 +18,8 @@ def access_rules(scope: Scope, report: Report) -> dict[str, Any]:
     """Return the ``access`` of a route, if anything is said of it.
 
     The nearest level that has an ``allow`` or a ``deny`` decides, as in nginx.  Where nginx would
-    ask for more than an address, which is refused, nobody is let in: an import that is lenient must
-    not open what was closed.
+    ask for more than an address or look at the method, which is refused, nobody is let in: an
+    import that is lenient must not open what was closed.
     """
     rules: list[Rule] = []
     for directive in scope.together("allow", "deny"):
@@ -30,12 +30,11 @@ def access_rules(scope: Scope, report: Report) -> dict[str, Any]:
             else:
                 rules.append({directive.name: [network]})
     satisfy = scope.one("satisfy")
+    if scope.own("limit_except"):
+        return {"access": [{"deny": ["all"]}]}
     if any(scope.word(name, "off") != "off" for name in _AUTHENTICATING):
         either = satisfy is not None and satisfy.args[0] == "any"
         return {"access": [*(rules if either else ()), {"deny": ["all"]}]}
-    if satisfy is not None and satisfy.args[0] == "any" and not rules:
-        with report.judging(satisfy):
-            raise RefusalError("hotsplice does not authenticate", "leave it out")
     return {"access": rules} if rules else {}
 
 

@@ -52,6 +52,9 @@ def import_nginx(path: Path, *, lenient: bool = False) -> Imported:
     """
     draft = Draft()
     tree = read_tree(path)
+    if all(each.name != "events" for each in tree):
+        # What an editor has emptied, to write it again, must not take all listeners away.
+        raise DocumentError([Fault(f"{path}:1", 'no "events" section in configuration')])
     draft.read(tree)
     faults = draft.report.faults or draft.check(str(path))
     if not lenient:
@@ -92,11 +95,11 @@ class Draft:
         for name in assignments(tree):
             self.variables.add_assigned(name)
         self.variables.numbers = captured_numbers(tree)
-        https = [each for each in tree if each.name == "http"]
-        for http in https[:1]:
+        for name in ("events", "http"):
+            for another in [each for each in tree if each.name == name][1:]:
+                self.report.fault(another, f'"{name}" directive is duplicate')
+        for http in [each for each in tree if each.name == "http"][:1]:
             self._read_http(http)
-        for http in https[1:]:
-            self.report.fault(http, '"http" directive is duplicate')
         for section in ("header_maps", "pools"):
             if not self.document[section]:
                 del self.document[section]

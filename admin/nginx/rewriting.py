@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -44,7 +45,11 @@ class Steps:
         for directive in block:
             if directive.name in NAMES:
                 with report.judging(directive):
-                    self._read(directive)
+                    try:
+                        self._read(directive)
+                    except RefusalError:
+                        self._close(directive)
+                        raise
 
     def remember(self, variables: dict[str, str], directive: Directive) -> None:
         """Assign variables before everything else."""
@@ -56,6 +61,16 @@ class Steps:
             self._add_if(directive)
         else:
             self._add(self._part(directive), directive)
+
+    def _close(self, directive: Directive) -> None:
+        """Turn everybody away where an ``if`` that is refused turns some away.
+
+        An import that is lenient must not open what was closed.
+        """
+        for each in directive.block or ():
+            if each.name == "return" and re.fullmatch(r"4\d\d", each.args[0], re.ASCII):
+                self._add({"respond": {"status": int(each.args[0])}}, directive)
+                return
 
     def _add(self, part: Step, directive: Directive) -> None:
         if self.document and _joins(self.document[-1], part):

@@ -100,8 +100,15 @@ ACCEPTED: Final[dict[str, str]] = {
     ),
     "gzip_static": "about files, which hotsplice does not serve",
     "auth_basic_user_file": "it does nothing without auth_basic",
-    "limit_conn_zone": "it does nothing without limit_conn",
-    "limit_req_zone": "it does nothing without limit_req",
+    **_each(
+        "limit_conn_zone limit_conn_status limit_conn_log_level limit_conn_dry_run",
+        "it does nothing without limit_conn",
+    ),
+    **_each(
+        "limit_req_zone limit_req_status limit_req_log_level limit_req_dry_run",
+        "it does nothing without limit_req",
+    ),
+    "debug_connection": "about nginx's own log",
     "daemon": "hotsplice runs in the foreground",
     "pid": "there is one process, and whoever started it knows it",
     "user": "hotsplice keeps the user it is started as",
@@ -151,6 +158,8 @@ _NOTHING_ALONE: Final = {
 }
 """Kept, by how their names begin: what needs them is refused where it stands."""
 
+_OTHER_PROTOCOLS: Final = ("fastcgi_", "grpc_", "memcached_", "scgi_", "uwsgi_")
+
 _AUTHENTICATING: Final = frozenset({"auth_basic", "auth_request"})
 _UNCHECKED: Final = (
     "hotsplice does not authenticate",
@@ -159,7 +168,10 @@ _UNCHECKED: Final = (
 _OTHER_PROTOCOL: Final = ("only proxy_pass is supported", "put what speaks HTTP before it")
 _LIMITED: Final = "limit them in front of hotsplice"
 _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
-    "limit_except": ("methods are not a condition", "let the upstream refuse methods"),
+    "limit_except": (
+        "methods are not a condition of access",
+        "let the upstream refuse methods; with --lenient nobody is let in here",
+    ),
     "try_files": ("hotsplice serves no files", "proxy_pass to something that does"),
     "alias": ("hotsplice serves no files", "proxy_pass to something that does"),
     "expires": ("response fields by age are not supported", "use add_header Cache-Control"),
@@ -172,6 +184,7 @@ _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
     "limit_conn": ("connections are not counted by key", "upstream servers take max_conns"),
     "fastcgi_pass": _OTHER_PROTOCOL,
     "grpc_pass": _OTHER_PROTOCOL,
+    "memcached_pass": _OTHER_PROTOCOL,
     "scgi_pass": _OTHER_PROTOCOL,
     "uwsgi_pass": _OTHER_PROTOCOL,
     "stub_status": ("nginx's numbers are not here", "ask for /metrics of the telemetry listener"),
@@ -236,5 +249,8 @@ def _judge_unbuilt(directive: Directive, report: Report) -> None:
 
 def _does_nothing_alone(name: str) -> str | None:
     """Return why a directive changes nothing without another one; ``None`` if it may."""
+    for prefix in _OTHER_PROTOCOLS:
+        if name.startswith(prefix):
+            return f"it does nothing without {prefix}pass"
     prefixed = (why for prefix, why in _NOTHING_ALONE.items() if name.startswith(prefix))
     return next(prefixed, None)

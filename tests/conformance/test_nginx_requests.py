@@ -539,7 +539,7 @@ async def test_upstream_receives_what_nginx_sends(stage: Stage, name: str) -> No
         addresses.append(stage.path(f"listen{len(addresses)}.sock"))
         seen.append(origins)
     files = [placed(text, where, *pair) for where, pair in zip(addresses, seen, strict=True)]
-    imported = import_nginx(write("http {" + files[0] + "}"))
+    imported = import_nginx(write("events {} http {" + files[0] + "}"))
     await stage.serve(to_spec(validate(imported.document)))
     async with nginx(addresses[1].parent, files[1]):
         for raw in case.requests:
@@ -606,7 +606,7 @@ async def test_server_is_chosen_as_nginx_does(stage: Stage) -> None:
         placed(text, where, origin, origin)
         for where, origin in zip(addresses, (mine, yours), strict=True)
     ]
-    imported = import_nginx(write("http {" + files[0] + "}"))
+    imported = import_nginx(write("events {} http {" + files[0] + "}"))
     await stage.serve(to_spec(validate(imported.document)))
     name = os.uname().nodename.encode()
     raws = [
@@ -650,7 +650,7 @@ async def test_endpoint_is_chosen_as_nginx_does(stage: Stage, name: str) -> None
         f"upstream backend {{ {servers} }}"
         "server { listen unix:LISTEN; location / { proxy_pass http://backend; } }"
     )
-    imported = import_nginx(write("http {" + text.replace("LISTEN", str(own)) + "}"))
+    imported = import_nginx(write("events {} http {" + text.replace("LISTEN", str(own)) + "}"))
     await stage.serve(to_spec(validate(imported.document)))
     chosen: list[bytes] = []
     keys = ["", *(f"user-{number}" for number in range(100)), "", "x" * 300, "%20"]
@@ -707,7 +707,7 @@ async def test_next_upstream_is_tried_where_nginx_tries_it(stage: Stage, words: 
         "".join(made) + f"server {{ listen unix:{where}; {server} }}"
         for made, where in zip(locations, addresses, strict=True)
     ]
-    imported = import_nginx(write("http {" + files[0] + "}"))
+    imported = import_nginx(write("events {} http {" + files[0] + "}"))
     await stage.serve(to_spec(validate(imported.document)))
     async with nginx(addresses[1].parent, files[1]):
         for number, outcome in enumerate(OUTCOMES):

@@ -70,7 +70,10 @@ def test_map_may_include_its_entries() -> None:
         ("user a;\ninclude a\0b;", "2: a file name has no NUL in it"),
         ("include a\0b/*.conf;", "1: a file name has no NUL in it"),
         ("a " + "{ b " * 60 + ";" + "}" * 60, "1: more than 50 blocks within each other"),
-        ("http {}\nhttp {}", '2: "http" directive is duplicate'),
+        ("events {}\nhttp {}\nhttp {}", '3: "http" directive is duplicate'),
+        ("events {}\nevents {}\nhttp {}", '2: "events" directive is duplicate'),
+        ("", '1: no "events" section in configuration'),
+        ("http {}", '1: no "events" section in configuration'),
     ],
 )
 def test_text_that_nginx_does_not_take_is_a_fault_at_its_line(text: str, expected: str) -> None:

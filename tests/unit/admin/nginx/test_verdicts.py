@@ -225,3 +225,38 @@ def test_variable_that_a_refused_set_would_compute_is_refused_too() -> None:
 def test_second_directive_where_one_may_stand_is_a_fault() -> None:
     found = faults(server(location("proxy_read_timeout 1s;", "proxy_read_timeout 2s;")))
     assert found == ['7: "proxy_read_timeout" directive is duplicate']
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "limit_except GET { deny all; }",
+        "auth_basic secret;",
+        "if (-f /tmp/closed) { return 403; }",
+        "if ($invalid_referer) { return 444; }",
+        'if ($uri ~ "^/(?!public)") { set $a b; return 401 "no"; }',
+        "if ($banned) { return 403; }",
+    ],
+)
+def test_what_lenient_leaves_out_opens_nothing(closed: str) -> None:
+    text = http(
+        "geo $banned { default 0; }",
+        *("server { listen 127.0.0.1:8080;", location(closed), "}"),
+    )
+    (route,) = document(text, lenient=True)["routes"].values()
+    assert route.get("access") == [{"deny": ["all"]}] or "respond" in route["steps"][0]
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [
+        "fastcgi_temp_path /tmp/f;",
+        "uwsgi_read_timeout 5s;",
+        "grpc_read_timeout 5s;",
+        "limit_req_status 429;",
+        "limit_conn_log_level warn;",
+        "satisfy any;",
+    ],
+)
+def test_what_does_nothing_alone_is_kept(directive: str) -> None:
+    assert not faults(server(location(directive)))

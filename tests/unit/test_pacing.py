@@ -113,7 +113,7 @@ def test_those_who_come_later_follow() -> None:
     pace, first = paced(10, rate=10)
     more = [Connection() for _ in range(10)]
     pace.include(more, NOW)
-    pace.sweep(NOW + 0.95)
+    pace.sweep(NOW + 0.89)
     assert told(more) == 0
     pace.sweep(NOW + 2.2)
     assert (told(first), told(more), pace.selected) == (10, 10, 20)

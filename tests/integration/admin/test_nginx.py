@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from admin.documents import validate
 from admin.nginx import import_nginx
@@ -110,8 +111,9 @@ async def talk(socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
     assert (await socket.receive_str()).endswith(text)
 
 
+@pytest.mark.parametrize("bad", ["misspelled", "emptied"])
 async def test_sighup_imports_again_and_no_websocket_drops(
-    tmp_path: Path, session: aiohttp.ClientSession, blue: str
+    tmp_path: Path, session: aiohttp.ClientSession, blue: str, bad: str
 ) -> None:
     own = tmp_path / "own.sock"
     text = SIMPLE.replace("127.0.0.1:8080", f"unix:{own}").replace("127.0.0.1:8000", blue)
@@ -143,7 +145,7 @@ async def test_sighup_imports_again_and_no_websocket_drops(
                 assert answer.status == 404
             async with client.get("http://h/talk/") as answer:
                 assert answer.status == 200
-            conf.write_text(text.replace("proxy_pass", "proxy_pas"))
+            conf.write_text("" if bad == "emptied" else text.replace("proxy_pass", "proxy_pas"))
             running.signal(signal.SIGHUP)
             assert await within(applied("refused"), "the bad file to be refused") == 2
             await talk(socket, "3")

@@ -22,6 +22,9 @@ from proxy.splice.closing import GOING_AWAY
 SELECTS: Final = ("kind", "listener", "route", "pool", "endpoint")
 """Query parameters that stand in a selector as they are."""
 
+CURSOR: Final = "[0-9a-z]{1,16}-[0-9]{1,18}"
+"""The form of what pages end with: the id of a connection."""
+
 OCTETS: Final = 700
 """About how many a connection takes in an answer."""
 
@@ -84,8 +87,8 @@ async def get_list(call: Call) -> web.Response:
             _selector(query), query.get("cursor"), query.get("limit", PAGE)
         )
     except ValueError:
-        fault = Fault("cursor", "no page ended with it", "start again without a cursor")
-        raise Problem(400, "The query has faults.", [fault]) from None
+        fault = Fault("cursor", "no page of this process ended with it", "start again without it")
+        raise Problem(404, "There is no such page.", [fault]) from None
     items = [_shown(one) for one in page.items]
     size = len(items) * OCTETS
     return await fresh({"items": items, "next": page.next}, call.media, size=size)
@@ -124,6 +127,13 @@ def read_label(text: str) -> str:
     """Check a query parameter that is a label and its value."""
     if re.match("[^=]+=", text) is None:
         raise ValueError("a label and its value, such as node=n7")
+    return text
+
+
+def read_cursor(text: str) -> str:
+    """Check a query parameter that is where a page ended."""
+    if re.fullmatch(CURSOR, text, re.ASCII) is None:
+        raise ValueError("the `next` of the page before")
     return text
 
 

@@ -102,9 +102,16 @@ CONNECTIONS: Final = (
                 "So many at most.",
                 {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE},
             ),
-            Parameter("cursor", "query", "The `next` of the page before."),
+            Parameter(
+                "cursor",
+                "query",
+                "The `next` of the page before.",
+                {"type": "string", "pattern": f"^{connections.CURSOR}$"},
+                connections.read_cursor,
+            ),
         ),
         replies=(Reply(200, "A page.", _PAGE),),
+        problems=(404,),
     ),
     Operation(
         method="GET",

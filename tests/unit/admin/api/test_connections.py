@@ -103,6 +103,10 @@ async def test_query_that_makes_no_sense_is_refused(client: Client, query: str) 
     ]
 
 
+async def test_cursor_of_another_process_leads_nowhere(client: Client) -> None:
+    assert await paths(await client.get("/v1/connections?cursor=gone-7"), 404) == ["cursor"]
+
+
 async def test_connection_is_closed_with_what_is_said(live: FakePlane, client: Client) -> None:
     url = URL("/v1/connections/r-1").with_query(code="4001", reason="bye, b\u00e9b\u00e9")
     response = await client.delete(url)

@@ -14,7 +14,7 @@ from admin.api.media import fresh
 from admin.api.operations import Call, whole
 from admin.api.problems import Problem
 from admin.documents.pool import sendable_code, sendable_reason
-from admin.documents.scalars import MAX_DURATION_S, seconds
+from admin.documents.scalars import seconds
 from proxy.connections import PAGE, ConnectionView, Direction, Selector
 from proxy.errors import Fault, FaultError
 from proxy.splice.closing import GOING_AWAY
@@ -24,6 +24,12 @@ SELECTS: Final = ("kind", "listener", "route", "pool", "endpoint")
 
 CURSOR: Final = "[0-9a-z]{1,16}-[0-9]{1,18}"
 """The form of what pages end with: the id of a connection."""
+
+LABEL: Final = "[^=]+="
+"""How a label and its value begin."""
+
+SPAN: Final = "([1-9][0-9]{0,8}ms|[1-9][0-9]{0,6}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h)"
+"""How a duration is written that connections are chosen by."""
 
 OCTETS: Final = 700
 """About how many a connection takes in an answer."""
@@ -114,18 +120,14 @@ async def delete(call: Call) -> web.Response:
 
 def read_span(text: str) -> float:
     """Read a query parameter that is a duration."""
-    try:
-        span_s = seconds(text)
-    except FaultError:
-        span_s = 0.0
-    if not 0 < span_s <= MAX_DURATION_S:
+    if re.fullmatch(SPAN, text, re.ASCII) is None:
         raise ValueError("a duration, such as 500ms, 60s, 5m or 1h")
-    return span_s
+    return seconds(text)
 
 
 def read_label(text: str) -> str:
     """Check a query parameter that is a label and its value."""
-    if re.match("[^=]+=", text) is None:
+    if re.match(LABEL, text) is None:
         raise ValueError("a label and its value, such as node=n7")
     return text
 

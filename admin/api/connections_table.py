@@ -38,6 +38,10 @@ _PAGE: Final = BodyOf(
     (JSON,),
     example={"items": [CONNECTION], "next": "5f0c8b-42"},
 )
+_CODES: Final = [
+    {"minimum": least, "maximum": most}
+    for least, most in ((1000, 1003), (1007, 1014), (3000, 4999))
+]
 _TEXTS: Final = (
     ("listener", "those that came to this listener", "public"),
     ("route", "those of this route", "chat"),
@@ -63,7 +67,11 @@ SELECTING: Final = (
         "label",
         "query",
         "Only those whose endpoint has this label; may be repeated, then all must be there.",
-        {"type": "array", "items": {"type": "string"}, "examples": [["node=n7"]]},
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": f"^{connections.LABEL}"},
+            "examples": [["node=n7"]],
+        },
         connections.read_label,
     ),
     *(
@@ -71,7 +79,7 @@ SELECTING: Final = (
             name,
             "query",
             f"Only {what}.",
-            {"type": "string", "examples": [example]},
+            {"type": "string", "pattern": f"^{connections.SPAN}$", "examples": [example]},
             connections.read_span,
         )
         for name, what, example in _SPANS
@@ -146,7 +154,7 @@ CONNECTIONS: Final = (
                 "code",
                 "query",
                 "What a WebSocket is told.",
-                {"type": "integer", "minimum": 1000, "maximum": 4999, "default": GOING_AWAY},
+                {"type": "integer", "oneOf": _CODES, "default": GOING_AWAY},
                 connections.read_code,
             ),
             Parameter(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.addresses import parse_address
-from proxy.downstream.listener import Listener, bind_socket, identity
+from proxy.downstream.listener import Listener, identity
+from proxy.downstream.sockets import Sockets
 from proxy.errors import Fault, SpecError, pointer
 from proxy.exchange.runtime import Runtime
 from proxy.snapshot import Snapshot
@@ -19,6 +20,7 @@ async def bind_listeners(
     present: Mapping[str, Listener],
     known: Ledger[ListenerCounters],
     runtime: Runtime,
+    sockets: Sockets,
 ) -> dict[str, Listener]:
     """Return a listener for each name: a present one, or a new one, ready to start.
 
@@ -36,7 +38,7 @@ async def bind_listeners(
         try:
             counters = known.get(name) or ListenerCounters()
             site = snapshot.sites[name]
-            made = Listener(name, bind, bind_socket(bind), site, counters, runtime)
+            made = Listener(name, bind, sockets, site, counters, runtime)
             listeners[name] = made
             await made.prepare()
         except OSError as error:

@@ -17,6 +17,7 @@ from proxy.binding import bind_listeners, stop_new
 from proxy.connections import ANY, PAGE, Connections, ConnectionView, Page, Selector
 from proxy.downstream.connection import ClientConnection
 from proxy.downstream.listener import Listener
+from proxy.downstream.sockets import Sockets
 from proxy.drains import DrainOrder, DrainProgress, Drains
 from proxy.errors import CLOSED_BY_OPERATOR, DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
@@ -84,6 +85,7 @@ class Server:
         self._targets: Final = Targets(soon)
         self._secrets: Final = secrets
         self._runtime: Final = Runtime(loop, get_logger("proxy"), access_log, denied)
+        self._sockets: Final = Sockets()
         self._listeners: dict[str, Listener] = {}
         self._retired: Final[set[Listener]] = set()
         self._pools: dict[str, Pool] = {}
@@ -262,8 +264,10 @@ class Server:
         try:
             sinks = {name: target.sink for name, target in targets.items()}
             snapshot = await self._compile(spec, revision, addresses, sinks)
-            present, counters = self._listeners, self._listener_counters
-            listeners = await bind_listeners(spec, snapshot, present, counters, self._runtime)
+            listeners = await bind_listeners(
+                spec, snapshot, self._listeners, self._listener_counters, self._runtime,
+                self._sockets,
+            )  # fmt: skip
         except BaseException:
             self._targets.abandon(targets)
             raise
@@ -343,11 +347,6 @@ class Server:
     def _publish_listeners(
         self, snapshot: Snapshot, listeners: Mapping[str, Listener], now: float
     ) -> None:
-        kept = set(listeners.values())
-        for listener in self._listeners.values():
-            if listener not in kept:
-                self._retired.add(listener)
-                listener.retire()
         present = set(self._listeners.values())
         for name, listener in listeners.items():
             listener.name = name
@@ -358,6 +357,9 @@ class Server:
                 listener.stop()  # until the drain is undone
             else:
                 listener.start()
+        for listener in present.difference(listeners.values()):
+            self._retired.add(listener)
+            listener.retire()
         self._listeners = dict(listeners)
         self._listener_counters.publish(
             {name: one.counters for name, one in listeners.items()}, now

@@ -166,7 +166,8 @@ class Listener(Model):
     """One address that clients connect to."""
 
     bind: Bind = Field(
-        description="`host:port`, `[v6]:port` or `unix:/path`; port 0 lets the kernel choose.",
+        description="`host:port`, `[v6]:port` or `unix:/path`; port 0 lets the kernel choose. "
+        "Beside `0.0.0.0` or `[::]`, an address of the same port takes what is made to it.",
         examples=["0.0.0.0:8080", "[::]:8080", "unix:/run/hotsplice/data.sock"],
     )
     trusted_proxies: list[TrustedProxy] = Field(

@@ -103,7 +103,6 @@ def expose(servers: list[Server], report: Report) -> dict[str, Server]:
             report.fault(listen.directive, f"a duplicate default server for {address}")
         defaults[address] = (marked or some)[0][0]
         _share_hosts(address, [server for server, _ in some], defaults[address], report)
-    _check_wildcards(members, report)
     tried = [server for server in servers if any(name.startswith("~") for name in server.names)]
     for place, server in enumerate(reversed(tried)):
         server.host_priority = place  # nginx tries them in the order of the file
@@ -139,14 +138,3 @@ def _claims(name: str) -> tuple[str, ...]:
 
 def _is_pattern(name: str) -> bool:
     return name.startswith(("~", "*.", ".")) or name.endswith(".*")
-
-
-def _check_wildcards(members: dict[str, list[tuple[Server, Listen]]], report: Report) -> None:
-    """Refuse an address beside the wildcard of its port, which nginx serves from one socket."""
-    for address, some in members.items():
-        host, _, port = address.rpartition(":")
-        wildcard = f"[::]:{port}" if host.startswith("[") else f"0.0.0.0:{port}"
-        if address != wildcard and wildcard in members and not address.startswith("unix:"):
-            for _, listen in some:
-                hint = f"listen on {wildcard} only, and tell servers apart by name"
-                report.refused(listen.directive, f"{wildcard} is listened on too", hint)

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
-import socket
-import stat
 from pathlib import Path
 from time import monotonic
 from typing import Final, cast
@@ -21,6 +18,7 @@ from proxy import errors
 from proxy.addresses import Address, parse_address
 from proxy.downstream.connection import ClientConnection
 from proxy.downstream.request_parser import RequestHeadParser
+from proxy.downstream.sockets import BACKLOG, Sockets, bound_address
 from proxy.errors import Failure
 from proxy.exchange import respond
 from proxy.exchange.accounting import count_rejected
@@ -29,20 +27,17 @@ from proxy.message import Peer
 from proxy.site import Site
 from proxy.telemetry.counters import ListenerCounters
 
-BACKLOG: Final = 4096
-"""Connections that the kernel holds for us until they are accepted."""
-
 _serial = 0
 
 
 class Listener:
-    """See the module's docstring."""
+    """See the module's docstring.  Making one binds; raise ``OSError``."""
 
     def __init__(
         self,
         name: str,
         bind: Address,
-        bound: socket.socket,
+        sockets: Sockets,
         site: Site,
         counters: ListenerCounters,
         runtime: Runtime,
@@ -56,9 +51,10 @@ class Listener:
         self.parser: Final = RequestHeadParser(runtime.loop)
         self.connections: Final[set[ClientConnection]] = set()
         self.retired = False
-        self.address: Final = _address_text(bound)
+        self._sockets: Final = sockets
+        self._socket = sockets.bind(bind)
+        self.address: Final = bound_address(self._socket)
         """``host:port``, ``[v6]:port`` or ``unix:/path``, as bound."""
-        self._socket = bound
         self._server: asyncio.Server | None = None
         self._starting: asyncio.Task[None] | None = None
 
@@ -74,7 +70,8 @@ class Listener:
     async def prepare(self) -> None:
         """Get ready to accept, so that ``start`` cannot fail.  Raise ``OSError``."""
         loop = self.runtime.loop
-        self._socket.listen(BACKLOG)
+        if not self._sockets.takes_from_another(self._socket):
+            self._sockets.listen(self._socket)
 
         def protocol() -> ClientConnection:
             return ClientConnection(self)
@@ -89,8 +86,13 @@ class Listener:
             )
 
     def start(self) -> None:
-        """Accept.  The kernel has queued connections since ``prepare``."""
+        """Accept.
+
+        The kernel has queued connections since ``prepare``, unless a wildcard had them until now;
+        as it listens still, nobody else can have taken the address.
+        """
         if self._server is not None:
+            self._sockets.listen(self._socket)
             self._starting = self.runtime.loop.create_task(self._serve(self._server))
 
     async def _serve(self, server: asyncio.Server) -> None:
@@ -99,7 +101,7 @@ class Listener:
 
     async def rebind(self) -> None:
         """Accept again at the same address.  Raise ``OSError``."""
-        self._socket = bind_socket(parse_address(self.address))
+        self._socket = self._sockets.bind(parse_address(self.address))
         await self.prepare()
         self.start()
         for connection in self.connections:
@@ -151,6 +153,7 @@ class Listener:
     def stop(self) -> None:
         """Accept no more; established connections live on."""
         server, self._server = self._server, None
+        self._sockets.forget(self._socket)
         if server is None:
             self._socket.close()
             return
@@ -180,63 +183,6 @@ class Listener:
 def identity(name: str, bind: str) -> str:
     """Tell a listener by its address; one with a port of the kernel's choice, by its name."""
     return f"{name} {bind}" if bind.endswith(":0") else bind
-
-
-def bind_socket(address: Address) -> socket.socket:
-    """Bind, without listening yet.  Raise ``OSError``.
-
-    A Unix socket's file that nobody answers on is replaced.
-    """
-    if address.kind == "unix":
-        bound = socket.socket(socket.AF_UNIX)
-        bound.setblocking(False)
-        try:
-            _clear_stale(address.path)
-            bound.bind(address.path)
-        except OSError:
-            bound.close()
-            raise
-        return bound
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    infos = socket.getaddrinfo(
-        address.host, address.port, family if address.is_literal else 0, socket.SOCK_STREAM,
-        flags=socket.AI_PASSIVE,
-    )  # fmt: skip
-    family, kind, protocol, _, target = infos[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.setblocking(False)
-        bound.bind(target)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _clear_stale(path: str) -> None:
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
-            raise OSError(errno.EADDRINUSE, "the path exists and is no socket", path)
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            Path(path).unlink()
-            return
-    raise OSError(errno.EADDRINUSE, "somebody listens there", path)
-
-
-def _address_text(bound: socket.socket) -> str:
-    name = bound.getsockname()
-    if isinstance(name, str):
-        return f"unix:{name}"
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _peer(transport: asyncio.Transport, serial: int) -> Peer:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
-from proxy.spec import ListenerSpec, Spec
+from proxy.spec import AnswerSpec, ListenerSpec, Spec
 from tests.peers import (
     Origin,
     RawClient,
@@ -19,6 +20,7 @@ from tests.peers import (
     reply,
     route,
     settle,
+    within,
 )
 from tests.peers.client import request
 
@@ -160,6 +162,97 @@ async def test_route_bound_to_a_listener_is_not_seen_on_another(stage: Stage) ->
     )
     assert (await (await running.connect("inside")).get()).status == 200
     assert (await (await running.connect()).get()).status == 404
+
+
+def _named(*listeners: ListenerSpec) -> Spec:
+    """Have each listener answer with its name."""
+    routes = [
+        replace(route(one.name), pools=(), answer=AnswerSpec(status=200, body=one.name),
+                listeners=(one.name,))
+        for one in listeners
+    ]  # fmt: skip
+    return Spec(
+        listeners={one.name: one for one in listeners}, routes={one.name: one for one in routes}
+    )
+
+
+async def _who(port: str, address: str = "127.0.0.1") -> str:
+    client = await RawClient.connect(f"{address}:{port}")
+    await client.send(request(b"GET", b"/"))
+    try:
+        return (await client.read_response()).body.decode()
+    finally:
+        client.close()
+
+
+async def test_address_beside_its_wildcard_comes_and_goes(stage: Stage) -> None:
+    wildcard = listener("wildcard", "0.0.0.0:0")
+    running = await stage.serve(_named(wildcard))
+    port = running.address("wildcard").rpartition(":")[2]
+    address = listener("address", f"127.0.0.1:{port}")
+    assert await _who(port) == "wildcard"
+    await running.server.apply(_named(wildcard, address))
+    assert await _who(port) == "address"
+    assert await _who(port, "127.0.0.2") == "wildcard"
+    await running.server.apply(_named(wildcard))
+    await settle()
+    assert await _who(port) == "wildcard"
+    await running.server.apply(_named(wildcard, address))
+    await running.server.apply(_named(address))
+    await settle()
+    assert await _who(port) == "address"
+    await refuses(f"127.0.0.2:{port}")
+    both = listener("all", f"0.0.0.0:{port}")
+    await running.server.apply(_named(address, both))
+    assert (await _who(port), await _who(port, "127.0.0.2")) == ("address", "all")
+
+
+async def test_wildcard_and_an_address_of_its_port_trade_places(stage: Stage) -> None:
+    running = await stage.serve(_named(listener("any", "127.0.0.1:0")))
+    port = running.address("any").rpartition(":")[2]
+    await running.server.apply(_named(listener("wide", f"0.0.0.0:{port}")))
+    assert await _who(port, "127.0.0.2") == "wide"
+    await running.server.apply(_named(listener("narrow", f"127.0.0.1:{port}")))
+    assert await _who(port) == "narrow"
+    await settle()
+    await refuses(f"127.0.0.2:{port}")
+
+
+async def test_address_that_is_only_prepared_takes_nothing_from_its_wildcard(stage: Stage) -> None:
+    wildcard = listener("wildcard", "0.0.0.0:0")
+    running = await stage.serve(_named(wildcard))
+    port = running.address("wildcard").rpartition(":")[2]
+    prepared = await running.server.prepare(
+        _named(wildcard, listener("address", f"127.0.0.1:{port}"))
+    )
+    assert await _who(port) == "wildcard"
+    prepared.discard()
+    await settle()
+    assert await _who(port) == "wildcard"
+
+
+async def test_wildcard_and_address_are_shared_with_no_other_process(stage: Stage) -> None:
+    wildcard = listener("wildcard", "0.0.0.0:0")
+    running = await stage.serve(_named(wildcard))
+    port = running.address("wildcard").rpartition(":")[2]
+    await running.server.apply(_named(wildcard, listener("address", f"127.0.0.1:{port}")))
+    for host in ("0.0.0.0", "127.0.0.1", "127.0.0.2"):
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind((host, int(port)))
+
+
+async def test_wildcard_and_address_open_again_after_a_drain_is_undone(stage: Stage) -> None:
+    wildcard = listener("wildcard", "0.0.0.0:0")
+    running = await stage.serve(_named(wildcard))
+    port = running.address("wildcard").rpartition(":")[2]
+    await running.server.apply(_named(wildcard, listener("address", f"127.0.0.1:{port}")))
+    running.server.drain(timeout_s=30, accept_s=0)
+    await within(running.server.drained(), "the drain", 3)
+    await running.server.undrain()
+    await settle()
+    assert (await _who(port), await _who(port, "127.0.0.2")) == ("address", "wildcard")
 
 
 async def test_empty_configuration_listens_nowhere_and_can_be_filled(stage: Stage) -> None:

@@ -83,13 +83,20 @@ def test_server_without_listen_has_nginx_port() -> None:
         ("listen 80 backlog=x;", 'invalid number "x"'),
         ("listen 80 so_keepalive=maybe:1:2:3;", "invalid so_keepalive value"),
         ("listen nowhere.invalid:80;", "host not found"),
-        ("listen 80; listen 127.0.0.1:80;", "0.0.0.0:80 is listened on too"),
     ],
 )
 def test_listen_that_cannot_be_is_told(listen: str, expected: str) -> None:
     found = faults(serving(listen))
     assert len(found) == 1
     assert expected in found[0]
+
+
+def test_wildcard_and_an_address_of_its_port_are_listeners_beside_each_other() -> None:
+    made = document(serving("listen 80; server_name a.test;", "listen 127.0.0.1:80;"))
+    binds = {name: each["bind"] for name, each in made["listeners"].items()}
+    assert binds == {"port-80": "0.0.0.0:80", "127.0.0.1-80": "127.0.0.1:80"}
+    heard = [route["listeners"] for route in made["routes"].values()]
+    assert heard == [["port-80"], ["127.0.0.1-80"]]
 
 
 def test_second_default_server_is_a_fault() -> None:

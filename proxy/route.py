@@ -21,6 +21,8 @@ from proxy.headers.forwarded import (
     FORWARDING_DROPPED_UNTRUSTED,
     FORWARDING_NAMES,
     X_FORWARDED,
+    Trust,
+    compile_trust,
 )
 from proxy.headers.hop_by_hop import HOP_BY_HOP
 from proxy.headers.rewriting import Rewriting, compile_rewriting
@@ -109,6 +111,7 @@ class Route:
         "success_rules",
         "target",
         "touches_connection",
+        "trust",
         "upgrades",
         "upstream_version",
         "writes_response",
@@ -178,11 +181,14 @@ class Route:
         self.split: Split[str] | None = None
         self.split_key: Template | None = None
         self.internal: Final = spec.path is not None and spec.path.internal
-        self.direct: Final = not (spec.steps or spec.access or spec.answer or self.internal)
+        self.direct: Final = not (
+            spec.steps or spec.access or spec.answer or spec.trusted_proxies or self.internal
+        )
         """It does nothing but pass requests on."""
         self.defines: Final = defined(spec.steps)
         """What its steps define."""
         self.steps: tuple[Step, ...] = ()
+        self.trust: Trust | None = None
         self.access: Access | None = None
         self.answer: AnswerPlan | None = None
         self.error_pages: dict[int, ErrorPage] = {}
@@ -341,6 +347,8 @@ def _compile_course(route: Route, scope: Scope, at: str, faults: list[Fault]) ->
     """Compile what a route does beside passing requests on."""
     spec = route.spec
     route.steps = compile_steps(spec.steps, scope, f"{at}/steps", faults)
+    place = f"{at}/trusted_proxies"
+    route.trust = compile_trust(spec.trusted_proxies, spec.client_address, place, faults)
     if spec.access:
         route.access = compile_access(spec.access, f"{at}/access", faults)
     if spec.answer is not None:

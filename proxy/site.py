@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from multidict import istr
-
+from proxy.headers.forwarded import Trust
 from proxy.logs.access import Logs
-from proxy.networks import Networks
 from proxy.route import Route
 from proxy.routing.normalise import Target, normalise, target_of
 from proxy.routing.table import Entry, Found, Table
@@ -49,21 +47,22 @@ class Site:
     """A listener's part of a snapshot: its limits, and its table of routes."""
 
     __slots__ = (
-        "_memo", "_table", "client_field", "default_host", "has_preludes", "logs", "routes", "spec",
-        "trusted", "trusts_nobody",
+        "_memo", "_table", "default_host", "has_preludes", "logs", "routes", "spec", "trust",
     )  # fmt: skip
 
     def __init__(
-        self, spec: ListenerSpec, routes: tuple[Route, ...], logs: Logs | None = None
+        self,
+        spec: ListenerSpec,
+        routes: tuple[Route, ...],
+        trust: Trust | None = None,
+        logs: Logs | None = None,
     ) -> None:
         self.spec: Final = spec
         self.routes: Final = routes
         self.logs: Final = logs
         """Where requests are logged that no route says it of; ``None``: as the process has it."""
-        self.trusted: Final = Networks(spec.trusted_proxies)
-        self.trusts_nobody: Final = not self.trusted
+        self.trust: Final = trust
         self.default_host: Final = spec.default_host.encode()
-        self.client_field: Final = istr(spec.client_address.header)
         self._table: Final = Table(entries(routes))
         self.has_preludes: Final = any(is_prelude(route.spec) for route in routes)
         self._memo: Final[dict[tuple[bytes, bytes], Resolution]] = {}

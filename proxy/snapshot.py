@@ -13,11 +13,11 @@ from typing import Final
 
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, SpecError, pointer
+from proxy.headers.forwarded import compile_trust
 from proxy.headers.map import compile_maps
 from proxy.headers.secrets import ANY, Secrets
 from proxy.headers.template import Scope, Template, compile_template
 from proxy.logs.access import Logs, compile_logs
-from proxy.networks import Networks
 from proxy.overrides import overridden
 from proxy.route import InheritedLogs, Route, compile_route
 from proxy.routing.table import conflicts
@@ -302,13 +302,10 @@ def _compile_sites(
             parse_address(listener.bind, any_port=True)
         except FaultError as error:
             faults.append(Fault(f"{at}/bind", error.message, error.hint))
+        place = f"{at}/trusted_proxies"
+        trust = compile_trust(listener.trusted_proxies, listener.client_address, place, faults)
         try:
-            Networks(listener.trusted_proxies)
-        except FaultError as error:
-            faults.append(Fault(f"{at}/trusted_proxies", error.message, error.hint))
-            continue
-        try:
-            sites[name] = Site(listener, mine, logs[name])
+            sites[name] = Site(listener, mine, trust, logs[name])
         except FaultError as error:
             # A host or path that no table takes; its route has said so where it stands.
             if not faults:

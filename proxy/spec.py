@@ -453,6 +453,9 @@ class RouteSpec:
     answer: AnswerSpec | None = None
     """Instead of pools."""
     steps: tuple[StepSpec, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    """Believed on who the client is, as a listener's, where that has found no client."""
+    client_address: ClientAddressSpec = ClientAddressSpec()
     access: tuple[AccessRuleSpec, ...] = ()
     """The first that names the client decides, after the steps; without one it is let in.  A route
     without rules has those of its prelude."""

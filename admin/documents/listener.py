@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_network
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 
 from admin.documents.access_log import AccessLog, logs_to_spec
+from admin.documents.client_address import ClientAddress, TrustedProxies, trusted_to_spec
 from admin.documents.faults import shown
 from admin.documents.model import Maybe, Model
 from admin.documents.scalars import (
     Count,
     Duration,
     HeadSize,
-    Pattern,
     SizeOrUnlimited,
     Whole,
     limit,
@@ -27,52 +25,6 @@ from proxy import spec
 from proxy.addresses import parse_address
 from proxy.errors import FaultError
 from proxy.patterns import host_keys
-
-MAX_TRUSTED_PROXIES: Final = 1_000
-
-PRIVATE: Final = (
-    "127.0.0.0/8",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "::1/128",
-    "fc00::/7",
-)
-"""What ``private`` stands for: loopback, RFC 1918 and RFC 4193.  Link-local addresses are not in
-it, because cloud metadata services answer there."""
-
-NETWORK_HINT: Final = "a CIDR such as 10.0.0.0/8, an address, `private` or `unix`"
-
-UNIX_PEERS: Final = "unix:"
-
-_CIDR: Final = re.compile(r"[0-9A-Fa-f.:]+(/[0-9]{1,3})?")
-"""Neither zones nor netmasks, which ``ipaddress`` would take."""
-
-
-def trusted_cidrs(text: str) -> tuple[str, ...]:
-    """Return what an entry of ``trusted_proxies`` stands for, as ``proxy.spec`` has it.
-
-    Raises:
-        FaultError: it is neither a network nor an address nor a known word.
-    """
-    if text == "private":
-        return PRIVATE
-    if text == "unix":
-        return (UNIX_PEERS,)
-    try:
-        if not _CIDR.fullmatch(text):
-            raise ValueError(text)
-        network = ip_network(text, strict=False)
-    except ValueError:
-        raise FaultError(f"{shown(text)} is not a network", NETWORK_HINT) from None
-    if "/" in text and str(network.network_address) != str(ip_network(text.split("/")[0])[0]):
-        raise FaultError(f"{shown(text)} has bits set beyond its prefix", f"write {network}")
-    return (str(network),)
-
-
-def _trusted(text: str) -> str:
-    trusted_cidrs(text)
-    return text
 
 
 def _default_host(text: str) -> str:
@@ -88,7 +40,6 @@ def _bind(text: str) -> str:
 
 
 Bind: TypeAlias = Annotated[str, AfterValidator(_bind)]
-TrustedProxy: TypeAlias = Annotated[str, AfterValidator(_trusted)]
 
 
 class ListenerTimeouts(Model):
@@ -142,26 +93,6 @@ class ListenerLimits(Model):
     )
 
 
-class ClientAddress(Model):
-    """Where a trusted proxy says who the client is."""
-
-    header: Annotated[
-        str,
-        Pattern(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$", "the name of a field", "X-Forwarded-For"),
-    ] = Field(
-        default="X-Forwarded-For",
-        description="The field that has the addresses, the nearest last (nginx `real_ip_header`). "
-        "Of several `X-Forwarded-For` all count, of another field the first.",
-        examples=["X-Forwarded-For", "X-Real-IP"],
-    )
-    recursive: bool = Field(
-        default=True,
-        description="The client is the rightmost address that is not trusted; if false, the "
-        "rightmost of all (nginx `real_ip_recursive`).",
-        examples=[True],
-    )
-
-
 class Listener(Model):
     """One address that clients connect to."""
 
@@ -170,9 +101,8 @@ class Listener(Model):
         "Beside `0.0.0.0` or `[::]`, an address of the same port takes what is made to it.",
         examples=["0.0.0.0:8080", "[::]:8080", "unix:/run/hotsplice/data.sock"],
     )
-    trusted_proxies: list[TrustedProxy] = Field(
+    trusted_proxies: TrustedProxies = Field(
         default_factory=list,
-        max_length=MAX_TRUSTED_PROXIES,
         description="Peers whose `X-Forwarded-*` fields are believed: CIDRs, addresses, `private` "
         "(loopback and private networks), `unix` (whoever connects over a Unix socket).",
         examples=[["private"], ["10.1.0.0/16", "192.0.2.7"]],
@@ -230,14 +160,11 @@ class Listener(Model):
     def to_spec(self, name: str) -> spec.ListenerSpec:
         """Translate; the listener is valid."""
         timeouts, limits = self.timeouts, self.limits
-        trusted = [cidr for text in self.trusted_proxies for cidr in trusted_cidrs(text)]
         return spec.ListenerSpec(
             name=name,
             bind=self.bind,
-            trusted_proxies=tuple(dict.fromkeys(trusted)),
-            client_address=spec.ClientAddressSpec(
-                header=self.client_address.header, recursive=self.client_address.recursive
-            ),
+            trusted_proxies=trusted_to_spec(self.trusted_proxies),
+            client_address=self.client_address.to_spec(),
             default_host=self.default_host.lower(),
             paths=self.paths,
             timeouts=spec.ListenerTimeouts(

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 
 from admin.documents.access_log import AccessLog, logs_to_spec
+from admin.documents.client_address import ClientAddress, TrustedProxies, trusted_to_spec
 from admin.documents.header_map import HeaderMap, outcomes
 from admin.documents.header_rules import HeaderRules, ResponseRules
 from admin.documents.matching import HostPattern, RoutePath
@@ -84,6 +85,17 @@ class Route(Model):
         default_factory=list,
         description="Done in order before the request is passed on.",
         examples=[[{"when": {"value": "$http_x_debug"}, "respond": {"status": 403}}]],
+    )
+    trusted_proxies: TrustedProxies = Field(
+        default_factory=list,
+        description="Peers that are believed on the client's address, as those of a listener, "
+        "where the listener's have named none; after the steps, before `access`.",
+        examples=[["10.1.0.0/16"]],
+    )
+    client_address: ClientAddress = Field(
+        default=ClientAddress(),
+        description="Where those say who the client is.",
+        examples=[{"header": "X-Real-IP"}],
     )
     access: AccessRules = Field(
         default_factory=list,
@@ -236,6 +248,8 @@ class Route(Model):
             pools=self._pools(header_maps),
             answer=None if self.respond is None else self.respond.to_spec(),
             steps=tuple(step.to_spec() for step in self.steps),
+            trusted_proxies=trusted_to_spec(self.trusted_proxies),
+            client_address=self.client_address.to_spec(),
             access=tuple(rule.to_spec() for rule in self.access),
             error_pages=tuple(page.to_spec() for page in self.error_pages),
             intercept_errors=self.intercept_errors,

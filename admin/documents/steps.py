@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from admin.documents.listener import NETWORK_HINT, UNIX_PEERS, trusted_cidrs
+from admin.documents.client_address import NETWORK_HINT, UNIX_PEERS, trusted_cidrs
 from admin.documents.model import Maybe, Model, one_required
 from admin.documents.scalars import Name, Pattern, Template, VariableName, Whole
 from proxy import spec

@@ -26,11 +26,9 @@ from proxy.errors import Fault, SpecError, pointer
 from proxy.snapshot import NOTHING, compile_snapshot
 from proxy.telemetry.counters import Ledger
 
-_OF_THE_DEFAULT_SERVER: Final = (
-    (("trusted_proxies", "client_address"), "set_real_ip_from and real_ip_header are"),
-    (("underscores_in_headers", "odd_header_names"), "the names of fields that are let in are"),
-)
-"""Of what a listener says: keys, and what a report calls them."""
+_AS_DEFAULT: Final = "as its default server has them"
+_NAMES: Final = ("underscores_in_headers", "odd_header_names")
+_BELIEVED: Final = ("trusted_proxies", "client_address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +172,14 @@ class Draft:
                     continue
                 mine = listener(each.address, server, self.report)
                 theirs = listener(each.address, default, self.report)
-                for keys, what in _OF_THE_DEFAULT_SERVER:
-                    if any(mine.get(key) != theirs.get(key) for key in keys):
-                        remark = f"{what} as its default server has them"
-                        self.report.approximated(each.directive, remark)
+                if any(mine.get(key) != theirs.get(key) for key in _NAMES):
+                    remark = f"the names of fields that are let in are {_AS_DEFAULT}"
+                    self.report.approximated(each.directive, remark)
+                if any(mine.get(key) != theirs.get(key) for key in _BELIEVED):
+                    known = "trusted_proxies" in theirs
+                    remark = "set_real_ip_from and real_ip_header "
+                    remark += f"are {_AS_DEFAULT}" if known else "hold behind set, if and return"
+                    self.report.approximated(each.directive, remark)
 
     def check(self, file: str) -> list[Fault]:
         """Return what is wrong with the document, each fault at the directive behind it."""

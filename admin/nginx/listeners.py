@@ -6,11 +6,11 @@ What it says of clients in a location is said by a route, where it is not what t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
+from admin.nginx.client_address import client_address
 from admin.nginx.pools import document_name
-from admin.nginx.report import RefusalError, Report
+from admin.nginx.report import Report
 from admin.nginx.scope import Scope
 from admin.nginx.servers import Server
 from admin.nginx.values import duration, octets, size, whole
@@ -57,7 +57,7 @@ def listener(
         made["underscores_in_headers"] = "allow"
     if not lets_all_in:
         made["odd_header_names"] = "drop"
-    return made | _client_address(scope, report)
+    return made | client_address(scope, report)
 
 
 def default_host(address: str, servers: Iterable[Server], default: Server) -> dict[str, str]:
@@ -120,45 +120,3 @@ def _head_bytes(scope: Scope, report: Report) -> int:
                 report.approximated(directive, "a request head may have from 1 KiB to 1 MiB")
             return min(max(total, _MIN_HEAD), _MAX_HEAD)
     return 32 * 1024
-
-
-def _client_address(scope: Scope, report: Report) -> dict[str, Any]:
-    """Return whose word on the client's address is believed, and where it is."""
-    found = scope.all("set_real_ip_from")
-    if not found:
-        return {}
-    name = _real_ip_header(scope, report)
-    if name is None:
-        return {}
-    trusted = []
-    for directive in found:
-        with report.judging(directive):
-            trusted.append(_network(directive.args[0]))
-    given: dict[str, Any] = {} if name.lower() == "x-forwarded-for" else {"header": name}
-    if scope.word("real_ip_recursive", "off").lower() != "on":
-        given["recursive"] = False
-    made: dict[str, Any] = {"trusted_proxies": trusted}
-    return made | ({"client_address": given} if given else {})
-
-
-def _real_ip_header(scope: Scope, report: Report) -> str | None:
-    directive = scope.one("real_ip_header")
-    if directive is None:
-        return "X-Real-IP"
-    name = directive.args[0]
-    if name == "proxy_protocol":
-        hint = "have the proxy in front send X-Forwarded-For"
-        report.refused(directive, "the PROXY protocol is not supported", hint)
-        return None
-    if name != "X-Forwarded-For" and name.lower() == "x-forwarded-for":
-        report.approximated(directive, "of several such fields all count, not only the first")
-    return name
-
-
-def _network(text: str) -> str:
-    if text == "unix:":
-        return "unix"
-    try:
-        return str(ip_network(text, strict=False)) if "/" in text else str(ip_address(text))
-    except ValueError:
-        raise RefusalError("names are not resolved here", "write the addresses") from None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from admin.nginx.answers import Setting
+from admin.nginx.client_address import believed
 from admin.nginx.course import add_prelude, answered, captured, course, for_whom, here
 from admin.nginx.destination import destination
 from admin.nginx.error_pages import NO_FILE, plain_paths, references
@@ -188,6 +189,7 @@ def _rest(
         draft.report.approximated(location.directive, remark)
     if proxy_pass is not None:
         route |= _towards_upstream(draft, scope)
+    route |= believed(draft, scope, addresses, route)
     timeouts, limits = _towards_client(draft, scope, addresses, limit)
     if timeouts:
         route["timeouts"] = route.get("timeouts", {}) | timeouts

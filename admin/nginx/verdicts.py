@@ -193,24 +193,18 @@ _REFUSED: Final[dict[str, tuple[str, str | None]]] = {
 }
 """Refused: why, and what to do."""
 
-_PER_LISTENER: Final = words("set_real_ip_from real_ip_header real_ip_recursive")
-"""What a document says of a listener, and so of no location."""
-
-
 _NO_DIRECTIVES: Final = frozenset({"map", "split_clients", "types", "if"})
 """Blocks whose content is no directives, or is judged where it is read."""
 
 
-def judge(tree: tuple[Directive, ...], report: Report, *, within: str = "") -> None:
+def judge(tree: tuple[Directive, ...], report: Report) -> None:
     """Note a first verdict on every directive; the handlers add what they find."""
     for directive in tree:
         name = directive.name
-        if within == "location" and name in _PER_LISTENER:
-            report.refused(directive, "holds for a listener", "say it in the server block")
-        elif name in BUILT:
+        if name in BUILT:
             report.kept(directive)
             if directive.block is not None and name not in _NO_DIRECTIVES:
-                judge(directive.block, report, within=name)
+                judge(directive.block, report)
         else:
             _judge_unbuilt(directive, report)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from proxy import errors
 from proxy.exchange.detour import detour_of
 from proxy.exchange.request_head import upstream_head
-from proxy.headers.forwarded import claimed_client
 from proxy.routing.normalise import BadTarget, escape_path
 from proxy.site import Resolution
 from proxy.steps.answer import Answer
@@ -17,6 +16,7 @@ from proxy.steps.step import MAX_REROUTES, Course, take
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
+    from proxy.message import Request
     from proxy.route import Route
     from proxy.routing.normalise import Target
 
@@ -26,10 +26,9 @@ _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 def route_request(exchange: Exchange) -> bool:
     """Make the exchange ready to be dispatched; else answer it and return False."""
     request, site = exchange.request, exchange.site
-    if site.trusts_nobody:
-        request.request_id = exchange.client.runtime.new_request_id()
-    else:
-        _identify(exchange)
+    request.request_id = exchange.client.runtime.new_request_id()
+    if site.trust is not None and site.trust.identify(request):
+        _keep_id(request)
     path, mark, query = request.target.partition(b"?")
     if mark:
         request.query = query
@@ -204,12 +203,17 @@ def _arrive(exchange: Exchange, route: Route, found: Resolution, course: Course)
         if target is None:
             return False
         found = Resolution(target, route, found.captures, found.matched)
+    request = exchange.request
+    trusted = False
+    if route.trust is not None and request.client_ip is request.peer.address:
+        trusted = route.trust.identify(request)  # nobody has said it before
     if not _let_in(exchange, route):
         return False
     if route.answer is not None:
-        exchange.reply(route.answer.render(exchange.request))
+        exchange.reply(route.answer.render(request))
         return False
-    return _pass_on(exchange, route, found, rewritten=course is Course.REWRITTEN)
+    rewritten = course is Course.REWRITTEN
+    return _pass_on(exchange, route, found, rewritten=rewritten, trusted=trusted)
 
 
 def _let_in(exchange: Exchange, route: Route | None) -> bool:
@@ -224,11 +228,17 @@ def _let_in(exchange: Exchange, route: Route | None) -> bool:
 
 
 def _pass_on(
-    exchange: Exchange, route: Route, found: Resolution, *, rewritten: bool = False
+    exchange: Exchange,
+    route: Route,
+    found: Resolution,
+    *,
+    rewritten: bool = False,
+    trusted: bool = False,
 ) -> bool:
     """Choose the pool, and make the head that goes upstream.
 
-    With ``rewritten``, steps did to the path what the route's ``rewrite`` would have done.
+    With ``rewritten``, steps did to the path what the route's ``rewrite`` would have done.  The
+    peer is ``trusted`` by the route, or else by the listener.
     """
     request, site = exchange.request, exchange.site
     pool = exchange.snapshot.pools.get(route.only_pool or route.choose_pool(request))
@@ -249,25 +259,16 @@ def _pass_on(
             target += b"?"  # as it was sent
         elif query:
             target = b"%b?%b" % (target, query)
-    trusted = not site.trusts_nobody and site.trusted.contains(request.peer.address)
+    if site.trust is not None and not trusted:
+        trusted = site.trust.holds_for(request.peer.address)
     exchange.head = upstream_head(request, route, target, peer_trusted=trusted)
     if exchange.detour is not None and exchange.detour.bodiless and exchange.head.body is None:
         exchange.head.body = b""
     return True
 
 
-def _identify(exchange: Exchange) -> None:
-    """Find out who asks through a trusted proxy."""
-    request, site = exchange.request, exchange.site
-    trusted = site.trusted
-    request.request_id = exchange.client.runtime.new_request_id()
-    if not trusted.contains(request.peer.address):
-        return
-    client = claimed_client(
-        request, trusted, site.client_field, recursive=site.spec.client_address.recursive
-    )
-    if client is not None:
-        request.client_ip, request.client_port = client
+def _keep_id(request: Request) -> None:
+    """Let the request have the id that a trusted proxy gave it, if it did."""
     given = request.headers.get("X-Request-Id")
     if given is not None and _REQUEST_ID.fullmatch(given):
         request.request_id = given.encode()

@@ -93,7 +93,9 @@ def _passed_on(exchange: Exchange) -> bytes:
 
 
 def _client(asked: Question, exchange: Exchange | None, site: ObservedSite) -> Client:
-    trusted = not site.trusts_nobody and site.trusted.contains(asked.client.encode())
+    route = None if exchange is None else exchange.route
+    asked_of = (site.trust, None if route is None else route.trust)
+    trusted = any(one is not None and one.holds_for(asked.client.encode()) for one in asked_of)
     address = asked.client if exchange is None else shown(exchange.request.client_ip)
     return Client(asked.client, address, trusted)
 

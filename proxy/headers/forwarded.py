@@ -12,8 +12,10 @@ from typing import Final
 
 from multidict import istr
 
+from proxy.errors import Fault, FaultError
 from proxy.message import Request
 from proxy.networks import Networks, unmapped
+from proxy.spec import ClientAddressSpec
 
 ADDRESSES: Final = 4096
 """Entries of such fields whose address is remembered."""
@@ -39,6 +41,45 @@ _FOR: Final = istr("X-Forwarded-For")
 _PROTO: Final = istr("X-Forwarded-Proto")
 _FORWARDED_HOST: Final = istr("X-Forwarded-Host")
 _LONGEST_ENTRY: Final = 64  # characters of "[v6]:port", with room
+
+
+class Trust:
+    """Which peers are believed on who the client is, and where they say it."""
+
+    __slots__ = ("_field", "_networks", "_recursive")
+
+    def __init__(self, networks: Networks, where: ClientAddressSpec) -> None:
+        self._networks: Final = networks
+        self._field: Final = istr(where.header)
+        self._recursive: Final = where.recursive
+
+    def holds_for(self, address: bytes) -> bool:
+        """Tell whether a peer is believed; ``address`` as in ``Peer``."""
+        return self._networks.contains(address)
+
+    def identify(self, request: Request) -> bool:
+        """Take over what the peer says of the client; return whether it is believed."""
+        if not self._networks.contains(request.peer.address):
+            return False
+        client = claimed_client(request, self._networks, self._field, recursive=self._recursive)
+        if client is not None:
+            request.client_ip, request.client_port = client
+        return True
+
+
+def compile_trust(
+    cidrs: tuple[str, ...], where: ClientAddressSpec, path: str, faults: list[Fault]
+) -> Trust | None:
+    """Compile what a listener or a route says of it; ``None``: nobody is believed.
+
+    Networks that are none, found at ``path``, are added to ``faults``.
+    """
+    try:
+        networks = Networks(cidrs)
+    except FaultError as error:
+        faults.append(Fault(path, error.message, error.hint))
+        return None
+    return Trust(networks, where) if networks else None
 
 
 def claimed_client(

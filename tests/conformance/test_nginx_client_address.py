@@ -89,6 +89,43 @@ async def test_client_is_who_nginx_says(stage: Stage, conf: str) -> None:
     assert bool(changed) == (conf not in {"nobody", "others"})
 
 
+LEVELS: Final = {
+    "location alone": ("", ALL + FOR),
+    "location, recursive": ("", ALL + FOR + "real_ip_recursive on;"),
+    "field of the location": (ALL, FOR),
+    "server has replaced it": (ALL + FOR, ALL + "real_ip_header CF-Connecting-IP;"),
+    "another field": (ALL + FOR, "real_ip_header CF-Connecting-IP;"),
+    "server believes others": ("set_real_ip_from 10.0.0.0/8;", ALL + FOR),
+    "location believes others": (ALL, "set_real_ip_from 10.0.0.0/8;" + FOR),
+    "behind steps": ("", ALL + FOR + "set $a 1; if ($a) { set $b 2; }"),
+    "rewritten": ("", ALL + FOR + "rewrite ^ /x break;"),
+    "client is let in": ("", ALL + FOR + "allow 1.1.1.1; allow 2.2.2.2; deny all;"),
+    "client is turned away": ("", ALL + FOR + "deny 1.1.1.1; deny unix:;"),
+    "server turns it away": ("deny 1.1.1.1; deny 2001:db8::/32;", ALL + FOR),
+    "inherited by what is within": ("", ALL + FOR + "location /in { PASS }"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+async def test_location_says_who_the_client_is_where_its_server_has_not(
+    stage: Stage, levels: str
+) -> None:
+    server, location = LEVELS[levels]
+    inside = "proxy_pass http://backend; proxy_set_header V-a [$remote_addr];"
+    location = location.replace("PASS", inside)
+    statuses = set()
+    async with beside_nginx_with(stage, request=VALUES, server=server, location=location) as both:
+        for way in WAYS[:12] + WAYS[18:20]:
+            for fields in ((FIELDS[0],), FIELDS[1:], FIELDS):
+                for path in (b"/", b"/in"):
+                    raw = request(b"GET", path, *(field + way.encode() for field in fields))
+                    mine, yours = await both.ask(raw)
+                    assert mine.request == yours.request, raw
+                    assert mine.answer.status == yours.answer.status, raw
+                    statuses.add(yours.answer.status)
+    assert statuses == ({200, 403} if "allow" in location or "deny" in location + server else {200})
+
+
 async def test_address_holds_for_its_request_only(stage: Stage) -> None:
     text = CONFS["forwarded-for"]
     async with beside_nginx_with(stage, request=VALUES, server=text) as both:

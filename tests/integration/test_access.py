@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from proxy.spec import AccessRuleSpec, AnswerSpec, ErrorPageSpec, RewriteSpec, RouteSpec, StepSpec
+from proxy.spec import (
+    AccessRuleSpec,
+    AnswerSpec,
+    ClientAddressSpec,
+    ErrorPageSpec,
+    RewriteSpec,
+    RouteSpec,
+    StepSpec,
+)
 from proxy.telemetry.access_log import AccessLog
 from tests.integration.test_access_log import Lines
 from tests.peers import Running, Stage, build_spec, everything, listener, route
@@ -76,14 +84,40 @@ async def test_who_is_not_let_in_is_told_so(stage: Stage) -> None:
         (b"::ffff:10.0.0.1", 200),
     ],
 )
-@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("trusts", ["listener", "route", "nobody"])
 async def test_address_is_that_which_trusted_proxies_say(
-    stage: Stage, trusted: bool, forwarded: bytes, status: int
+    stage: Stage, trusts: str, forwarded: bytes, status: int
 ) -> None:
-    proxies = ("127.0.0.0/8",) if trusted else ()
-    running = await serve(stage, everything(access=INTERNAL), trusted_proxies=proxies)
+    by = {trusts: ("127.0.0.0/8",)}
+    route = everything(access=INTERNAL, trusted_proxies=by.get("route", ()))
+    running = await serve(stage, route, trusted_proxies=by.get("listener", ()))
     answer = await (await running.connect()).get(b"/", b"X-Forwarded-For: " + forwarded)
-    assert answer.status == (status if trusted else 403)
+    assert answer.status == (403 if trusts == "nobody" else status)
+
+
+async def test_client_that_the_listener_has_named_is_not_looked_for_by_the_route(
+    stage: Stage,
+) -> None:
+    other = ClientAddressSpec(header="X-Other")
+    trusting = ("127.0.0.0/8",)
+    route = everything(access=INTERNAL, trusted_proxies=trusting, client_address=other)
+    running = await serve(stage, route, trusted_proxies=trusting)
+    client = await running.connect()
+    fields = (b"X-Forwarded-For: 192.0.2.1", b"X-Other: 10.0.0.1")
+    assert (await client.get(b"/", *fields)).status == 403
+    assert (await client.get(b"/", *fields[1:])).status == 200
+
+
+async def test_route_that_believes_a_peer_passes_on_what_that_said(stage: Stage) -> None:
+    origin = stage.origin()
+    believes = everything(trusted_proxies=("127.0.0.0/8",))
+    running = await stage.serve(build_spec(origin.address, routes=[believes, route("b", "/b")]))
+    client = await running.connect()
+    for path in (b"/", b"/b"):
+        await client.get(path, b"X-Forwarded-For: 192.0.2.1", b"X-Forwarded-Proto: https")
+    names = (b"x-forwarded-for", b"x-forwarded-proto")
+    seen = [tuple(each.get(name) for name in names) for each in origin.requests]
+    assert seen == [(b"192.0.2.1, 127.0.0.1", b"https"), (b"127.0.0.1", b"http")]
 
 
 async def test_clients_of_one_connection_are_judged_one_by_one(stage: Stage) -> None:

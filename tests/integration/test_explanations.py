@@ -127,6 +127,7 @@ def routes(draw: st.DrawFn, name: str) -> RouteSpec:
         "hosts": draw(st.none() | st.none() | hosts),
         "listeners": draw(st.sampled_from([None, None, None, ("other",)])),
         "steps": draw(st.lists(steps, max_size=2).map(tuple)),
+        "trusted_proxies": draw(st.sampled_from([(), (), ("127.0.0.0/8",)])),
         "access": draw(st.just(()) | st.just(()) | accesses),
         "error_pages": draw(st.just(()) | st.just(()) | pages),
     }  # fmt: skip

@@ -8,7 +8,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from admin.documents import Document, DocumentError, validate
-from admin.documents.listener import PRIVATE
+from admin.documents.client_address import PRIVATE
 from admin.translate import to_spec
 from proxy import spec
 from proxy.errors import Fault

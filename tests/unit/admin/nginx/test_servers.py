@@ -226,11 +226,34 @@ def test_nobody_is_believed_without_set_real_ip_from() -> None:
     assert not {"trusted_proxies", "client_address"} & made.keys()
 
 
+def test_name_that_is_believed_is_looked_up_when_the_file_is_read() -> None:
+    made = listener("set_real_ip_from localhost;")
+    assert "127.0.0.1" in made["trusted_proxies"]
+    text = serving("listen 80; set_real_ip_from localhost;")
+    assert verdict(text, "set_real_ip_from") is Verdict.KEPT
+
+
+def test_whom_a_location_believes_is_the_routes() -> None:
+    inside = "set_real_ip_from 10.0.0.0/8; real_ip_header X-Forwarded-For; real_ip_recursive on;"
+    made = document(server(location(inside), location(path="/b")))
+    (route, other) = made["routes"].values()
+    assert route["trusted_proxies"] == ["10.0.0.0/8"]
+    assert not {"trusted_proxies", "client_address"} & other.keys()
+    (around,) = made["listeners"].values()
+    assert not {"trusted_proxies", "client_address"} & around.keys()
+    (route,) = document(
+        server("set_real_ip_from 10.0.0.0/8;", location("real_ip_header X-Client;"))
+    )["routes"].values()
+    assert route["trusted_proxies"] == ["10.0.0.0/8"]
+    assert route["client_address"] == {"header": "X-Client", "recursive": False}
+
+
 @pytest.mark.parametrize(
     ("directives", "expected"),
     [
         ("real_ip_header proxy_protocol;", "the PROXY protocol is not supported"),
-        ("set_real_ip_from proxy.test;", "names are not resolved here"),
+        ("set_real_ip_from nowhere.invalid;", 'host not found in "nowhere.invalid"'),
+        ("set_real_ip_from 10.0.0.0/99;", 'invalid parameter "10.0.0.0/99"'),
     ],
 )
 def test_client_address_that_cannot_be_read_is_refused(directives: str, expected: str) -> None:

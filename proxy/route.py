@@ -281,18 +281,18 @@ def compile_route(
     at = pointer("routes", spec.name)
     route = Route(spec, counters, inherited_logs)
     captures = _captures(spec, at, faults) | names.captures
-    scope = replace(names, captures=captures)
+    # The route may be the page of an error, of which the variables of responses tell.
+    scope = replace(names, captures=captures, response=True)
     headers = spec.request_headers
     if "*" in headers.remove and not any(name.lower() == "host" for name, _ in headers.set):
         # A request needs its Host, and the client's does not pass.
         headers = replace(headers, set=(*headers.set, ("Host", "$proxy_host")))
-    after = replace(scope, response=True)
     sent = replace(scope, secrets=secrets)
     route.request_rules = compile_rules(
         headers, sent, f"{at}/request_headers", faults, counters, response=False
     )
-    _add_response_rules(route, after, f"{at}/response_headers", faults)
-    _add_logs(route, compile_logs(spec.access_log, after, sinks, at, faults))
+    _add_response_rules(route, scope, f"{at}/response_headers", faults)
+    _add_logs(route, compile_logs(spec.access_log, scope, sinks, at, faults))
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)

@@ -30,6 +30,9 @@ EMPTY: Final = words(
 )
 """Variables that are empty in nginx too, as long as nothing sets them up; what would is refused."""
 
+CONSTANT: Final = {"limit_rate": "0"}
+"""Variables that have a value of their own in nginx, as long as nothing changes it."""
+
 EMPTY_PREFIXES: Final = ("sent_trailer_", "upstream_trailer_")
 
 _FILES: Final = "hotsplice serves no files"
@@ -47,7 +50,6 @@ REFUSED: Final[dict[str, str]] = {
     "fastcgi_script_name": "there is no FastCGI",
     "grpc_internal_trailers": "it is internal to nginx",
     "invalid_referer": "valid_referers is not supported; map $http_referer does it",
-    "limit_rate": "responses are not slowed down",
     "memcached_key": "there is no memcached",
     "modern_browser": _BROWSER,
     "msie": _BROWSER,
@@ -99,6 +101,10 @@ def pattern(text: str) -> str:
     return text
 
 
+def _is_built_in(name: str) -> bool:
+    return is_reserved(name) or name in EMPTY or name in CONSTANT or _refused(name) is not None
+
+
 def _refused(name: str) -> str | None:
     """Return why a variable of nginx is not here; ``None`` if it is no such variable."""
     prefixed = (why for prefix, why in _REFUSED_PREFIXES.items() if name.startswith(prefix))
@@ -122,7 +128,7 @@ class Variables:
         renamed = lower
         if not _NAME.fullmatch(lower) or lower == "client_ip":
             renamed = "nginx_" + lower[:57]
-        elif is_reserved(lower) or lower in EMPTY or _refused(lower):
+        elif _is_built_in(lower):
             raise RefusalError(f"${name} is a built-in variable", "choose another name")
         if renamed in self._maps.values():
             raise FaultError(f"${name} is defined twice")
@@ -150,7 +156,7 @@ class Variables:
             return lower
         if lower in self._maps:
             raise RefusalError(f"${name} has its value from a map", "choose another name")
-        if is_reserved(lower) or lower in EMPTY or _refused(lower):
+        if _is_built_in(lower):
             hint = "choose another name; of the built-in ones only $args can be set"
             raise RefusalError(f"${name} is a built-in variable", hint)
         return self._assigned[lower]
@@ -191,6 +197,8 @@ class Variables:
                 return f"${{{known}}}" if found[1] else f"${known}"
             if lower in EMPTY or lower.startswith(EMPTY_PREFIXES):
                 return ""
+            if lower in CONSTANT:
+                return CONSTANT[lower]
             if why := _refused(lower):
                 raise RefusalError(f"there is no ${name}: {why}", "leave it out of the value")
             if lower in self._unset:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from proxy import errors
-from proxy.exchange import failover, intake, routing
+from proxy.exchange import facts, failover, intake, routing
 from proxy.exchange.body import NOTHING
 from proxy.exchange.detour import Detour, detour_of, rules_route
 from proxy.exchange.respond import BODILESS, phrase
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def to_error_page(
-    exchange: Exchange, status: int, failure: Failure | None, challenge: Fields = ()
+    exchange: Exchange, status: int, failure: Failure | None, head: ResponseHead | None = None
 ) -> bool:
     """Lead a request that nothing was sent to the client of to the page of an error.
 
     Return False if there is none for it.  ``failure`` is ``None`` where the status is an answer,
-    of an upstream or of the configuration.
+    of an upstream (with this ``head``) or of the configuration.
     """
     route = rules_route(exchange)
     page = route.error_pages.get(status) if route is not None else None
@@ -41,19 +41,21 @@ def to_error_page(
     detour = detour_of(exchange)
     detour.paged = True
     detour.failure = failure
-    detour.challenge = challenge
+    detour.challenge = () if head is None else _challenge(head)
     _begin_anew(exchange, detour, status, failure)
+    led = 0 if page.status == "page" else page.status or status
+    exchange.request.response = facts.of_error(exchange, led, head)
     if page.location is not None:
         exchange.failure = failure
         shown = page.status if page.status in REDIRECTS else 302
         location = safe_location(page.location.render(exchange.request))
         exchange.reply(Answer(int(shown), location=location))
         return True
-    if page.status != "page":
-        detour.status = page.status or status
+    detour.status = led or None
     if exchange.route is not None and exchange.route.governs:
         exchange.client.allow(exchange.site.spec.timeouts)
     if _lead(exchange, page, detour, bodiless=bodiless):
+        exchange.request.response = None  # another one begins
         intake.proceed(exchange)
     return True
 
@@ -66,18 +68,21 @@ def _has_body_for(exchange: Exchange, route: str) -> bool:
 def intercepted(exchange: Exchange, head: ResponseHead) -> bool:
     """Have an error page stand in for a response of the upstream; return whether one does."""
     status, detour = head.status, exchange.detour
-    challenge: Fields = ()
-    if status == 401:
-        challenge = tuple(f for f in head.fields if f[0].lower() == b"www-authenticate")
     if detour is None or not detour.paged:
-        return to_error_page(exchange, status, None, challenge)
+        return to_error_page(exchange, status, None, head)
     if status < 400:
         return False
     # The page of an error fails itself.
-    detour.challenge = challenge
+    detour.challenge = _challenge(head)
     failover.drop(exchange, status, monotonic(), answered=True, reuse=True)
     exchange.reply(Answer(status))
     return True
+
+
+def _challenge(head: ResponseHead) -> Fields:
+    if head.status != 401:
+        return ()
+    return tuple(field for field in head.fields if field[0].lower() == b"www-authenticate")
 
 
 def dressed(exchange: Exchange, detour: Detour, head: ResponseHead) -> ResponseHead:

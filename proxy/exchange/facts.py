@@ -31,6 +31,15 @@ def own(exchange: Exchange, status: int) -> Response:
     return Response(status, (), NO_HEADERS, exchange.trail, exchange.body.octets)
 
 
+def of_error(exchange: Exchange, status: int, head: ResponseHead | None) -> Response:
+    """Return what is known where an error leads to its page; ``head`` is the upstream's, if any.
+
+    The status is what the client is to see; 0: the page says it.
+    """
+    fields, headers = ((), NO_HEADERS) if head is None else (head.fields, head.headers)
+    return Response(status, fields, headers, exchange.trail, exchange.body.octets)
+
+
 def attempt(
     exchange: Exchange, status: int, now: float, *, answered: bool, failure: Failure | None = None
 ) -> Attempt:

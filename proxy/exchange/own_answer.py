@@ -20,6 +20,7 @@ def reply(exchange: Exchange, answer: Answer) -> None:
     """End with an answer that the configuration gives, or with the page of its error."""
     if answer.status == SILENCE:
         exchange.status = SILENCE
+        exchange.request.response = None
         # Answers to requests before this one may wait to be written.
         waiting = exchange.client.transport.get_write_buffer_size()
         exchange.finish(keep_alive=False, cut=not waiting)
@@ -40,6 +41,7 @@ def write(exchange: Exchange, answer: Answer, *, may_last: bool) -> None:
             status = detour.status
             answer = replace(answer, body=answer.body or b"")
     exchange.status = status
+    exchange.request.response = None  # what was known of an error ends here
     failure = exchange.failure
     if failure is not errors.INTERNAL:  # what failed may be the rules
         lines, dropped = _ruled(exchange, status)

@@ -55,7 +55,7 @@ class Scope:
     variables: frozenset[str] = frozenset()
     """Those that steps of routes assign; empty until one does."""
     response: bool = False
-    """Whether the response is known where the template is rendered."""
+    """Whether a response, or an error, may be known where the template is rendered."""
     escape: Callable[[Request, bytes], bytes] | None = None
     """What becomes of a numbered capture, for named ones are variables; ``None``: nothing."""
     secrets: Secrets | None = None
@@ -178,7 +178,7 @@ def _resolve(name: str | None, scope: Scope) -> tuple[str, Getter]:
     if getter is None:
         raise _unknown(name, scope)
     if not scope.response:
-        raise FaultError(f"${name} is only known in response rules")
+        raise FaultError(f"${name} is only known in routes and logs")
     return lower, getter
 
 
@@ -243,7 +243,7 @@ def _computed(name: str, header_map: Computed, scope: Scope) -> Getter:
     The function is looked up late, since maps that name each other are compiled in any order.
     """
     if header_map.response and not scope.response:
-        raise FaultError(f"${name} is only known in response rules", "its map asks for a response")
+        raise FaultError(f"${name} is only known in routes and logs", "its map asks for a response")
     if header_map.volatile:
         return lambda request: _anew(name, header_map, request)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.errors import Fault
-from proxy.headers.template import Scope, Template, compile_at
-from proxy.message import Request
+from proxy.headers.template import Scope, Template, asks_response, compile_at
+from proxy.message import NO_HEADERS, Request, Response
 from proxy.spec import AnswerSpec
 
 LEAST_STATUS: Final = 200
@@ -32,12 +32,19 @@ class Answer:
 class AnswerPlan:
     """An answer, compiled."""
 
-    __slots__ = ("_body", "_content_type", "_location", "status")
+    __slots__ = ("_asks", "_body", "_content_type", "_location", "status")
 
     def __init__(
-        self, status: int, body: Template | None, content_type: bytes, location: Template | None
+        self,
+        status: int,
+        body: Template | None,
+        content_type: bytes,
+        location: Template | None,
+        *,
+        asks_response: bool = False,
     ) -> None:
         self.status: Final = status
+        self._asks: Final = asks_response
         self._body: Final = body
         self._content_type: Final = content_type
         self._location: Final = location
@@ -45,12 +52,23 @@ class AnswerPlan:
     def render(self, request: Request) -> Answer:
         """Return the answer to a request."""
         body, location = self._body, self._location
+        if self._asks:
+            _begin(request, self.status)
         return Answer(
             self.status,
             None if body is None else body.render(request),
             self._content_type,
             None if location is None else safe_location(location.render(request)),
         )
+
+
+def _begin(request: Request, status: int) -> None:
+    """Let the status be the answer's, unless that is the page of an error with one of its own."""
+    led = request.response
+    if led is None:
+        request.response = Response(status, (), NO_HEADERS)
+    elif not led.status:
+        request.response = Response(status, led.fields, led.headers, led.attempts)
 
 
 def safe_location(text: bytes) -> bytes:
@@ -70,4 +88,6 @@ def compile_answer(spec: AnswerSpec, scope: Scope, path: str, faults: list[Fault
         body = compile_at(spec.body, scope, f"{path}/body", faults, lines=True)
     if spec.location is not None:
         location = compile_at(spec.location, scope, f"{path}/location", faults)
-    return AnswerPlan(spec.status, body, spec.content_type.encode("ascii", "replace"), location)
+    asks = any(each is not None and asks_response(each, scope) for each in (body, location))
+    media = spec.content_type.encode("ascii", "replace")
+    return AnswerPlan(spec.status, body, media, location, asks_response=asks)

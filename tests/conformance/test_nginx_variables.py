@@ -235,6 +235,67 @@ async def test_variables_of_a_response_are_those_of_nginx(stage: Stage, kind: st
     assert different(mine.response, yours.response) == {}
 
 
+EARLY: Final = RESPONSE | {"limit_rate"}
+
+
+@pytest.mark.parametrize("kind", ["plain", "old", "old and kept alive", "connection"])
+async def test_variables_of_a_response_that_is_not_there_yet_are_those_of_nginx(
+    stage: Stage, kind: str
+) -> None:
+    values = {name: f"${name}" for name in EARLY}
+    values |= {"mapped": "$mapped", "set": "$set"}
+    http = "map $status$upstream_status $mapped { 000 none; default $status; }"
+    server = "set $set $status$upstream_addr$sent_http_x$bytes_sent;"
+    async with beside_nginx_with(stage, request=values, http=http, server=server) as both:
+        mine, yours = await both.ask(REQUESTS[kind])
+    assert yours.request["status"] == b"[000]"
+    assert yours.request["mapped"] == b"[none]"
+    assert mine.request.keys() == yours.request.keys() == values.keys()
+    assert different(mine.request, yours.request) == {}
+
+
+PAGED: Final = {
+    "own error": "deny all; error_page 403 @page;",
+    "own error, by its path": "deny all; error_page 403 /page;",
+    "answered otherwise": "deny all; error_page 403 =418 @page;",
+    "answered by the page": "deny all; error_page 403 = @page;",
+    "intercepted": "proxy_intercept_errors on; error_page 404 @page;",
+    "intercepted and answered by the page": "proxy_intercept_errors on; error_page 404 = @page;",
+    "nobody there": "error_page 502 @page;",
+    "no error": "rewrite ^ /page last;",
+}
+SHOWN: Final = ("status", "upstream_addr", "upstream_status", "upstream_http_x_a", "bytes_sent")
+
+
+@pytest.mark.parametrize("passes", [False, True])
+@pytest.mark.parametrize("kind", PAGED)
+async def test_page_of_an_error_is_told_of_it_as_nginx_does(
+    stage: Stage, kind: str, passes: bool
+) -> None:
+    names = [name for name in SHOWN if not (passes and name.startswith("upstream_http_"))]
+    texts = " ".join(f"{name}=[${name}]" for name in names)
+    does = f'return 200 "{texts}";'
+    if passes:
+        fields = "".join(f'proxy_set_header V-{name} "[${name}]";' for name in names)
+        does = f"proxy_pass http://backend; {fields}"
+    server = f"location @page {{ {does} }} location /page {{ {does} }}"
+    failing = answers(reply(b"no", b"X-A: a", status=b"404 Not Found"))
+    scripts = [failing, answers(reply(b"ok"))] if "intercepted" in kind else [answers(reply(b"ok"))]
+    http = f"upstream nobody {{ server {stage.refused()}; }}"
+    async with beside_nginx_with(
+        stage, *scripts, http=http, server=server, location=PAGED[kind],
+        to="http://nobody" if kind == "nobody there" else "http://backend",
+    ) as both:  # fmt: skip
+        mine, yours = await both.ask(get(b"/"))
+        assert mine.answer.status == yours.answer.status
+        assert mine.request == yours.request
+        assert _masked(mine.answer.body) == _masked(yours.answer.body)
+
+
+def _masked(body: bytes) -> bytes:
+    return re.sub(rb"127[.]0[.]0[.]1:[0-9]+", b"ADDRESS", body)
+
+
 ASKED: Final = {
     "head": (request(b"HEAD", b"/"), b"HEAD"),
     "old": (b"GET / HTTP/1.0\r\nHost: a\r\n\r\n", b"GET"),

@@ -10,6 +10,7 @@ import pytest
 from proxy.spec import (
     AnswerSpec,
     ErrorPageSpec,
+    HeaderRulesSpec,
     ListenerLimits,
     ListenerTimeouts,
     PoolTimeouts,
@@ -988,3 +989,24 @@ async def test_many_origins_are_not_mixed_up(stage: Stage) -> None:
         answer = await client.read_response()
         assert (answer.status, answer.body) == (502, b"sorry")
     assert len(good.requests) == 20
+
+
+async def test_page_may_tell_of_the_error_that_led_to_it(stage: Stage) -> None:
+    origin, refused = stage.origin(), stage.refused()
+    told = AnswerSpec(status=200, body="$status $upstream_addr $upstream_status")
+    plain = replace(route("plain", "/plain"), pools=(), answer=told)
+    made = spec(refused, None, page(502), sorry=route("x", "/x"))
+    answering = replace(route("sorry", "/errors/"), pools=(), answer=told)
+    asking = route("asking", "/asking", request_headers=HeaderRulesSpec(set=(("X", "$status"),)))
+    routes = {one.name: one for one in (plain, answering, replace(asking, pools=(("up", 1),)))}
+    made = replace(
+        made,
+        routes={"everything": made.routes["everything"], **routes},
+        pools={**made.pools, "up": pool(origin.address, name="up")},
+    )
+    running = await stage.serve(made)
+    client = await running.connect()
+    assert (await client.get(b"/")).body == f"502 {refused} 502".encode()
+    assert (await client.get(b"/plain")).body == b"200  "
+    await client.get(b"/asking")
+    assert origin.requests[-1].get(b"x") == b"000"

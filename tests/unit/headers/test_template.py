@@ -85,8 +85,8 @@ def test_capture_of_a_request_without_captures_is_empty() -> None:
             "$secret_key may not stand here",
             "secrets are for request_headers only",
         ),
-        ("$status", "$status is only known in response rules", None),
-        ("$sent_http_x", "$sent_http_x is only known in response rules", None),
+        ("$status", "$status is only known in routes and logs", None),
+        ("$sent_http_x", "$sent_http_x is only known in routes and logs", None),
         ("$1", "there is no capture $1", "only a regex with groups captures"),
         ("a$", "a dollar sign without a name", "$$ stands for a dollar sign"),
         ("$ a", "a dollar sign without a name", "$$ stands for a dollar sign"),
@@ -183,10 +183,10 @@ def test_volatile_header_map_is_evaluated_each_time() -> None:
     assert made.maps is None
 
 
-def test_header_map_that_asks_for_the_response_is_known_in_response_rules_only() -> None:
+def test_header_map_that_asks_for_the_response_is_known_in_routes_and_logs_only() -> None:
     maps = {"tier": Counting(b"gold", response=True)}
     assert compile_template("$tier", Scope(maps=maps, response=True)).render(request()) == b"gold"
-    with pytest.raises(FaultError, match="is only known in response rules"):
+    with pytest.raises(FaultError, match="is only known in routes and logs"):
         compile_template("$tier", Scope(maps=maps))
 
 

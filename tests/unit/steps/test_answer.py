@@ -73,7 +73,7 @@ def test_safe_location_keeps_whatever_is_safe(text: bytes) -> None:
         (AnswerSpec(status=200, content_type="é/b"), "/x/type", "one line of printable"),
         (AnswerSpec(status=200, body="$nope"), "/x/body", "unknown variable $nope"),
         (AnswerSpec(status=200, body="$2"), "/x/body", "there is no capture $2"),
-        (AnswerSpec(status=200, body="$status"), "/x/body", "only known in response rules"),
+        (AnswerSpec(status=200, body="$status"), "/x/body", "only known in routes and logs"),
         (AnswerSpec(status=301, location="$nope"), "/x/location", "unknown variable $nope"),
         (AnswerSpec(status=301, location="/\n"), "/x/location", "cannot hold CR, LF or NUL"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from admin.nginx.report import RefusalError
 from admin.nginx.values import words
-from admin.nginx.variables import EMPTY, REFUSED, Variables
+from admin.nginx.variables import CONSTANT, EMPTY, REFUSED, Variables
 from proxy.headers.template import Scope, compile_template
 from tests.unit.admin.nginx.conf import document, faults, http, location, server
 
@@ -55,7 +55,7 @@ def test_variable_of_nginx_is_known(name: str) -> None:
 
 
 def test_no_variable_is_both_here_and_refused() -> None:
-    for name in EMPTY | REFUSED.keys():
+    for name in EMPTY | REFUSED.keys() | CONSTANT.keys():
         assert name in TABLES
         with pytest.raises(Exception, match=f"unknown variable .{name}"):
             compile_template(f"${name}", Scope(response=True))

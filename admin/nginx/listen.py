@@ -17,9 +17,16 @@ MAX_PORTS: Final = 1_000
 
 _PORT: Final = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?")
 _RANGE: Final = re.compile(r"(.*):([0-9]{1,5})-([0-9]{1,5})")
-_FLAGS: Final = words("bind deferred reuseport default_server default ipv6only=on")
-_NUMBERS: Final = {"backlog": whole, "fastopen": whole, "setfib": whole}
-_SIZES: Final = words("rcvbuf sndbuf")
+_KEPT: Final = words("bind reuseport default_server default ipv6only=on so_keepalive=off")
+_DIFFERENT: Final = {
+    "backlog": "up to 4,096 connections wait to be accepted, as far as the kernel lets them",
+    "deferred": "a connection is accepted before it has sent anything",
+    "fastopen": "TCP Fast Open is not used",
+    "rcvbuf": "the kernel sizes the buffers of sockets",
+    "sndbuf": "the kernel sizes the buffers of sockets",
+    "so_keepalive": "TCP keep-alive is on in tunnels alone, with the times of the system",
+}
+"""Options of sockets that nothing here sets, and what there is instead."""
 _OTHERS: Final = words("ssl http2 proxy_protocol spdy quic")
 
 
@@ -37,10 +44,9 @@ def listen_addresses(listen: Directive, report: Report) -> list[str]:
             raise RefusalError(f"{option} is not supported yet", hint)
         if option == "ipv6only=off":
             both = True
-        elif option not in _FLAGS:
+        elif option not in _KEPT and not option.startswith("accept_filter="):  # BSD's alone
             _check_option(option)
-        if option not in {"default_server", "default"} and not both:
-            report.kept(listen, "sockets are set up by hotsplice")
+            report.approximated(listen, _DIFFERENT[option.partition("=")[0]])
     found = [each for text in _texts(listen.args[0]) for each in _resolved(text)]
     if both:
         report.approximated(listen, "clients of IPv4 show as 1.2.3.4, and not as ::ffff:1.2.3.4")
@@ -49,12 +55,14 @@ def listen_addresses(listen: Directive, report: Report) -> list[str]:
 
 
 def _check_option(option: str) -> None:
+    """Raise ``FaultError`` for an option that nginx would not take."""
     key, equals, value = option.partition("=")
-    if not equals:
+    if key not in _DIFFERENT or bool(equals) == (key == "deferred"):
         raise FaultError(f'invalid parameter "{option[:60]}"')
-    if key in _NUMBERS:
-        whole(value.removeprefix("-"))
-    elif key in _SIZES:
+    if key in {"backlog", "fastopen"}:
+        if whole(value) == 0 and key == "backlog":
+            raise FaultError(f'invalid backlog "{option[:60]}"')
+    elif key in {"rcvbuf", "sndbuf"}:
         octets(value)
     elif key == "so_keepalive":
         parts = value.split(":")
@@ -64,8 +72,6 @@ def _check_option(option: str) -> None:
             for part in parts[:2]:
                 duration(part or "1s")
             whole("".join(parts[2:]) or "1")
-    elif key != "accept_filter":
-        raise FaultError(f'invalid parameter "{option[:60]}"')
 
 
 def _texts(text: str) -> list[str]:

@@ -71,6 +71,9 @@ def default_host(address: str, servers: Iterable[Server], default: Server) -> di
 
 def client_timeouts(scope: Scope, report: Report) -> dict[str, str]:
     """Return how long clients may take after a request's head."""
+    directive = scope.one("keepalive_time")
+    if directive is not None:
+        report.approximated(directive, "a client's connection is not closed because of its age")
     made = {
         "body": _duration(scope, "client_body_timeout", USUAL["body"], report),
         "write": _duration(scope, "send_timeout", USUAL["write"], report),

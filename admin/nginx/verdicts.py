@@ -43,7 +43,7 @@ ACCEPTED: Final[dict[str, str]] = {
     **_each(
         """
         worker_processes worker_connections worker_rlimit_nofile worker_rlimit_core
-        worker_cpu_affinity worker_priority worker_shutdown_timeout worker_aio_requests use
+        worker_cpu_affinity worker_priority worker_aio_requests use
         multi_accept accept_mutex accept_mutex_delay timer_resolution pcre_jit thread_pool lock_file
         debug_points working_directory env master_process
         """,
@@ -69,12 +69,12 @@ ACCEPTED: Final[dict[str, str]] = {
     **_each(
         """
         connection_pool_size request_pool_size client_header_buffer_size sendfile sendfile_max_chunk
-        aio aio_write tcp_nopush tcp_nodelay reset_timedout_connection lingering_close
-        lingering_time lingering_timeout keepalive_disable send_lowat proxy_socket_keepalive
-        proxy_send_lowat
+        aio aio_write
         """,
         "memory and sockets are managed by hotsplice",
     ),
+    **_each("send_lowat proxy_send_lowat", "it does nothing on Linux, in nginx either"),
+    "tcp_nopush": "about files that sendfile sends, and there are none",
     **_each(
         """
         root index etag if_modified_since open_file_cache open_file_cache_valid
@@ -110,7 +110,7 @@ ACCEPTED: Final[dict[str, str]] = {
     ),
     "debug_connection": "about nginx's own log",
     "daemon": "hotsplice runs in the foreground",
-    "pid": "there is one process, and whoever started it knows it",
+    "pid": "no such file is written: there is one process, and whoever started it knows it",
     "user": "hotsplice keeps the user it is started as",
     "load_module": "there are no modules to load",
     "zone": "there is one process, so state is shared anyway",
@@ -124,17 +124,31 @@ ACCEPTED: Final[dict[str, str]] = {
 }
 """Kept, because they change nothing that a client or an upstream could see."""
 
+_AS_SENT: Final = "bodies go to the client as the upstream sends them"
+_LINGERS: Final = (
+    "where a close could cost the client its answer, what it still sends is read for 5 s, or 4 MiB"
+)
+
 APPROXIMATED: Final[dict[str, str]] = {
     "resolver": "names are resolved by the system's resolver",
     "resolver_timeout": "names are resolved by the system's resolver",
     "proxy_buffer_size": "response heads of up to 64 KiB pass",
+    "lingering_time": _LINGERS,
+    "lingering_timeout": _LINGERS,
+    "worker_shutdown_timeout": "a reload closes nothing; at the end --drain-timeout holds",
 }
 """Approximated, and how that differs."""
 
-_UNLESS_OFF: Final = dict.fromkeys(
-    ("gzip", "gunzip"), "bodies go to the client as the upstream sends them"
-)
-"""Approximated, unless it is off."""
+_UNLESS: Final[dict[str, tuple[str, str]]] = {
+    "gzip": ("off", _AS_SENT),
+    "gunzip": ("off", _AS_SENT),
+    "keepalive_disable": ("none", "connections are kept alive for every browser"),
+    "lingering_close": ("on", _LINGERS),
+    "proxy_socket_keepalive": ("off", "TCP keep-alive is on in tunnels alone"),
+    "reset_timedout_connection": ("off", "a connection that times out is closed as any other"),
+    "tcp_nodelay": ("on", "what there is to send is sent at once"),
+}
+"""Approximated, unless it is this choice; and how that differs."""
 
 _CHOICES: Final[dict[str, tuple[str, str]]] = {
     "proxy_ignore_client_abort": ("off", "a request is cancelled when its client goes away"),
@@ -217,11 +231,12 @@ def _judge_unbuilt(directive: Directive, report: Report) -> None:
         report.kept(directive, ACCEPTED[name])
     elif name in APPROXIMATED:
         report.approximated(directive, APPROXIMATED[name])
-    elif name in _UNLESS_OFF:
-        if directive.args[:1] == ("off",):
+    elif name in _UNLESS:
+        choice, how = _UNLESS[name]
+        if directive.args == (choice,):
             report.kept(directive)
         else:
-            report.approximated(directive, _UNLESS_OFF[name])
+            report.approximated(directive, how)
     elif name in _CHOICES:
         choice, why = _CHOICES[name]
         if directive.args[:1] == (choice,):

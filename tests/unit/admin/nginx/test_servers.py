@@ -75,6 +75,10 @@ def test_server_without_listen_has_nginx_port() -> None:
     [
         ("listen 99999;", "not a port"),
         ("listen 80 fast;", 'invalid parameter "fast"'),
+        ("listen 80 setfib=1;", 'invalid parameter "setfib=1"'),
+        ("listen 80 deferred=1;", 'invalid parameter "deferred=1"'),
+        ("listen 80 rcvbuf;", 'invalid parameter "rcvbuf"'),
+        ("listen 80 backlog=0;", 'invalid backlog "backlog=0"'),
         ("listen 80; listen *:80;", "a duplicate listen 0.0.0.0:80"),
         ("listen 80 ssl;", "ssl is not supported yet"),
         ("listen 80 http2;", "http2 is not supported yet"),
@@ -97,6 +101,24 @@ def test_wildcard_and_an_address_of_its_port_are_listeners_beside_each_other() -
     assert binds == {"port-80": "0.0.0.0:80", "127.0.0.1-80": "127.0.0.1:80"}
     heard = [route["listeners"] for route in made["routes"].values()]
     assert heard == [["port-80"], ["127.0.0.1-80"]]
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("backlog=5", Verdict.APPROXIMATED),
+        ("deferred", Verdict.APPROXIMATED),
+        ("fastopen=3", Verdict.APPROXIMATED),
+        ("rcvbuf=8k sndbuf=8k", Verdict.APPROXIMATED),
+        ("so_keepalive=on", Verdict.APPROXIMATED),
+        ("so_keepalive=30m::10", Verdict.APPROXIMATED),
+        ("so_keepalive=off", Verdict.KEPT),
+        ("accept_filter=httpready", Verdict.KEPT),  # nginx ignores it on Linux
+        ("bind reuseport default_server", Verdict.KEPT),
+    ],
+)
+def test_option_of_a_socket_that_nothing_sets_is_told(option: str, expected: Verdict) -> None:
+    assert verdict(serving(f"listen 80 {option};"), "listen") is expected
 
 
 def test_second_default_server_is_a_fault() -> None:

@@ -209,6 +209,26 @@ def test_difference_is_told_where_there_is_one(text: str, name: str, expected: V
     assert verdict(text, name) is expected
 
 
+@pytest.mark.parametrize(
+    ("directive", "other"),
+    [
+        ("gzip off;", "gzip on;"),
+        ("keepalive_disable none;", "keepalive_disable msie6;"),
+        ("lingering_close on;", "lingering_close always;"),
+        ("proxy_socket_keepalive off;", "proxy_socket_keepalive on;"),
+        ("reset_timedout_connection off;", "reset_timedout_connection on;"),
+        ("tcp_nodelay on;", "tcp_nodelay off;"),
+        ("tcp_nopush on;", "lingering_time 10s;"),
+        ("send_lowat 100;", "lingering_timeout 1s;"),
+        ("keepalive_requests 10;", "keepalive_time 10m;"),
+    ],
+)
+def test_choice_that_is_made_otherwise_is_approximated(directive: str, other: str) -> None:
+    for text, expected in ((directive, Verdict.KEPT), (other, Verdict.APPROXIMATED)):
+        made = server(location(text))
+        assert verdict(made, text.split()[0]) is expected
+
+
 def test_unknown_variable_is_a_fault_where_it_stands() -> None:
     assert faults(server(location("proxy_set_header X-A $hots;"))) == ["6: unknown variable $hots"]
 

@@ -78,6 +78,6 @@ def _networks(text: str) -> list[str]:
             raise FaultError(f'invalid parameter "{text[:60]}"') from None
     try:
         found = socket.getaddrinfo(text, None, 0, socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter: it cannot be the name of a host
         raise FaultError(f'host not found in "{text[:60]}"') from error
     return [str(each[4][0]) for each in found]

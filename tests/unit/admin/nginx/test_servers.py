@@ -275,6 +275,7 @@ def test_whom_a_location_believes_is_the_routes() -> None:
     [
         ("real_ip_header proxy_protocol;", "the PROXY protocol is not supported"),
         ("set_real_ip_from nowhere.invalid;", 'host not found in "nowhere.invalid"'),
+        ("set_real_ip_from \x80;", 'host not found in "\x80"'),
         ("set_real_ip_from 10.0.0.0/99;", 'invalid parameter "10.0.0.0/99"'),
     ],
 )

@@ -49,7 +49,7 @@ def add_routes(draft: Draft, server: Server) -> None:
     for location in found:
         if location.kind == NAMED and location.text not in named:
             draft.report.kept(location.directive, _UNREACHED)
-        elif location.inner or _does_something(location.scope):
+        elif location.closed or location.inner or _does_something(location.scope):
             location.scope.one("proxy_pass")
             with draft.report.judging(location.proxy_pass or location.directive):
                 _add(draft, server, location, named, names)
@@ -163,6 +163,8 @@ def _rest(
 ) -> dict[str, Any]:
     """Return what a route says beside which requests it is for."""
     scope, proxy_pass = location.scope, location.proxy_pass
+    if location.closed:
+        return {"respond": {"status": 403}}
     limit = body_bytes(scope, draft.report)
     regex = location.path.get("regex")
     captures = captured(server, hosts) | (Pattern(regex).names if regex else frozenset())

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from admin.nginx.closing import closes, wider
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope
@@ -42,6 +43,8 @@ class Location:
     inner: list[Location] = field(default_factory=list)
     stands_within: bool = False
     """It has to be said within which route it stands."""
+    closed: bool = False
+    """It takes the place of one that is refused, and turns everybody away."""
 
     @property
     def proxy_pass(self) -> Directive | None:
@@ -66,7 +69,12 @@ def read_locations(
         with report.judging(directive):
             path = _modifier(directive.args)[1]
             scope = Scope(report, directive.block or (), around, path)
-            location = _location(directive, scope, outer)
+            try:
+                location = _location(directive, scope, outer)
+            except RefusalError:
+                if closes(directive.block or ()):
+                    found.append(_closed(directive, Scope(report, (), around), outer))
+                raise
             remark = _never_matches(location)
             if remark is not None:
                 report.kept(directive, remark)
@@ -108,6 +116,19 @@ def _location(directive: Directive, scope: Scope, outer: Location | None) -> Loc
     if modifier == "^~":
         path["final"] = True
     return Location(directive, scope, kind, text, path | _internal(scope), outer)
+
+
+def _closed(directive: Directive, scope: Scope, outer: Location | None) -> Location:
+    """Return what turns away whoever might have got to a location that is refused."""
+    modifier, text = _modifier(directive.args)
+    if not modifier.startswith("~"):
+        return Location(
+            directive, scope, "regex", text, {"regex": "^" + re.escape(text)}, outer, closed=True
+        )
+    path: dict[str, Any] = {"regex": wider(text)}
+    if modifier == "~*":
+        path["ignore_case"] = True
+    return Location(directive, scope, "regex", text, path, outer, closed=True)
 
 
 def _internal(scope: Scope) -> dict[str, bool]:

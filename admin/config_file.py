@@ -19,7 +19,7 @@ def bootstrap(settings: RunSettings) -> Callable[[], object] | None:
     if settings.config is not None:
         return partial(read_document, settings.config)
     if settings.nginx_conf is not None:
-        return partial(read_nginx_conf, settings.nginx_conf)
+        return partial(read_nginx_conf, settings.nginx_conf, lenient=settings.lenient)
     return None
 
 
@@ -32,11 +32,14 @@ def read_document(path: Path) -> object:
     return load(data, yaml=path.suffix != ".json")
 
 
-def read_nginx_conf(path: Path) -> object:
+def read_nginx_conf(path: Path, *, lenient: bool) -> object:
     """Import an nginx.conf, and log how it differs; ``DocumentError`` if it cannot be used."""
     from admin.nginx import import_nginx
+    from admin.nginx.report import Verdict
 
-    imported = import_nginx(path)
-    differs = imported.report.approximations()
+    report = (imported := import_nginx(path, lenient=lenient)).report
+    differs = report.told(Verdict.APPROXIMATED)
     _log.info("nginx_conf_imported", path=str(path), approximated=differs)
+    if refused := report.told(Verdict.REFUSED):
+        _log.warning("nginx_conf_left_out", path=str(path), refused=refused)
     return imported.document

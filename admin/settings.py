@@ -35,6 +35,8 @@ class RunSettings:
 
     config: Path | None = None
     nginx_conf: Path | None = None
+    lenient: bool = False
+    """Leave out what is refused of it."""
     state_dir: Path | None = None
     admin: Address
     admin_auth: AdminAuth
@@ -85,6 +87,8 @@ class Option:
     default: str | None
     metavar: str
     help: str
+    alone: str | None = None
+    """What the flag without a value says; ``None``: it needs one."""
 
     @property
     def name(self) -> str:
@@ -100,6 +104,10 @@ class Option:
     def twin(self) -> str:
         """The environment variable."""
         return "HOTSPLICE_" + self.name.upper()
+
+
+def _switch(text: str) -> bool:
+    return _one_of("on", "off")(text) == "on"
 
 
 def _address(text: str) -> Address:
@@ -170,6 +178,14 @@ LOGGING: Final = (
 RUN: Final = (
     Option("config", Path, None, "FILE", "the document to start with and to read again on SIGHUP"),
     Option("nginx-conf", Path, None, "FILE", "the same as an nginx.conf, instead of --config"),
+    Option(
+        "lenient",
+        _switch,
+        "off",
+        "on|off",
+        "leave out what is refused of --nginx-conf, now and on SIGHUP, and go on",
+        alone="on",
+    ),
     Option(
         "state-dir", Path, None, "DIR", "keeps revisions and overrides over restarts and crashes"
     ),
@@ -268,6 +284,8 @@ def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{option.flag}",
             metavar=option.metavar,
+            nargs=None if option.alone is None else "?",
+            const=option.alone,
             help=f"{option.help}{default} [{option.twin}]",
         )
     return parser
@@ -299,6 +317,8 @@ def _values(
 def _check(parser: argparse.ArgumentParser, settings: RunSettings) -> None:
     if settings.config is not None and settings.nginx_conf is not None:
         parser.error("--nginx-conf: there is a --config too; start with one of them")
+    if settings.lenient and settings.nginx_conf is None:
+        parser.error("--lenient: it is for --nginx-conf, and there is none")
     if settings.drain_accept_s > settings.drain_timeout_s:
         parser.error("--drain-accept: it is part of --drain-timeout, and cannot be longer")
     if is_private(settings.admin):

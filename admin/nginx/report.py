@@ -85,9 +85,9 @@ class Report:
             if note.verdict is Verdict.REFUSED
         )
 
-    def approximations(self) -> list[str]:
-        """Return the lines of what is approximated."""
-        return [line for line in self.lines() if ": approximated: " in line]
+    def told(self, verdict: Verdict) -> list[str]:
+        """Return the lines with this verdict."""
+        return [line for line in self.lines() if f": {verdict.name.lower()}: " in line]
 
     def lines(self) -> Iterator[str]:
         """Give a line for each directive, file by file."""

@@ -162,6 +162,26 @@ async def test_file_that_cannot_be_run_ends_with_2_and_its_lines(tmp_path: Path)
     assert "Traceback" not in said
 
 
+async def test_lenient_run_leaves_out_what_is_refused_and_says_so(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    own, conf = tmp_path / "own.sock", tmp_path / "nginx.conf"
+    text = SIMPLE.replace("127.0.0.1:8080", f"unix:{own}")
+    conf.write_text(text.replace("location /chat/ {", "location /chat/ {\nauth_request /a;"))
+    async with (
+        process(tmp_path, "run", "--nginx-conf", str(conf), "--lenient") as running,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(own))) as client,
+    ):
+        await running.ready()
+        async with client.get("http://h/chat/") as answer:
+            assert answer.status == 403
+        running.signal(signal.SIGTERM)
+        status, said = await running.ended()
+    assert status == 0
+    (line,) = [line for line in said.splitlines() if "nginx_conf_left_out" in line]
+    assert f"{conf}:10: refused: auth_request /a: " in line
+
+
 async def test_process_without_an_nginx_conf_does_not_load_the_importer() -> None:
     code = "import sys, admin.app, admin.cli; print([m for m in sys.modules if 'nginx' in m])"
     child = await asyncio.create_subprocess_exec(

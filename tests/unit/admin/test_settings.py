@@ -143,6 +143,17 @@ def test_nginx_conf_is_read_and_excludes_a_config(capsys: pytest.CaptureFixture[
     assert "--nginx-conf" in refused(capsys, "run", "--nginx-conf", "a", "--config", "b")
 
 
+def test_nginx_conf_may_be_imported_leniently(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run("--nginx-conf", "a").lenient
+    assert run("--lenient", "--nginx-conf", "a").lenient
+    assert not run("--nginx-conf", "a", "--lenient", "off").lenient
+    assert run("--nginx-conf", "a", environ={"HOTSPLICE_LENIENT": "on"}).lenient
+    assert "--lenient: it is for --nginx-conf" in refused(capsys, "run", "--lenient")
+    assert "HOTSPLICE_LENIENT" in refused(
+        capsys, "run", "--nginx-conf", "a", HOTSPLICE_LENIENT="perhaps"
+    )
+
+
 def test_check_and_import_take_an_nginx_conf() -> None:
     assert parse(["check", "--nginx", "a"], {}) == CheckSettings(Path("a"), nginx=True)
     assert parse(["import-nginx", "a"], {}) == ImportSettings(Path("a"))

@@ -97,7 +97,7 @@ def exchanged_words(draw: st.DrawFn) -> str:
     return " ".join(some)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(exchanged_words(), st.booleans())
 def test_other_words_end_in_a_document_or_in_located_faults(text: str, lenient: bool) -> None:
     survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
@@ -108,7 +108,7 @@ def test_any_octets_end_in_a_document_or_in_located_faults(text: bytes, lenient:
     survives(text, lenient=lenient)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(mutations(), st.booleans())
 def test_good_file_with_damage_ends_in_a_document_or_in_located_faults(
     text: str, lenient: bool
@@ -121,7 +121,7 @@ MAPS = (
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(["map $http_a", "split_clients $http_a", "map $status"]),
     st.lists(st.lists(WORDS, min_size=1, max_size=3).map(" ".join), max_size=5),
@@ -140,7 +140,7 @@ def test_any_entries_end_in_a_document_or_in_located_faults(
 PLACES = st.sampled_from(["{}", "server {{ {} }}", "server {{ location / {{ {} }} }}"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(directives(), max_size=5), PLACES, st.booleans())
 def test_any_directives_end_in_a_document_or_in_located_faults(
     parts: list[str], place: str, lenient: bool
@@ -149,7 +149,7 @@ def test_any_directives_end_in_a_document_or_in_located_faults(
     survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(BUILT)), st.lists(WORDS, max_size=3), PLACES, st.booleans())
 def test_any_arguments_end_in_a_document_or_in_located_faults(
     name: str, args: list[str], place: str, lenient: bool
@@ -159,7 +159,7 @@ def test_any_arguments_end_in_a_document_or_in_located_faults(
     survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(files(careful=True), st.booleans())
 def test_file_that_somebody_may_have_ends_in_a_document_or_in_located_faults(
     text: str, lenient: bool
@@ -167,7 +167,7 @@ def test_file_that_somebody_may_have_ends_in_a_document_or_in_located_faults(
     survives(text.encode(), lenient=lenient)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(files(careful=False), st.booleans())
 def test_file_with_faults_ends_in_a_document_or_in_located_faults(text: str, lenient: bool) -> None:
     survives(text.encode("utf-8", "surrogatepass"), lenient=lenient)

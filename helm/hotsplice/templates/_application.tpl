@@ -30,6 +30,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{- /* Takes the context and more labels, which do not get in the way of ours. */ -}}
+{{- define "hotsplice.labelsAnd" -}}
+{{- toYaml (merge (fromYaml (include "hotsplice.labels" (first .))) (last .)) }}
+{{- end }}
+
 {{- /* The document: as it is given, or everything to the application. */ -}}
 {{- define "hotsplice.document" -}}
 {{- if kindIs "string" .Values.config -}}

@@ -17,11 +17,11 @@ from tests.packaging.manifests import Manifest
 
 README: Final = CHART / "README.md"
 PLAIN: Final = ROOT / "deploy" / "plain.yaml"
-TABLE: Final = re.compile(r"(?<=<!-- values -->\n\n).*?(?=\n<!-- /values -->)", re.DOTALL)
+TABLE: Final = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- /values -->)", re.DOTALL)
 
 ABOUT: Final = """\
-# The demo with its sidecar, for kubectl apply -f: what the chart makes if nothing is said. Put where
-# your image is in place of hotsplice:0.1.0.
+# The demo with its sidecar, for kubectl apply -f: what the chart makes if nothing is said. Put
+# where your image is in place of hotsplice:0.1.0.
 """
 HELMS: Final = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 """Labels that say that Helm looks after it."""
@@ -63,7 +63,9 @@ def _default(value: object) -> str:
 def readme() -> str:
     """Return the chart's README with its table."""
     schema = json.loads((CHART / "values.schema.json").read_text())
-    return TABLE.sub(lambda _: table(schema), README.read_text())
+    made, times = TABLE.subn(lambda _: f"\n{table(schema)}\n", README.read_text())
+    assert times == 1, "the README has lost its marks"
+    return made
 
 
 def plain() -> str:

@@ -22,20 +22,20 @@ class Sidecar:
 
     def __init__(self, ready: dict[str, Any], session: aiohttp.ClientSession) -> None:
         self.telemetry: Final[str] = ready["telemetry"]
-        self._public: Final[str] = f"http://{ready['listeners']['public']}"
+        self.public: Final[str] = f"http://{ready['listeners']['public']}"
         self._admin: Final[str] = ready["admin"].removeprefix("unix:")
         self._session: Final = session
 
     async def work(self) -> None:
         """Let everything happen once: what goes well, what fails, what is refused, a WebSocket."""
         for path, status in (("/hello", 200), ("/dead/", 502)):
-            async with self._session.get(f"{self._public}{path}") as answer:
+            async with self._session.get(f"{self.public}{path}") as answer:
                 assert answer.status == status
-        async with self._session.ws_connect(f"{self._public}/ws") as socket:
+        async with self._session.ws_connect(f"{self.public}/ws") as socket:
             await socket.send_str("hello")
             assert await socket.receive_str() == "blue: hello"
         # A head that is none is refused by the listener.
-        async with self._session.get(f"{self._public}/hello", headers={"Host": "a b"}) as answer:
+        async with self._session.get(f"{self.public}/hello", headers={"Host": "a b"}) as answer:
             assert answer.status == 400
         connector = aiohttp.UnixConnector(self._admin)
         async with aiohttp.ClientSession(connector=connector) as admin:

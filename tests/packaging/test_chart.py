@@ -14,7 +14,7 @@ import yaml
 from admin.__main__ import main
 from admin.api.auth import Role, parse_tokens
 from admin.settings import RUN, RunSettings, parse
-from tests.packaging.charts import install, lint, render, value_sets
+from tests.packaging.charts import CHART, install, lint, render, value_sets
 from tests.packaging.manifests import Manifest, containers, faults, of_kind, pods
 
 SETS = value_sets()
@@ -85,6 +85,15 @@ def test_sidecar_runs_with_what_it_is_given(name: str) -> None:
         assert any(path.is_relative_to(mount) for mount in mounts), path
     # The mount itself is open to others; a folder that is made within is not.
     assert settings.state_dir not in mounts
+
+
+def test_variables_that_the_chart_sets_are_those_that_it_keeps_others_from_setting() -> None:
+    text = (CHART / "templates" / "_settings.tpl").read_text()
+    (kept,) = re.findall(r'trimPrefix "HOTSPLICE_" \.name\) \(list ((?:"\w+" ?)+)\)', text)
+    given = variables(sidecar_of(pod_of(install(SETS["everything"])))).keys()
+    own = {one["name"] for one in SETS["everything"]["sidecar"]["env"]}
+    assert {f"HOTSPLICE_{name}" for name in re.findall(r"\w+", kept)} == given - own
+    install({"sidecar": {"env": [{"name": "CONFIG", "value": "is not ours"}]}})
 
 
 @pytest.mark.parametrize("name", SETS)

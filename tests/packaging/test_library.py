@@ -74,6 +74,8 @@ WRONG = {
     '"admin" (dict "listen" "everywhere")': 'admin.listen: "everywhere" is none of socket, loo',
     '"admin" (dict "listen" "loopback")': "admin.listen: loopback needs a token: name a Secret",
     '"config" (dict "file" "a.yaml")': "config.file: it is a key of the ConfigMap",
+    '"image" (dict "tag" "")': "image: which version of hotsplice? There is neither tag nor digest",
+    '"env" (list (dict "name" "HOTSPLICE_ADMIN" "value" "x"))': "env: HOTSPLICE_ADMIN is set",
     '"ports" (dict "web" 9902)': "ports.web: 9902 is telemetryPort already",
     '"ports" (dict "web" 80 "site" 80)': "ports.web: 80 is ports.site already",
     '"ports" (dict "Web" 80)': 'ports: "Web" cannot be a port\'s name',

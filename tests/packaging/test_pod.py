@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.integration.admin.hotsplice import hotsplice
 from tests.integration.admin.process import process
 from tests.packaging.charts import install
 from tests.packaging.manifests import Manifest, containers, of_kind, pods
+from tests.packaging.sidecar import sidecar
 from tests.peers import within
 
 VALUES = {
@@ -38,8 +40,8 @@ def moved(folder: Path) -> Callable[[str], str]:
 def mount(folder: Path, manifests: list[Manifest], address: str) -> dict[str, Any]:
     """Lay out the sidecar's volumes, its document with other ports; return its environment."""
     (pod,) = (pod for where, pod in pods(manifests).items() if where.startswith("Deployment/"))
-    sidecar = containers(pod)[0]
-    for one in sidecar["volumeMounts"]:
+    proxy = containers(pod)[0]
+    for one in proxy["volumeMounts"]:
         (folder / one["mountPath"].removeprefix("/")).mkdir(parents=True)
     (config,) = of_kind(manifests, "ConfigMap")
     for name, text in config["data"].items():
@@ -47,20 +49,20 @@ def mount(folder: Path, manifests: list[Manifest], address: str) -> dict[str, An
         document = document.replace('"127.0.0.1:8000": {}', f'"{address}": {{}}')
         (folder / "etc" / "hotsplice" / "config" / name).write_text(document)
     move = moved(folder)
-    return {one["name"]: move(one["value"]) for one in sidecar["env"]}
+    return {one["name"]: move(one["value"]) for one in proxy["env"]}
 
 
 async def test_pod_that_is_deleted_loses_nothing(tmp_path: Path) -> None:
     manifests = install(VALUES)
     (pod,) = (pod for where, pod in pods(manifests).items() if where.startswith("Deployment/"))
-    sidecar, application = containers(pod)
+    proxy, application = containers(pod)
     async with (
         listening(echo("app"), ANYWHERE) as address,
         aiohttp.ClientSession() as session,
     ):
         environ = mount(tmp_path, manifests, address)
         admin = environ["HOTSPLICE_ADMIN"]
-        async with process(tmp_path, *sidecar["args"], "--admin", admin, **environ) as running:
+        async with process(tmp_path, *proxy["args"], "--admin", admin, **environ) as running:
             ready = await running.ready()
             telemetry, public = (
                 f"http://{ready['telemetry']}",
@@ -68,12 +70,12 @@ async def test_pod_that_is_deleted_loses_nothing(tmp_path: Path) -> None:
             )
 
             async def probe(name: str) -> int:
-                path = sidecar[f"{name}Probe"]["httpGet"]["path"]
+                path = proxy[f"{name}Probe"]["httpGet"]["path"]
                 async with session.get(telemetry + path) as answer:
                     return answer.status
 
             async def stop_sidecar() -> int:
-                command = sidecar["lifecycle"]["preStop"]["exec"]["command"]
+                command = proxy["lifecycle"]["preStop"]["exec"]["command"]
                 assert command[0] == "hotsplice"
                 return (await hotsplice(*command[1:], environ=environ)).status
 
@@ -117,3 +119,18 @@ async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path) 
             patch = '{"balance": "least_connections"}'
             patched = await hotsplice("patch", "pools/app", patch, environ=environ)
             assert patched.status == 0, patched.err
+
+
+async def test_test_hook_is_content_with_an_answer_of_the_application(tmp_path: Path) -> None:
+    (hook,) = of_kind(install({"test": {"path": "/hello?a=1"}}), "Pod")
+    *python, program = hook["spec"]["containers"][0]["command"]
+    assert python == ["python3", "-c"]
+    async with sidecar(tmp_path) as running:
+        host, _, port = running.public.removeprefix("http://").partition(":")
+        asked = program.replace('"shop-hotsplice", 80', f'"{host}", {port}')
+        assert asked != program
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", asked, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await within(child.communicate(), "the hook")
+        assert (child.returncode, said) == (0, b"200\n")

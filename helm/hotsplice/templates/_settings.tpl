@@ -40,6 +40,14 @@ for the kubelet to start it and to tell the application, then the application's 
 {{- if and $s.config.file (not $s.config.configMap) -}}
 {{- fail "hotsplice: config.file: it is a key of the ConfigMap, so config.configMap has to name one" -}}
 {{- end -}}
+{{- if not (or $s.image.tag $s.image.digest) -}}
+{{- fail (printf "hotsplice: image: which version of %s? There is neither tag nor digest" $s.image.repository) -}}
+{{- end -}}
+{{- range $s.env -}}
+{{- if and (hasPrefix "HOTSPLICE_" .name) (has (trimPrefix "HOTSPLICE_" .name) (list "CONFIG" "STATE_DIR" "TELEMETRY" "ADMIN" "ADMIN_TOKEN_FILE" "TOKEN_FILE" "SECRETS_DIR" "DRAIN_TIMEOUT" "DRAIN_ACCEPT" "ENDPOINT_DENY" "ACCESS_LOG" "LOG_LEVEL")) -}}
+{{- fail (printf "hotsplice: env: %s is set by the chart; there is a key for what it says" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- include "hotsplice.distinct" $s -}}
 {{- toYaml $s -}}
 {{- end }}

@@ -169,6 +169,15 @@ def test_without_values_a_demo_serves_behind_a_native_sidecar() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_sidecar_writes_nothing_but_its_volumes_and_is_never_root(name: str) -> None:
+    context = sidecar_of(pod_of(install(SETS[name])))["securityContext"]
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["runAsNonRoot"] is True
+    # On OpenShift the cluster says which user.
+    assert context.get("runAsUser") == (None if name == "openshift" else 65532)
+
+
 def test_classic_sidecar_stands_before_the_application() -> None:
     pod = pod_of(install({"sidecar": {"native": False}}))
     assert "initContainers" not in pod["spec"]

@@ -11,11 +11,12 @@ STAMP := $(VENV)/installed-$(shell { pwd; cat pyproject.toml $(LOCK); } | cksum 
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test lint format observe-test lock clean
 help:
 	@echo "make run     start the demo: a proxy, two echo servers and commands to try"
 	@echo "make test    check style, types and import rules, and run all tests"
 	@echo "make lint    only the checks; make format repairs what can be repaired"
+	@echo "make observe-test  let a real Prometheus scrape a real sidecar"
 	@echo "make lock    pin the dependencies anew (ARGS=--upgrade: all of them)"
 	@echo "make clean   remove what these commands made"
 
@@ -34,6 +35,9 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+observe-test: $(STAMP)
+	HOTSPLICE_TEST_OBSERVE=1 $(BIN)/python -m pytest tests/packaging/test_prometheus.py $(ARGS)
 
 # uv resolves for every platform and Python at once; only this target needs it.  Neither indexes nor
 # local files may get into the lock: it has to hold wherever it is installed from.

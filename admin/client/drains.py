@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from admin.client.output import Cell, Output, compact, state
 from admin.client.paths import path_of
-from admin.client.problems import CONFLICT, FAULTY, ClientError, RefusedError, UnreachableError
+from admin.client.problems import CONFLICT, FAULTY, ClientError, UnreachableError
 from admin.client.progress import Progress
 from admin.client.selection import add_selection, selection
 from admin.client.session import Session
@@ -178,8 +178,8 @@ def _process(session: Session) -> int:
 def _process_end(session: Session, found: Fields) -> int:
     """Wait for the end of a process drain: until it says so, or is gone."""
     progress = Progress(session.output, "drain of the process")
-    while not found["done"]:
-        if not found.get("draining", True):
+    while found["state"] != "drained":
+        if found["state"] == "serving":
             progress.end("cancelled by somebody else")
             return CONFLICT
         progress.show(found["remaining"])
@@ -197,12 +197,7 @@ def _process_end(session: Session, found: Fields) -> int:
 
 
 def _look(session: Session) -> Fields:
-    try:
-        answer = session.get(PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S)
-    except RefusedError as error:
-        # 503 as on /drained: not yet.
-        if error.code != 503 or "remaining" not in error.problem:
-            raise
-        return error.problem
-    value: Fields = answer.value
-    return value
+    found: Fields = session.get(
+        PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S
+    ).value
+    return found

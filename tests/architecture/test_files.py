@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from itertools import chain
 from typing import Final
 
 from tests.architecture.sources import ROOT, modules, project_files
@@ -79,8 +80,11 @@ def test_the_lock_pins_with_hashes_and_names_no_place() -> None:
 
 def test_the_lock_has_everything_that_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
-    names = {_normal(re.split(r"[^\w.-]", requirement)[0]) for requirement in asked}
+    groups = project["dependency-groups"]
+    asked = [*project["project"]["dependencies"], *chain.from_iterable(groups.values())]
+    # What is no text includes another group.
+    texts = [one for one in asked if isinstance(one, str)]
+    names = {_normal(re.split(r"[^\w.-]", requirement)[0]) for requirement in texts}
     lock = (ROOT / "requirements-dev.lock").read_text()
     locked = {_normal(name) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
     assert names - locked == set(), "run: make lock"

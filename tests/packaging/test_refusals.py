@@ -1,0 +1,64 @@
+"""Values that cannot work are refused when they are given, in words that say what would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.packaging.charts import refusal
+
+DOCUMENT = "version: 1\nlisteners: {public: {bind: '%s'}}\n"
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown": ({"sidecars": {}}, "additional properties 'sidecars' not allowed"),
+    "unknown, deeper": ({"sidecar": {"drain": {"seconds": 5}}}, "properties 'seconds' not allowed"),
+    "type": ({"replicas": "2"}, "at '/replicas': got string, want"),
+    "range": ({"app": {"port": 70000}}, "at '/app/port': maximum: got 70,000, want 65,535"),
+    "word": ({"configOwner": "me"}, "at '/configOwner': value must be one of 'folder', 'rest'"),
+    "digest": ({"app": {"image": {"digest": "sha256:1"}}}, "at '/app/image/digest'"),
+    "negative": ({"sidecar": {"drain": {"propagationSeconds": -1}}}, "minimum: got -1, want 0"),
+    "grace": (
+        {"pod": {"terminationGracePeriodSeconds": 29}},
+        "pod.terminationGracePeriodSeconds: 29 is less than the 30 that sidecar.drain needs",
+    ),
+    "grace of a slow load balancer": (
+        {
+            "pod": {"terminationGracePeriodSeconds": 60},
+            "sidecar": {"drain": {"propagationSeconds": 70}},
+        },
+        "60 is less than the 95 that sidecar.drain needs: propagationSeconds and",
+    ),
+    "version": ({"app": {"image": {"repository": "web"}}}, "app.image.tag: which version of web?"),
+    "same port": ({"app": {"port": 8080}}, "app.port: 8080 is the port of listener public"),
+    "telemetry's port": ({"sidecar": {"telemetryPort": 8080}}, "8080 is telemetryPort already"),
+    "open admin": (
+        {"sidecar": {"admin": {"listen": "pod"}}},
+        "sidecar.admin.listen: pod lets every pod reach the admin API: set networkPolicy.enabled",
+    ),
+    "no YAML": ({"config": "a: [b"}, "config: it is no YAML: "),
+    "no listeners": (
+        {"config": {"version": 1}},
+        "config: it has no listeners; config is the whole",
+    ),
+    "any port": ({"config": DOCUMENT % "0.0.0.0:0"}, '"0.0.0.0:0" has no port that a Service'),
+    "no port": ({"config": DOCUMENT % "0.0.0.0"}, 'listeners.public.bind: "0.0.0.0" has no port'),
+    "service": (
+        {"service": {"ports": {"publik": 80}}},
+        "service.ports.publik: there is no such listener; there are public",
+    ),
+    "names": (
+        {"config": {"listeners": {"a-b": {"bind": ":80"}, "a_b": {"bind": ":81"}}}},
+        'listeners.a_b: its port would be named "a-b" like another listener\'s',
+    ),
+    "budget": (
+        {"podDisruptionBudget": {"maxUnavailable": 0}},
+        "podDisruptionBudget/maxUnavailable",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_values_are_refused(case: str) -> None:
+    values, said = WRONG[case]
+    assert said in refusal(values)

@@ -51,7 +51,7 @@ _ODD: Final = re.compile(rb"[^A-Za-z0-9_-]")
 V = TypeVar("V")
 
 
-HEADS: Final = 256
+HEADS: Final = 64
 """Heads that a parser remembers, the whole of each being the key; more begin the memory anew."""
 
 HEAD_BYTES: Final = 1024

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-Fields = tuple[tuple[bytes, bytes], ...]
-"""Header fields as they came: order, case and repetition kept."""
+from proxy.field_block import FieldBlock, Fields
+
+__all__ = ["NO_HEADERS", "Attempt", "Fields", "Peer", "Request", "Response", "UnusualRequest"]
 
 NO_HEADERS: Final[CIMultiDictProxy[str]] = CIMultiDictProxy(CIMultiDict())
 
@@ -71,8 +72,8 @@ class Request:
     """An admitted request."""
 
     __slots__ = (
-        "authority", "captures", "chunked", "client_ip", "client_port", "connection",
-        "content_length", "expects_continue", "fields", "has_odd_names", "headers", "host",
+        "authority", "block", "captures", "chunked", "client_ip", "client_port", "connection",
+        "content_length", "expects_continue", "fields", "headers", "host",
         "keep_alive", "keeps_escapes", "maps", "method", "ordinal", "path", "peer", "pool", "query",
         "quotes_captures", "request_id", "response", "started", "target", "upgrade", "uri",
         "version_minor",
@@ -91,10 +92,7 @@ class Request:
         peer: Peer,
         method: bytes,
         target: bytes,
-        version_minor: int,
-        fields: Fields,
-        headers: CIMultiDictProxy[str],
-        host: bytes,
+        block: FieldBlock,
         ordinal: int = 1,
         started: float = 0.0,
     ) -> None:
@@ -102,35 +100,26 @@ class Request:
         self.method = method
         self.target = target
         """Origin-form, as sent: ``/path?query``."""
-        self.version_minor = version_minor
-        """0 or 1, of HTTP/1.x."""
-        self.fields = fields
-        self.headers = headers
-        """The same fields for look-ups by name; values decoded as UTF-8 with surrogateescape."""
-        self.host = host
+        self.block = block
+        """Version and fields as sent; what follows is of it, until somebody changes it."""
+        self.version_minor = block.version_minor
+        self.fields = block.fields
+        self.headers = block.headers
+        self.authority = block.authority
+        self.host = block.host or b""
         """Lower case, without port; as routes match it."""
+        self.connection = block.connection
+        self.upgrade = block.upgrade
+        self.content_length = block.content_length
+        """Octets of the body to come, if the client said so."""
+        self.chunked = block.chunked
+        self.expects_continue = block.expects_continue
+        self.keep_alive = block.keep_alive
+        """The client wants, and can have, another exchange on its connection."""
         self.ordinal = ordinal
         """Which request of its connection, from 1."""
         self.started = started
         """``time.monotonic()`` at the end of the head."""
-
-        self.has_odd_names = False
-        """A field has a name of the kind ``ODD``."""
-
-        # How its body and connection are framed.
-        self.content_length: int | None = None
-        """Octets of the body to come, if the client said so."""
-        self.chunked = False
-        self.expects_continue = False
-        self.keep_alive = True
-        """The client wants, and can have, another exchange on its connection."""
-        self.upgrade = b""
-        """Protocol that the client asks to upgrade to, as it was spelled, or empty."""
-        self.connection = b""
-        """The ``Connection`` field's value (all of them, comma-separated), or empty."""
-
-        self.authority = b""
-        """The ``Host`` as sent; empty if there is none."""
 
         # What routing finds out.
         self.request_id = b""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count
 from random import Random
 from typing import Final, Literal
 
@@ -50,6 +51,7 @@ REGENERATED: Final = frozenset({b"content-length", b"transfer-encoding", b"expec
 NEVER_SENT_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 """What is refused of clients is not made here either: a tunnel, and an echo of credentials."""
 
+_NUMBERS: Final = count(1)
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _AS_THE_LISTENER: Final = ClientTimeouts()
 InheritedLogs = Literal["none", "some", "asking"]
@@ -77,6 +79,7 @@ class Route:
         "differs_on_success",
         "direct",
         "error_pages",
+        "fields_decide",
         "forwarded",
         "forwarding_replaced",
         "governs",
@@ -90,6 +93,7 @@ class Route:
         "logs",
         "method",
         "name",
+        "number",
         "only_pool",
         "passes_response",
         "passes_success",
@@ -98,6 +102,7 @@ class Route:
         "pool_map",
         "pools",
         "request_rules",
+        "response_decides",
         "response_rules",
         "retry",
         "rewrite",
@@ -123,6 +128,8 @@ class Route:
         self.spec: Final = spec
         self.inherited_logs: Final = inherited_logs
         self.name: Final = spec.name
+        self.number: Final = next(_NUMBERS)
+        """What no other compiled route has."""
         self.counters: Final = counters
         self.forwarded: Final = spec.forwarded_headers
         self.upgrades: Final = frozenset(name.encode() for name in spec.upgrades)
@@ -133,6 +140,8 @@ class Route:
         self.only_pool = ""
         """The pool, if there is no choice to make."""
         self.request_rules: Rules
+        self.fields_decide = False
+        """What the request rules write depends on the pool and on the client's fields alone."""
         self.sets_request = False
         self.appends_request = False
         self.touches_connection = False
@@ -148,6 +157,8 @@ class Route:
         self.alters_response = False
         """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
+        self.response_decides = False
+        """What the response rules write depends on the upstream's head alone."""
         self.asks_response = False
         """The response rules or a log ask for facts of the response."""
         self.logs: Logs | None = None
@@ -294,6 +305,7 @@ def compile_route(
     _add_response_rules(route, scope, f"{at}/response_headers", faults)
     _add_logs(route, compile_logs(spec.access_log, scope, sinks, at, faults))
     rules = route.request_rules
+    route.fields_decide = not route.holds_body and rules.of_fields
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
     route.touches_connection = (
@@ -367,10 +379,12 @@ def _add_response_rules(route: Route, scope: Scope, at: str, faults: list[Fault]
     route.differs_on_success = on_success is not rules
     blocks = (rules.set, rules.appended, on_success.set, on_success.appended)
     route.writes_response = any(blocks)
+    constant = all(block.constant is not None for block in blocks)
     route.rewriting = compile_rewriting(spec, scope, at, faults, counters)
     route.alters_response = route.rewriting is not None or route.differs_on_success
     asks = route.rewriting is not None and route.rewriting.asks_response
     route.asks_response = asks or rules.asks_response or on_success.asks_response
+    route.response_decides = constant and route.rewriting is None
     # A response's Content-Length is dropped where it would not be true: see response_head.
     dropped = HOP_BY_HOP | {b"transfer-encoding"}
     route.passes_response = route.passes_success = passing(dropped | rules.dropped)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import HttpVersion10, HttpVersion11
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from proxy.downstream.request_parser import MalformedHeadError
+from proxy.downstream.request_parser import MalformedHeadError, RequestHeadParser
 from proxy.errors import (
     BAD_REQUEST,
     EXPECTATION_UNKNOWN,
@@ -23,6 +23,7 @@ from proxy.errors import (
     METHOD_NOT_ALLOWED,
     VERSION_UNKNOWN,
 )
+from proxy.field_block import BLOCK_BYTES, BLOCKS, FieldBlock, Fields
 from proxy.field_names import (
     CONNECTION,
     CONTENT_LENGTH,
@@ -33,10 +34,12 @@ from proxy.field_names import (
     UPGRADE,
     kind_of,
 )
-from proxy.message import Fields, Peer, Request, UnusualRequest
+from proxy.message import Peer, Request, UnusualRequest
 from proxy.spec import ListenerSpec
 
 if TYPE_CHECKING:
+    import asyncio
+
     from aiohttp.http_parser import RawRequestMessage
 
 HOST_MEMO: Final = 1024
@@ -48,22 +51,81 @@ _HOST: Final = re.compile(
     rb"(?:(\[[0-9A-Fa-f:.]+\])|((?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+))(?::([0-9]{0,5}))?"
 )
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)((?:[/?].*)?)", re.DOTALL)
+_ORDINARY: Final = re.compile(
+    rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[A-Za-z0-9._~!$&'()*+,;=:@%/?\[\]{}|-]*)"
+    rb" HTTP/1\.[01]\r\n"
+)
+"""Request lines that the parser takes, and that change nothing of what fields mean: behind one of
+these, a known block needs no parsing."""
+
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 
 
-def admit(
-    message: RawRequestMessage,
-    head: bytes,
-    peer: Peer,
-    ordinal: int,
-    now: float,
-    max_headers: int,
-    default_host: bytes = b"",
-) -> Request:
-    """Turn a parsed head into a request; ``default_host`` is whom it is for if it does not say.
+class Admission:
+    """Turns the heads of one listener's clients into requests."""
 
-    Raise ``MalformedHeadError``.
-    """
+    __slots__ = ("_blocks", "_parser")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._parser: Final = RequestHeadParser(loop)
+        self._blocks: Final[dict[bytes, FieldBlock]] = {}
+
+    def admit(
+        self,
+        head: bytes,
+        peer: Peer,
+        ordinal: int,
+        now: float,
+        max_headers: int,
+        default_host: bytes = b"",
+    ) -> Request:
+        """Make a request of a head, its blank line included.
+
+        ``default_host`` is whom it is for if it does not say.  Raise ``MalformedHeadError``.
+        """
+        line = _ORDINARY.match(head)
+        if line is None:
+            request = self._unusual(head, peer, ordinal, now)
+            block = request.block
+        else:
+            octets = head[line.end(2) :]
+            known = self._blocks.get(octets)
+            block = _examine(self._parser.parse(head)) if known is None else known
+            if known is None and len(octets) <= BLOCK_BYTES:
+                if len(self._blocks) >= BLOCKS:
+                    self._blocks.clear()
+                self._blocks[octets] = block
+            request = Request(peer, line[1], line[2], block, ordinal, now)
+        if len(request.fields) > max_headers:
+            raise MalformedHeadError(HEAD_TOO_LARGE, "too many fields")
+        if block.host is None:
+            request.host = default_host
+        return request
+
+    def _unusual(self, head: bytes, peer: Peer, ordinal: int, now: float) -> Request:
+        """Take what no pattern promises to be well-formed at the parser's word, and no further."""
+        message = self._parser.parse(head)
+        name = message.method
+        if name in _REFUSED_METHODS:
+            raise MalformedHeadError(METHOD_NOT_ALLOWED, name)
+        method = name.encode()
+        target = message.path.encode()  # ASCII: the parser takes nothing else
+        if not head.startswith(b" HTTP/", len(method) + 1 + len(target)):
+            # The parser also takes several spaces, and RTSP and ICE for HTTP.
+            raise MalformedHeadError(BAD_REQUEST, "request line")
+        if target[:1] == b"/":
+            if b"#" in target:
+                raise MalformedHeadError(BAD_REQUEST, "fragment")
+            return Request(peer, method, target, _examine(message), ordinal, now)
+        target, fields = _absolute_form(target, message.raw_headers)
+        message = message._replace(raw_headers=fields, headers=decoded(fields))
+        unusual = UnusualRequest(peer, method, target, _examine(message), ordinal, now)
+        unusual.line = head[: head.index(b"\r\n")]
+        return unusual
+
+
+def _examine(message: RawRequestMessage) -> FieldBlock:
+    """Take from version and fields what they say; raise ``MalformedHeadError``."""
     version = message.version
     if version is HttpVersion11:
         minor = 1
@@ -71,64 +133,39 @@ def admit(
         minor = 0
     else:
         raise MalformedHeadError(VERSION_UNKNOWN, "version")
-    name = message.method
-    if name in _REFUSED_METHODS:
-        raise MalformedHeadError(METHOD_NOT_ALLOWED, name)
     fields: Fields = message.raw_headers
-    if len(fields) > max_headers:
-        raise MalformedHeadError(HEAD_TOO_LARGE, "too many fields")
-    method = name.encode()
-    target = message.path.encode()  # ASCII: the parser takes nothing else
-    if not head.startswith(b" HTTP/", len(method) + 1 + len(target)):
-        # The parser also takes several spaces, and RTSP and ICE for HTTP.
-        raise MalformedHeadError(BAD_REQUEST, "request line")
-    headers = message.headers
-    if target[:1] != b"/":
-        target, fields = _absolute_form(target, fields)
-        headers = decoded(fields)
-        unusual = UnusualRequest(
-            peer, method, target, minor, fields, headers, default_host, ordinal, now
-        )
-        unusual.line = head[: head.index(b"\r\n")]
-        request: Request = unusual
-    elif b"#" in target:
-        raise MalformedHeadError(BAD_REQUEST, "fragment")
-    else:
-        request = Request(peer, method, target, minor, fields, headers, default_host, ordinal, now)
-    host: bytes | None = None
+    block = FieldBlock(fields, message.headers, minor, keep_alive=not message.should_close)
     transfer_coding: bytes | None = None
     for field, value in fields:
+        if b"_" in field:
+            block.has_underscores = True
         kind = kind_of[field]
         if not kind:
             continue
         if kind == HOST:
-            host = value
+            block.authority = value
+            block.host = normal_host(value)
         elif kind == CONNECTION:
-            known = request.connection
-            request.connection = known + b", " + value if known else value
+            known = block.connection
+            block.connection = known + b", " + value if known else value
         elif kind == CONTENT_LENGTH:
-            request.content_length = int(value)
+            block.content_length = int(value)
         elif kind == TRANSFER_ENCODING:
             transfer_coding = value if transfer_coding is None else b"repeated"
         elif kind == UPGRADE:
             if message.upgrade and minor:
-                request.upgrade = value
+                block.upgrade = value
         elif kind == EXPECT:
             if value.lower() != b"100-continue":
                 raise MalformedHeadError(EXPECTATION_UNKNOWN, "expectation")
-            request.expects_continue = minor == 1
+            block.expects_continue = minor == 1
         elif kind == ODD:
-            request.has_odd_names = True
+            block.has_odd_names = True
     if transfer_coding is not None:
         if not minor or transfer_coding.lower() != b"chunked":
             raise MalformedHeadError(BAD_REQUEST, "transfer coding")
-        request.chunked = True
-    if host is not None:
-        request.authority = host
-        request.host = normal_host(host)
-    if message.should_close:
-        request.keep_alive = False
-    return request
+        block.chunked = True
+    return block
 
 
 def _absolute_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:
@@ -187,12 +224,13 @@ def drop_names(request: Request, spec: ListenerSpec) -> Iterator[tuple[str, int]
     Variables do not see them either.
     """
     before = fields = request.fields
-    if not spec.underscores_in_headers:
+    block = request.block
+    if block.has_underscores and not spec.underscores_in_headers:
         kept = tuple(field for field in fields if b"_" not in field[0])
         if len(kept) != len(fields):
             yield "underscore_field", len(fields) - len(kept)
             fields = request.fields = kept
-    if request.has_odd_names and not spec.odd_header_names:
+    if block.has_odd_names and not spec.odd_header_names:
         request.fields = tuple(field for field in fields if kind_of[field[0]] != ODD)
         yield "odd_field", len(fields) - len(request.fields)
     if request.fields is not before:

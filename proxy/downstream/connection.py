@@ -25,7 +25,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy import errors
-from proxy.downstream.admission import admit, drop_names, without_empty_lines
+from proxy.downstream.admission import drop_names, without_empty_lines
 from proxy.downstream.glimpse import log_seen
 from proxy.downstream.request_parser import MalformedHeadError
 from proxy.errors import Failure
@@ -207,15 +207,15 @@ class ClientConnection(asyncio.Protocol):
         self._timeouts = site.spec.timeouts
         now = monotonic()
         try:
-            message = self.listener.parser.parse(head)
-            request = admit(
-                message, head, self.peer, ordinal, now, limits.headers, site.default_host
+            request = self.listener.admission.admit(
+                head, self.peer, ordinal, now, limits.headers, site.default_host
             )
         except MalformedHeadError as error:
             self._refuse(error.failure, head)
             return b""
         self.requests = ordinal
-        if b"_" in head or request.has_odd_names:
+        block = request.block
+        if block.has_underscores or block.has_odd_names:
             for reason, dropped in drop_names(request, site.spec):
                 count_rejected(self.counters.rejected, reason, dropped)
         most = limits.requests_per_connection

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import decoded
 from proxy.exchange.log_lines import log_refused
-from proxy.message import Fields, Peer, Request, UnusualRequest
+from proxy.field_block import FieldBlock
+from proxy.message import NO_HEADERS, Fields, Peer, Request, UnusualRequest
 from proxy.routing.normalise import BadTarget, normalise
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ def glimpse(head: bytes, peer: Peer, ordinal: int) -> UnusualRequest:
     line = head[: end.start()] if end is not None else head
     found = _LINE.fullmatch(line)
     if found is None:
-        request = UnusualRequest(peer, b"", b"", 1, (), decoded(()), b"", ordinal)
+        nothing = FieldBlock((), NO_HEADERS, 1, keep_alive=False)
+        request = UnusualRequest(peer, b"", b"", nothing, ordinal)
         request.line = line
         return request
     fields = _fields(head, len(line) + 2)
     method, target, minor = found.groups()
-    request = UnusualRequest(
-        peer, method, target, int(minor), fields, decoded(fields), b"", ordinal
-    )
+    block = FieldBlock(fields, decoded(fields), int(minor), keep_alive=False)
+    request = UnusualRequest(peer, method, target, block, ordinal)
     request.line = line
     path, mark, query = target.partition(b"?")
     request.query = query if mark else None

@@ -16,8 +16,8 @@ from typing import Final, cast
 
 from proxy import errors
 from proxy.addresses import Address, parse_address
+from proxy.downstream.admission import Admission
 from proxy.downstream.connection import ClientConnection
-from proxy.downstream.request_parser import RequestHeadParser
 from proxy.downstream.sockets import BACKLOG, Sockets, bound_address
 from proxy.errors import Failure
 from proxy.exchange import respond
@@ -48,7 +48,7 @@ class Listener:
         """What the last configuration that had this listener said about it."""
         self.counters = counters
         self.runtime: Final = runtime
-        self.parser: Final = RequestHeadParser(runtime.loop)
+        self.admission: Final = Admission(runtime.loop)
         self.connections: Final[set[ClientConnection]] = set()
         self.retired = False
         self._sockets: Final = sockets

@@ -17,7 +17,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 
 from proxy.errors import BAD_REQUEST, METHOD_UNKNOWN, VERSION_UNKNOWN, Failure
-from proxy.field_names import HEAD_BYTES, HEADS
 
 MAX_HEAD_BYTES: Final = 1024 * 1024
 """Upper bound of any listener's ``header_bytes``; the parser's own limits are put above it."""
@@ -36,11 +35,10 @@ class MalformedHeadError(Exception):
 class RequestHeadParser:
     """Parses complete request heads, one per call."""
 
-    __slots__ = ("_feed", "_known", "_loop")
+    __slots__ = ("_feed", "_loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._known: Final[dict[bytes, RawRequestMessage]] = {}
         self._renew()
 
     def _renew(self) -> None:
@@ -57,14 +55,7 @@ class RequestHeadParser:
         self._feed = parser.feed_data
 
     def parse(self, head: bytes) -> RawRequestMessage:
-        """Parse one head, its blank line included.  Raise ``MalformedHeadError``.
-
-        What a head means depends on its octets alone, and clients that poll, probe and call send
-        the same ones again and again: the messages of the last few are remembered.
-        """
-        known = self._known.get(head)
-        if known is not None:
-            return known
+        """Parse one head, its blank line included.  Raise ``MalformedHeadError``."""
         try:
             messages, upgraded, _ = self._feed(head)
         except HttpProcessingError as error:
@@ -77,10 +68,6 @@ class RequestHeadParser:
         # After these the parser waits for another protocol, or for nothing at all.
         if upgraded or message.upgrade or message.should_close:
             self._renew()
-        if len(head) <= HEAD_BYTES:
-            if len(self._known) >= HEADS:
-                self._known.clear()
-            self._known[head] = message
         return message
 
 

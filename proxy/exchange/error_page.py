@@ -96,15 +96,8 @@ def dressed(exchange: Exchange, detour: Detour, head: ResponseHead) -> ResponseH
         body = 0
         if status not in BODILESS:
             fields = (*fields, (b"Content-Length", b"0"))
-    return ResponseHead(
-        status,
-        head.reason if status == head.status else phrase(status),
-        (*fields, *detour.challenge),
-        head.headers,
-        body=body,
-        connection=head.connection,
-        rewritable=head.rewritable,
-    )
+    reason = head.reason if status == head.status else phrase(status)
+    return head.with_fields((*fields, *detour.challenge), body=body, status=status, reason=reason)
 
 
 def _begin_anew(exchange: Exchange, detour: Detour, status: int, failure: Failure | None) -> None:

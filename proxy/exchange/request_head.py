@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from proxy.field_block import Passage
 from proxy.headers.forwarded import forwarding_lines
 from proxy.headers.hop_by_hop import named_by_connection
 from proxy.message import Request
@@ -44,60 +45,99 @@ def upstream_head(
     request: Request, route: Route, target: bytes, *, peer_trusted: bool
 ) -> UpstreamHead:
     """Build the head that goes to any endpoint of the route's pool."""
-    version = route.upstream_version
-    chunked, length = request.chunked, request.content_length
     body: bytes | None = None
     if route.holds_body and route.body is not None:
         body = route.body.render(request)
-        chunked, length = False, len(body) if route.body.constant != b"" else None
-    if chunked:
-        version = b"1.1"  # HTTP/1.0 has no framing for a body of unknown length
+    block = request.block
+    passage = block.passage
+    if (
+        passage is None
+        or passage.route != route.number
+        or passage.pool != request.pool
+        or passage.trusted is not peer_trusted
+        or request.fields is not block.fields
+    ):
+        failures = route.counters.header_rule_failures
+        passage = _passage(request, route, body, peer_trusted=peer_trusted)
+        if (
+            route.fields_decide
+            and block.authority  # without one, $host is the listener's
+            and request.fields is block.fields
+            and failures == route.counters.header_rule_failures  # each one counts
+        ):
+            block.passage = passage
     method = request.method
     to_head = method == b"HEAD"
     if route.method is not None:
         method = route.sent_method(request)
         to_head = method.upper() == b"HEAD"
-    blocks = [b"%b %b HTTP/%b\r\n" % (method, target, version)]
+    forwarding = b""
+    if route.forwarded:
+        believed = peer_trusted and not route.request_rules.drops_all
+        forwarding = forwarding_lines(request, believed, route.forwarding_replaced)
+    made = UpstreamHead(
+        b"".join((method, b" ", target, passage.before, forwarding, passage.behind)),
+        passage.upgrade,
+        persistent=passage.persistent,
+        to_head=to_head,
+    )
+    if route.holds_body:
+        made.body, made.target, made.peer_trusted = body, target, peer_trusted
+    return made
+
+
+def _passage(request: Request, route: Route, body: bytes | None, *, peer_trusted: bool) -> Passage:
+    """Write the head but for its target and what tells who forwards.
+
+    ``body`` is what goes upstream in place of the client's.
+    """
+    version = route.upstream_version
+    chunked, length = request.chunked, request.content_length
+    if body is not None:
+        chunked, length = False, len(body)
+        if route.body is not None and route.body.constant == b"":
+            length = None
+    if chunked:
+        version = b"1.1"  # HTTP/1.0 has no framing for a body of unknown length
     rules = route.request_rules
+    before = [b" HTTP/", version, b"\r\n"]
     if route.sets_request:
-        blocks.append(rules.set.render(request))
+        before.append(rules.set.render(request))
     connection = upgrade = b""
     if request.upgrade or route.touches_connection:
         connection, upgrade = _connection(request, route)
         if connection:
-            blocks.append(b"Connection: %b\r\n" % connection)
+            before.append(b"Connection: %b\r\n" % connection)
         if upgrade:
-            blocks.append(b"Upgrade: %b\r\n" % upgrade)
-    if route.forwarded:
-        believed = peer_trusted and not rules.drops_all
-        blocks.append(forwarding_lines(request, believed, route.forwarding_replaced))
+            before.append(b"Upgrade: %b\r\n" % upgrade)
+    behind = []
     if chunked:
-        blocks.append(b"Transfer-Encoding: chunked\r\n")
+        behind.append(b"Transfer-Encoding: chunked\r\n")
     elif length is not None:
-        blocks.append(b"Content-Length: %d\r\n" % length)
+        behind.append(b"Content-Length: %d\r\n" % length)
     if not request.authority and b"host" not in rules.dropped:
         # HTTP/1.0 may come without; HTTP/1.1 may not go on without (RFC 9112, 3.2).
-        blocks.append(b"Host: %b\r\n" % request.pool)
+        behind.append(b"Host: %b\r\n" % request.pool)
     starts = route.passes_trusted if peer_trusted else route.passes_untrusted
     fields = request.fields
     if request.connection and request.connection.lower() not in _ORDINARY_CONNECTION:
         named = named_by_connection(fields)
         fields = tuple(field for field in fields if field[0].lower() not in named)
-    passed = b"\r\n".join([starts[name] + value for name, value in fields if starts[name]])
+    passed = [start + value for name, value in fields if (start := starts[name])]
     if passed:
-        blocks.append(passed)
-        blocks.append(b"\r\n")
+        passed.append(b"")
+        behind.append(b"\r\n".join(passed))
     if route.appends_request:
-        blocks.append(rules.appended.render(request))
-    blocks.append(b"\r\n")
+        behind.append(rules.appended.render(request))
+    behind.append(b"\r\n")
     if version == b"1.1":
         persistent = not connection or b"close" not in connection.lower()
     else:
         persistent = b"keep-alive" in connection.lower()
-    made = UpstreamHead(b"".join(blocks), upgrade, persistent=persistent, to_head=to_head)
-    if route.holds_body:
-        made.body, made.target, made.peer_trusted = body, target, peer_trusted
-    return made
+    return Passage(
+        route.number, request.pool, b"".join(before), b"".join(behind), upgrade,
+        trusted=peer_trusted, persistent=persistent,
+    )  # fmt: skip
 
 
 def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:

@@ -7,7 +7,7 @@ from typing import Final
 from proxy.exchange.respond import phrase
 from proxy.headers.hop_by_hop import HOP_BY_HOP, named_by_connection
 from proxy.headers.rules import SUCCESSES
-from proxy.message import Fields, Request
+from proxy.message import Request
 from proxy.route import Route
 from proxy.upstream.response_parser import ResponseHead
 
@@ -35,6 +35,10 @@ def client_head(
 
     ``status`` is what the client is to see.
     """
+    repeats = status == head.status and keep_alive and request.version_minor and not upgrade
+    number = -route.number if rechunk else route.number
+    if repeats and head.shown_by == number:
+        return head.shown
     blocks = [status_line(status, head.reason if status == head.status else phrase(status))]
     starts = route.passes_response
     fields = head.fields
@@ -46,10 +50,10 @@ def client_head(
             starts = route.passes_success
         if route.rewriting is not None and head.rewritable:
             fields = route.rewriting.apply(request, fields)
-    passed = b"\r\n".join([starts[name] + value for name, value in fields if starts[name]])
+    passed = [start + value for name, value in fields if (start := starts[name])]
     if passed:
-        blocks.append(passed)
-        blocks.append(b"\r\n")
+        passed.append(b"")
+        blocks.append(b"\r\n".join(passed))
     if route.writes_response:
         rules = route.rules_for(status)
         response = request.response
@@ -65,7 +69,10 @@ def client_head(
     if upgrade or not keep_alive or not request.version_minor:
         blocks.append(_connection_lines(request, upgrade, keep_alive=keep_alive))
     blocks.append(b"\r\n")
-    return b"".join(blocks)
+    made = b"".join(blocks)
+    if repeats and head.remembered and route.response_decides:
+        head.shown, head.shown_by = made, number
+    return made
 
 
 def for_method(
@@ -77,19 +84,11 @@ def for_method(
     was asked ``to_head`` only, nothing follows the length that it names.
     """
     if request.method == b"HEAD":
-        return (_with(head, head.fields), b"", True) if head.body else (head, body, last)
+        return (head.with_fields(head.fields), b"", True) if head.body else (head, body, last)
     if not to_head or head.status in (204, 304):
         return head, body, last
     fields = tuple(field for field in head.fields if field[0].lower() != b"content-length")
-    return _with(head, (*fields, (b"Content-Length", b"0"))), body, last
-
-
-def _with(head: ResponseHead, fields: Fields) -> ResponseHead:
-    """Return a copy without a body; heads are shared, so nobody changes one."""
-    return ResponseHead(
-        head.status, head.reason, fields, head.headers,
-        persistent=head.persistent, connection=head.connection, rewritable=head.rewritable,
-    )  # fmt: skip
+    return head.with_fields((*fields, (b"Content-Length", b"0"))), body, last
 
 
 def _connection_lines(request: Request, upgrade: bytes, *, keep_alive: bool) -> bytes:

@@ -10,8 +10,8 @@ from collections.abc import Coroutine
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from proxy.downstream.admission import Admission
 from proxy.downstream.connection import ClientConnection
-from proxy.downstream.request_parser import RequestHeadParser
 from proxy.exchange.runtime import Runtime
 from proxy.message import Peer
 from proxy.telemetry.counters import ListenerCounters
@@ -116,7 +116,7 @@ class Door:
         self.site: Final = site
         self.runtime: Final = runtime
         self.counters: Final = ListenerCounters()
-        self.parser: Final = RequestHeadParser(runtime.loop)
+        self.admission: Final = Admission(runtime.loop)
         self.connections: Final[set[ClientConnection]] = set()
         self.retired: Final = False
         self.refused: Failure | None = None

@@ -18,7 +18,7 @@ from proxy.errors import Fault, FaultError, pointer
 from proxy.headers.response_variables import is_of_response
 from proxy.headers.shares import WHOLE, Shares
 from proxy.headers.template import Scope, Template, compile_at, constant_template, is_reserved
-from proxy.headers.variables import Getter
+from proxy.headers.variables import Getter, comes_with_fields
 from proxy.message import Request
 from proxy.patterns import HostNames, Pattern, PatternList, host_keys, octets
 from proxy.spec import HeaderMapSpec, Pairs, RegexEntry
@@ -50,7 +50,9 @@ def _nowhere(request: Request) -> Chosen:
 class HeaderMap:
     """A header map.  Empty for every request until ``compile_maps`` has completed it."""
 
-    __slots__ = ("evaluate", "name", "response", "spec", "values", "volatile", "which")
+    __slots__ = (
+        "evaluate", "name", "of_fields", "response", "spec", "values", "volatile", "which",
+    )  # fmt: skip
 
     def __init__(self, name: str, spec: HeaderMapSpec) -> None:
         self.name: Final = name
@@ -66,6 +68,8 @@ class HeaderMap:
         self.volatile: Final = spec.volatile
         self.response = False
         """It asks for something that is known only once there is a response."""
+        self.of_fields = False
+        """It depends on the request's fields alone, and on its pool."""
 
     def __repr__(self) -> str:
         return f"<HeaderMap {self.name}>"
@@ -95,8 +99,10 @@ def compile_maps(
         maps[name].evaluate, maps[name].which = compiler.evaluator(spec)
         uses[name] = compiler.used & maps.keys()
         maps[name].response = any(map(is_of_response, compiler.used))
+        maps[name].of_fields = all(map(comes_with_fields, compiler.used - maps.keys()))
     for name in _check_nesting(uses, faults):
         maps[name].response |= any(maps[used].response for used in uses[name])
+        maps[name].of_fields &= all(maps[used].of_fields for used in uses[name])
     return maps
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from proxy.errors import Fault, pointer
 from proxy.headers.hop_by_hop import HOP_BY_HOP
-from proxy.headers.template import Scope, Template, asks_response, compile_at
+from proxy.headers.template import Scope, Template, asks_response, compile_at, is_of_fields
 from proxy.headers.variables import Getter
 from proxy.message import Request
 from proxy.spec import HeaderRulesSpec, Pairs, ResponseRulesSpec
@@ -56,8 +56,8 @@ class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "appended", "asks_response", "connection", "dropped", "drops_all", "removes_connection",
-        "removes_upgrade", "set", "upgrade",
+        "appended", "asks_response", "connection", "dropped", "drops_all", "of_fields",
+        "removes_connection", "removes_upgrade", "set", "upgrade",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,7 @@ class Rules:
         removes_upgrade: bool = False,
         drops_all: bool = False,
         asks_response: bool = False,
+        of_fields: bool = False,
     ) -> None:
         self.dropped: Final = dropped
         """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
@@ -86,6 +87,8 @@ class Rules:
         """Nothing that the client sent passes."""
         self.asks_response: Final = asks_response
         """A value has to do with the response."""
+        self.of_fields: Final = of_fields
+        """All values depend on the request's fields alone, and on its pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,7 @@ def _rules(written: _Written, scope: Scope, counters: RouteCounters, ours: froze
         removes_upgrade=not written.removed.isdisjoint({"upgrade", "*"}),
         drops_all="*" in written.removed,
         asks_response=any(asks_response(value, scope) for _, value in lines),
+        of_fields=all(is_of_fields(value, scope) for _, value in lines),
     )
 
 

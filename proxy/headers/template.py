@@ -17,7 +17,7 @@ from proxy.errors import Fault, FaultError
 from proxy.headers.response_variables import RESPONSE, RESPONSE_FAMILIES, is_of_response
 from proxy.headers.secrets import PREFIX as SECRET
 from proxy.headers.secrets import Secrets, secret
-from proxy.headers.variables import BUILT_IN, FAMILIES, Getter
+from proxy.headers.variables import BUILT_IN, FAMILIES, Getter, comes_with_fields
 from proxy.message import Request
 from proxy.patterns import octets
 
@@ -44,6 +44,9 @@ class Computed(Protocol):
 
     @property
     def response(self) -> bool: ...  # noqa: D102
+
+    @property
+    def of_fields(self) -> bool: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,14 @@ def asks_response(template: Template, scope: Scope) -> bool:
     """Tell whether a value has to do with the response, itself or by a header map."""
     return any(
         is_of_response(name) or (name in scope.maps and scope.maps[name].response)
+        for name in template.variables
+    )
+
+
+def is_of_fields(template: Template, scope: Scope) -> bool:
+    """Tell whether a value depends on the request's fields alone, and on its pool."""
+    return all(
+        scope.maps[name].of_fields if name in scope.maps else comes_with_fields(name)
         for name in template.variables
     )
 

@@ -250,3 +250,11 @@ FAMILIES: Final[dict[str, Callable[[str], Getter]]] = {
     "cookie_": _cookie,
 }
 """Variables by prefix; the function takes what follows it, in lower case."""
+
+
+def comes_with_fields(name: str) -> bool:
+    """Tell whether a variable depends on the request's fields and its pool, and on nothing else."""
+    return name in _OF_FIELDS or name.startswith(("http_", "cookie_"))
+
+
+_OF_FIELDS: Final = frozenset({"content_type", "host", "proxy_host", "proxy_port", "remote_user"})

@@ -47,38 +47,45 @@ class ResponseHead:
     """A response head and what it says about the body and the connection."""
 
     __slots__ = ("body", "connection", "fields", "headers", "keep_alive_s", "persistent", "reason",
-                 "rewritable", "status", "upgraded")  # fmt: skip
+                 "remembered", "rewritable", "shown", "shown_by", "status", "upgraded")  # fmt: skip
 
     def __init__(
-        self,
-        status: int,
-        reason: str,
-        fields: Fields,
-        headers: CIMultiDictProxy[str],
-        *,
-        body: int = 0,
-        persistent: bool = True,
-        keep_alive_s: float | None = None,
-        connection: bytes = b"",
-        upgraded: bool = False,
-        rewritable: bool = False,
+        self, status: int, reason: str, fields: Fields, headers: CIMultiDictProxy[str]
     ) -> None:
         self.status = status
         self.reason = reason
         self.fields = fields
         self.headers = headers
-        self.body = body
+        self.body = 0
         """Octets to come, or ``UNTIL_EOF`` or ``CHUNKED``."""
-        self.persistent = persistent
+        self.persistent = True
         """The connection may serve another request once the body is complete."""
-        self.keep_alive_s = keep_alive_s
+        self.keep_alive_s: float | None = None
         """The ``timeout`` of a ``Keep-Alive`` field, in seconds."""
-        self.connection = connection
+        self.connection = b""
         """The ``Connection`` field's value, or empty."""
-        self.upgraded = upgraded
+        self.upgraded = False
         """A 101 that names a protocol and ``Connection: upgrade``."""
-        self.rewritable = rewritable
+        self.rewritable = False
         """There is a field whose value a route's rules may replace."""
+        self.remembered = False
+        """It may come again, octet for octet, as this object."""
+        self.shown = b""
+        """What was made of it for clients who may ask for more, by"""
+        self.shown_by = 0
+        """the compiled route of this number; below zero, in chunks."""
+
+    def with_fields(
+        self, fields: Fields, *, body: int = 0, status: int = 0, reason: str | None = None
+    ) -> ResponseHead:
+        """Return a copy that differs, since nobody changes what is shared; without a body."""
+        said = self.reason if reason is None else reason
+        copy = ResponseHead(status or self.status, said, fields, self.headers)
+        copy.body = body
+        copy.persistent = self.persistent
+        copy.connection = self.connection
+        copy.rewritable = self.rewritable
+        return copy
 
 
 class ResponseHeadParser:
@@ -132,6 +139,7 @@ class ResponseHeadParser:
             if len(self._known) >= HEADS:
                 self._known.clear()
             self._known[head] = examined
+            examined.remembered = True
         return examined
 
 
@@ -193,15 +201,11 @@ def _examine(message: RawResponseMessage, *, to_head: bool) -> ResponseHead:
     else:
         body = UNTIL_EOF
         persistent = False
-    return ResponseHead(
-        status,
-        message.reason,
-        fields,
-        message.headers,
-        body=body,
-        persistent=persistent,
-        keep_alive_s=keep_alive_s,
-        connection=connection,
-        upgraded=upgraded,
-        rewritable=rewritable,
-    )
+    head = ResponseHead(status, message.reason, fields, message.headers)
+    head.body = body
+    head.persistent = persistent
+    head.keep_alive_s = keep_alive_s
+    head.connection = connection
+    head.upgraded = upgraded
+    head.rewritable = rewritable
+    return head

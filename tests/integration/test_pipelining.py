@@ -101,7 +101,7 @@ async def test_client_that_pipelines_and_never_reads_is_held_back(stage: Stage) 
     count = 400_000
     sent = await client.pour(count * len(one), one * count)
     assert sent < count * len(one)
-    await eventually(largest_write_buffer, "the proxy to be held up")
+    await eventually(largest_write_buffer, "the proxy to be held up", limit_s=50)
     assert largest_write_buffer() < 512 * 1024
     # Once it reads, it gets everything that it asked for.
     missing = -sent % len(one)

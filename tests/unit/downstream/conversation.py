@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from proxy.downstream.admission import Admission
 from proxy.downstream.connection import ClientConnection
 from proxy.downstream.listener import Listener
-from proxy.downstream.request_parser import RequestHeadParser
 from proxy.errors import Failure
 from proxy.exchange import dispatch
 from proxy.exchange.runtime import Runtime
@@ -42,7 +42,7 @@ class House:
         self.log = Log()
         self.runtime = Runtime(asyncio.get_running_loop(), self.log, None)
         self.counters = ListenerCounters()
-        self.parser = RequestHeadParser(self.runtime.loop)
+        self.admission = Admission(self.runtime.loop)
         self.connections: set[ClientConnection] = set()
         self.name = "public"
         self.refused: list[int] = []

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy import errors
 from proxy.downstream import admission
-from proxy.downstream.admission import admit, drop_names, normal_host
-from proxy.downstream.request_parser import MalformedHeadError, RequestHeadParser
+from proxy.downstream.admission import Admission, decoded, drop_names, normal_host
+from proxy.downstream.request_parser import MalformedHeadError
 from proxy.errors import Failure
+from proxy.field_block import FieldBlock
 from proxy.message import Peer, Request
 from proxy.spec import ListenerSpec
 
@@ -22,14 +22,14 @@ PEER = Peer(b"192.0.2.1", 4711, b"198.51.100.1", 80, 1)
 
 
 @pytest.fixture(scope="module")
-def parser() -> Iterator[RequestHeadParser]:
+def door() -> Iterator[Admission]:
     loop = asyncio.new_event_loop()
-    yield RequestHeadParser(loop)
+    yield Admission(loop)
     loop.close()
 
 
 def read(
-    parser: RequestHeadParser,
+    door: Admission,
     *fields: bytes,
     start: bytes = b"GET / HTTP/1.1",
     host: bytes | None = b"example.test",
@@ -37,17 +37,17 @@ def read(
 ) -> Request:
     lines = [start, *([] if host is None else [b"Host: " + host]), *fields]
     head = b"\r\n".join(lines) + b"\r\n\r\n"
-    return admit(parser.parse(head), head, PEER, 3, 12.5, max_headers)
+    return door.admit(head, PEER, 3, 12.5, max_headers)
 
 
-def refusal(parser: RequestHeadParser, *fields: bytes, **how: bytes | None) -> Failure:
+def refusal(door: Admission, *fields: bytes, **how: bytes | None) -> Failure:
     with pytest.raises(MalformedHeadError) as caught:
-        read(parser, *fields, **how)  # type: ignore[arg-type]
+        read(door, *fields, **how)  # type: ignore[arg-type]
     return caught.value.failure
 
 
-def test_plain_request_is_admitted_as_it_came(parser: RequestHeadParser) -> None:
-    request = read(parser, b"x-A: 1", b"X-a: 2", start=b"GET /a%20b?c=d HTTP/1.1")
+def test_plain_request_is_admitted_as_it_came(door: Admission) -> None:
+    request = read(door, b"x-A: 1", b"X-a: 2", start=b"GET /a%20b?c=d HTTP/1.1")
     assert (request.method, request.target) == (b"GET", b"/a%20b?c=d")
     assert request.fields == ((b"Host", b"example.test"), (b"x-A", b"1"), (b"X-a", b"2"))
     assert request.headers.getall("X-A") == ["1", "2"]
@@ -63,10 +63,10 @@ def test_plain_request_is_admitted_as_it_came(parser: RequestHeadParser) -> None
     assert request.upgrade == request.connection == b""
 
 
-def test_body_is_as_the_fields_say(parser: RequestHeadParser) -> None:
+def test_body_is_as_the_fields_say(door: Admission) -> None:
     start = b"POST / HTTP/1.1"
-    assert read(parser, b"content-LENGTH: 0042", start=start).content_length == 42
-    assert read(parser, b"Transfer-Encoding: ChunkeD", start=start).chunked
+    assert read(door, b"content-LENGTH: 0042", start=start).content_length == 42
+    assert read(door, b"Transfer-Encoding: ChunkeD", start=start).chunked
 
 
 @pytest.mark.parametrize(
@@ -80,13 +80,13 @@ def test_body_is_as_the_fields_say(parser: RequestHeadParser) -> None:
     ],
 )
 def test_connection_is_kept_as_version_and_field_say(
-    parser: RequestHeadParser, start: bytes, fields: tuple[bytes, ...], keeps: bool
+    door: Admission, start: bytes, fields: tuple[bytes, ...], keeps: bool
 ) -> None:
-    assert read(parser, *fields, start=start).keep_alive is keeps
+    assert read(door, *fields, start=start).keep_alive is keeps
 
 
-def test_all_connection_fields_count(parser: RequestHeadParser) -> None:
-    request = read(parser, b"Connection: keep-alive", b"connection: X-Hop")
+def test_all_connection_fields_count(door: Admission) -> None:
+    request = read(door, b"Connection: keep-alive", b"connection: X-Hop")
     assert request.connection == b"keep-alive, X-Hop"
 
 
@@ -100,17 +100,17 @@ def test_all_connection_fields_count(parser: RequestHeadParser) -> None:
     ],
 )
 def test_upgrade_is_asked_for_by_both_fields_in_http_1_1(
-    parser: RequestHeadParser, start: bytes, fields: tuple[bytes, ...], upgrade: bytes
+    door: Admission, start: bytes, fields: tuple[bytes, ...], upgrade: bytes
 ) -> None:
-    assert read(parser, *fields, start=start).upgrade == upgrade
+    assert read(door, *fields, start=start).upgrade == upgrade
 
 
 def test_expectation_of_http_1_1_is_noted_and_of_http_1_0_ignored(
-    parser: RequestHeadParser,
+    door: Admission,
 ) -> None:
     fields = (b"Expect: 100-Continue", b"Content-Length: 3")
-    assert read(parser, *fields, start=b"PUT / HTTP/1.1").expects_continue
-    assert not read(parser, *fields, start=b"PUT / HTTP/1.0").expects_continue
+    assert read(door, *fields, start=b"PUT / HTTP/1.1").expects_continue
+    assert not read(door, *fields, start=b"PUT / HTTP/1.0").expects_continue
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_expectation_of_http_1_1_is_noted_and_of_http_1_0_ignored(
     ],
 )
 def test_absolute_form_becomes_origin_form_and_its_authority_the_host(
-    parser: RequestHeadParser, target: bytes, host: bytes, origin_form: bytes
+    door: Admission, target: bytes, host: bytes, origin_form: bytes
 ) -> None:
-    request = read(parser, b"A: b", start=b"GET " + target + b" HTTP/1.1")
+    request = read(door, b"A: b", start=b"GET " + target + b" HTTP/1.1")
     assert (request.host, request.target) == (host, origin_form)
     assert [name for name, _ in request.fields] == [b"Host", b"A"]
     authority = request.headers["Host"].encode()
@@ -162,27 +162,25 @@ def test_absolute_form_becomes_origin_form_and_its_authority_the_host(
     ],
 )
 def test_request_is_refused_with_its_status(
-    parser: RequestHeadParser, failure: Failure, start: bytes, fields: tuple[bytes, ...]
+    door: Admission, failure: Failure, start: bytes, fields: tuple[bytes, ...]
 ) -> None:
-    assert refusal(parser, *fields, start=start) is failure
+    assert refusal(door, *fields, start=start) is failure
 
 
-def test_request_without_a_host_is_refused(parser: RequestHeadParser) -> None:
+def test_request_without_a_host_is_refused(door: Admission) -> None:
     """In HTTP/1.1 only (RFC 9112, 3.2); HTTP/1.0 gets one on its way upstream."""
-    assert refusal(parser, start=b"GET / HTTP/1.1", host=None) is errors.BAD_REQUEST
+    assert refusal(door, start=b"GET / HTTP/1.1", host=None) is errors.BAD_REQUEST
 
 
 @pytest.mark.parametrize("target", [b"http://\xff/", b"http://h:99999/", b"http:///a"])
-def test_absolute_form_with_a_bad_authority_is_refused(
-    parser: RequestHeadParser, target: bytes
-) -> None:
-    assert refusal(parser, start=b"GET " + target + b" HTTP/1.1") is errors.BAD_REQUEST
+def test_absolute_form_with_a_bad_authority_is_refused(door: Admission, target: bytes) -> None:
+    assert refusal(door, start=b"GET " + target + b" HTTP/1.1") is errors.BAD_REQUEST
 
 
-def test_fields_are_counted(parser: RequestHeadParser) -> None:
-    assert len(read(parser, *[b"A: b"] * 9, max_headers=10).fields) == 10
+def test_fields_are_counted(door: Admission) -> None:
+    assert len(read(door, *[b"A: b"] * 9, max_headers=10).fields) == 10
     with pytest.raises(MalformedHeadError) as caught:
-        read(parser, *[b"A: b"] * 10, max_headers=10)
+        read(door, *[b"A: b"] * 10, max_headers=10)
     assert caught.value.failure is errors.HEAD_TOO_LARGE
 
 
@@ -262,9 +260,9 @@ KEPT = {
 @pytest.mark.parametrize("name", KEPT)
 def test_fields_that_a_listener_does_not_let_in_are_dropped_and_counted(name: str) -> None:
     underscores, odd, kept, counted = KEPT[name]
-    headers = CIMultiDictProxy(CIMultiDict((n.decode(), v.decode()) for n, v in NAMED))
-    request = Request(PEER, b"GET", b"/", 1, NAMED, headers, b"h")
-    request.has_odd_names = True
+    block = FieldBlock(NAMED, decoded(NAMED), 1, keep_alive=True)
+    block.has_odd_names = block.has_underscores = True
+    request = Request(PEER, b"GET", b"/", block)
     spec = ListenerSpec(
         name="l", bind="127.0.0.1:0", underscores_in_headers=underscores, odd_header_names=odd
     )
@@ -273,9 +271,9 @@ def test_fields_that_a_listener_does_not_let_in_are_dropped_and_counted(name: st
     assert list(request.headers) == [field.decode() for field in kept]
 
 
-def test_request_that_names_no_host_is_for_the_default_one(parser: RequestHeadParser) -> None:
+def test_request_that_names_no_host_is_for_the_default_one(door: Admission) -> None:
     for line, expected in ((b"", b"www.test"), (b"Host: a.test\r\n", b"a.test")):
         head = b"GET / HTTP/1.0\r\n" + line + b"\r\n"
-        made = admit(parser.parse(head), head, PEER, 1, 0.0, 100, b"www.test")
+        made = door.admit(head, PEER, 1, 0.0, 100, b"www.test")
         assert made.host == expected
         assert made.authority == (b"a.test" if line else b"")

@@ -8,6 +8,7 @@ from typing import Any
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from proxy.field_block import FieldBlock
 from proxy.headers.map import compile_maps
 from proxy.headers.template import Scope
 from proxy.message import Fields, Peer, Request
@@ -53,10 +54,11 @@ def request(
     headers = CIMultiDictProxy(
         CIMultiDict((n.decode(), v.decode("utf-8", "surrogateescape")) for n, v in every)
     )
-    made = Request(PEER, method, uri, version_minor, every, headers, b"example.test")
-    made.authority = b"example.test"
-    made.connection = b", ".join(v for n, v in fields if n.lower() == b"connection")
-    made.upgrade = upgrade
+    block = FieldBlock(every, headers, version_minor, keep_alive=True)
+    block.authority = block.host = b"example.test"
+    block.connection = b", ".join(v for n, v in fields if n.lower() == b"connection")
+    block.upgrade = upgrade
+    made = Request(PEER, method, uri, block)
     made.uri = made.path = uri
     made.request_id = b"id-1"
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from proxy.field_block import FieldBlock
 from proxy.message import Attempt, Fields, Peer, Request, Response
 
 Lines = tuple[tuple[str, str], ...]
@@ -28,16 +29,9 @@ def request(
     address: bytes = b"192.0.2.1",
     version_minor: int = 1,
 ) -> Request:
-    made = Request(
-        peer(address),
-        b"GET",
-        target,
-        version_minor,
-        fields(lines),
-        headers(lines),
-        b"app.example.org",
-        ordinal=3,
-    )
+    block = FieldBlock(fields(lines), headers(lines), version_minor, keep_alive=True)
+    block.host = b"app.example.org"
+    made = Request(peer(address), b"GET", target, block, ordinal=3)
     made.path, mark, query = target.partition(b"?")
     made.uri = made.path
     made.query = query if mark else None

@@ -20,6 +20,7 @@ class Counting:
         self.evaluations = 0
         self.volatile = volatile
         self.response = response
+        self.of_fields = False
 
     def evaluate(self, _: Request) -> bytes:
         self.evaluations += 1

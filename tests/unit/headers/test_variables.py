@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.field_block import FieldBlock
 from proxy.headers.response_variables import RESPONSE
 from proxy.headers.template import Scope, compile_template, is_reserved
 from proxy.headers.variables import BUILT_IN
@@ -212,7 +213,8 @@ def test_is_args_of_an_empty_query_is_empty() -> None:
 
 
 def test_ports_of_a_unix_socket_are_empty() -> None:
-    of = Request(Peer(b"unix:", 0, b"unix:/run/s", 0, 1), b"GET", b"/", 1, (), headers(()), b"x")
+    block = FieldBlock((), headers(()), 1, keep_alive=True)
+    of = Request(Peer(b"unix:", 0, b"unix:/run/s", 0, 1), b"GET", b"/", block)
     assert value("remote_port", of) == value("server_port", of) == b""
 
 

@@ -108,7 +108,6 @@ class Route:
         "steps",
         "success_rules",
         "target",
-        "touches_connection",
         "upgrades",
         "upstream_version",
         "writes_response",
@@ -132,8 +131,6 @@ class Route:
         self.request_rules: Rules
         self.sets_request = False
         self.appends_request = False
-        self.touches_connection = False
-        """The request rules have to do with ``Connection`` or ``Upgrade``."""
         self.forwarding_replaced: frozenset[bytes] = frozenset()
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
@@ -290,12 +287,6 @@ def compile_route(
     rules = route.request_rules
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    route.touches_connection = (
-        rules.connection is not None
-        or rules.upgrade is not None
-        or rules.removes_connection
-        or rules.removes_upgrade
-    )
     route.forwarding_replaced = rules.dropped & FORWARDING_NAMES
     dropped = HOP_BY_HOP | REGENERATED | rules.dropped
     if rules.drops_all:

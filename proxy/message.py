@@ -75,8 +75,8 @@ class Request:
         "authority", "block", "captures", "chunked", "client_ip", "client_port", "connection",
         "content_length", "expects_continue", "fields", "headers", "host",
         "keep_alive", "keeps_escapes", "maps", "method", "ordinal", "path", "peer", "pool", "query",
-        "quotes_captures", "request_id", "response", "started", "target", "upgrade", "uri",
-        "version_minor",
+        "quotes_captures", "request_id", "response", "sent_connection", "sent_upgrade", "started",
+        "target", "upgrade", "uri", "version_minor",
     )  # fmt: skip
 
     client_port: int
@@ -86,6 +86,9 @@ class Request:
     are taken."""
     quotes_captures: bool
     """Steps escape numbered captures wherever they go, as if into a query; see ``steps.step``."""
+    sent_connection: bytes
+    """``Connection`` and ``Upgrade`` towards the upstream; set where rules or clients name one."""
+    sent_upgrade: bytes
 
     def __init__(
         self,

@@ -115,7 +115,6 @@ class Route:
         "steps",
         "success_rules",
         "target",
-        "touches_connection",
         "trust",
         "upgrades",
         "upstream_version",
@@ -144,8 +143,6 @@ class Route:
         """What the request rules write depends on the pool and on the client's fields alone."""
         self.sets_request = False
         self.appends_request = False
-        self.touches_connection = False
-        """The request rules have to do with ``Connection`` or ``Upgrade``."""
         self.forwarding_replaced: frozenset[bytes] = frozenset()
         """Forwarding fields that the request rules remove or set."""
         self.response_rules: Rules
@@ -308,12 +305,6 @@ def compile_route(
     route.fields_decide = not route.holds_body and rules.of_fields
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
-    route.touches_connection = (
-        rules.connection is not None
-        or rules.upgrade is not None
-        or rules.removes_connection
-        or rules.removes_upgrade
-    )
     route.forwarding_replaced = rules.dropped & FORWARDING_NAMES
     dropped = HOP_BY_HOP | REGENERATED | rules.dropped
     if rules.drops_all:

@@ -1,7 +1,7 @@
 """The head that goes upstream: what passes, what is forwarded, what the route's rules say.
 
-Generated fields come first, in nginx's order (what rules set, ours, the framing), then what passes,
-in the order, case and repetition it came in, then what rules append.
+Generated fields come first, in nginx's order (what rules set, in theirs; ours, the framing), then
+what passes, in the order, case and repetition it came in, then what rules append.
 """
 
 from __future__ import annotations
@@ -100,15 +100,21 @@ def _passage(request: Request, route: Route, body: bytes | None, *, peer_trusted
     if chunked:
         version = b"1.1"  # HTTP/1.0 has no framing for a body of unknown length
     rules = route.request_rules
+    connection = upgrade = b""
+    asks = request.upgrade
+    if asks:
+        connection, upgrade = _connection(request, route)
+        request.sent_connection, request.sent_upgrade = connection, upgrade
+    elif rules.connection is not None:
+        connection = rules.connection.render(request)
+        request.sent_connection, request.sent_upgrade = connection, b""
     before = [b" HTTP/", version, b"\r\n"]
     if route.sets_request:
-        before.append(rules.set.render(request))
-    connection = upgrade = b""
-    if request.upgrade or route.touches_connection:
-        connection, upgrade = _connection(request, route)
-        if connection:
+        before.append((rules.set if asks else rules.plain).render(request))
+    if upgrade:  # what no rule has a place for
+        if rules.connection is None:
             before.append(b"Connection: %b\r\n" % connection)
-        if upgrade:
+        if rules.upgrade is None:
             before.append(b"Upgrade: %b\r\n" % upgrade)
     behind = []
     if chunked:
@@ -141,15 +147,15 @@ def _passage(request: Request, route: Route, body: bytes | None, *, peer_trusted
 
 
 def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:
-    """Return the final ``Connection`` and ``Upgrade`` values; empty ones are not sent.
+    """Return ``Connection`` and ``Upgrade`` of a request that asks; empty ones are not sent.
 
-    A request is an upgrade if the client asked for it, the route allows the protocol, and the
-    rules do not say otherwise.  One that asked and may not is forwarded as an ordinary request.
+    It is an upgrade if the route allows the protocol, and the rules do not say otherwise.  One that
+    may not is forwarded as an ordinary request.
     """
     rules = route.request_rules
     asked = request.upgrade
     upgrade = b""
-    if asked and route.allows_upgrade(asked):
+    if route.allows_upgrade(asked):
         if rules.upgrade is not None:
             upgrade = rules.upgrade.render(request)
         elif not rules.removes_upgrade:
@@ -160,6 +166,6 @@ def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:
         connection = b"upgrade" if upgrade and not rules.removes_connection else b""
     if upgrade and b"upgrade" in connection.lower():
         return connection, upgrade
-    if asked and b"upgrade" in connection.lower():
+    if b"upgrade" in connection.lower():
         connection = b""
     return connection, b""

@@ -3,14 +3,18 @@
 ``dropped`` says what must not pass through, ``render`` gives the lines that take its place.  All
 that is constant is put together when the rules are compiled, so that a route pays only for what
 differs from request to request.
+
+``Connection`` and ``Upgrade`` towards an upstream are decided for each request from what the rules
+and the client say of them (``exchange.request_head``); their lines stand where the rules have them.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from proxy.errors import Fault, pointer
@@ -26,8 +30,13 @@ SUCCESSES: Final = frozenset({200, 201, 204, 206, 301, 302, 303, 304, 307, 308})
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
-_OURS_TO_UPSTREAM: Final = frozenset({"connection", "upgrade"})
 _OURS_TO_CLIENT: Final = frozenset(name.decode() for name in HOP_BY_HOP)
+_DECIDED: Final = {
+    "connection": Template("", attrgetter("sent_connection")),
+    "upgrade": Template("", attrgetter("sent_upgrade")),
+}
+"""What is written in the place of rules for these towards an upstream: what came out of them."""
+_NOTHING: Final = Template("", lambda request: b"", constant=b"")
 
 Named = list[tuple[str, str]]
 """Names of fields, each with its place in the configuration."""
@@ -56,7 +65,7 @@ class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "appended", "asks_response", "connection", "dropped", "drops_all", "of_fields",
+        "appended", "asks_response", "connection", "dropped", "drops_all", "of_fields", "plain",
         "removes_connection", "removes_upgrade", "set", "upgrade",
     )  # fmt: skip
 
@@ -68,6 +77,7 @@ class Rules:
         connection: Template | None = None,
         upgrade: Template | None = None,
         *,
+        plain: Block,
         removes_connection: bool = False,
         removes_upgrade: bool = False,
         drops_all: bool = False,
@@ -79,8 +89,10 @@ class Rules:
         self.set: Final = set_
         self.appended: Final = appended
         self.connection: Final = connection
-        """What a rule makes of ``Connection`` towards the upstream; such a line is not rendered."""
+        """What a rule makes of ``Connection`` towards the upstream."""
         self.upgrade: Final = upgrade
+        self.plain: Final = plain
+        """What ``set`` is for requests that ask for no upgrade."""
         self.removes_connection: Final = removes_connection
         self.removes_upgrade: Final = removes_upgrade
         self.drops_all: Final = drops_all
@@ -112,7 +124,7 @@ def compile_rules(
 ) -> Rules:
     """Compile the rules found at ``path``; what is wrong with them is added to ``faults``."""
     written = _written(spec, scope, path, faults, response=response)
-    return _rules(written, scope, counters, frozenset() if response else _OURS_TO_UPSTREAM)
+    return _rules(written, scope, counters, to_upstream=not response)
 
 
 def compile_response_rules(
@@ -123,7 +135,7 @@ def compile_response_rules(
     They are one object if they are the same.  Of two that set one field, that for successes wins.
     """
     always = _written(spec, scope, path, faults, response=True)
-    rules = _rules(always, scope, counters, frozenset())
+    rules = _rules(always, scope, counters, to_upstream=False)
     if not (spec.on_success.set or spec.on_success.append):
         return rules, rules
     narrow = HeaderRulesSpec(set=spec.on_success.set, append=spec.on_success.append)
@@ -131,7 +143,7 @@ def compile_response_rules(
     replaced = {name.lower() for name, _ in more.set}
     kept = [line for line in always.set if line[0].lower() not in replaced]
     both = _Written(always.removed, kept + more.set, always.appended + more.appended)
-    return rules, _rules(both, scope, counters, frozenset())
+    return rules, _rules(both, scope, counters, to_upstream=False)
 
 
 def _written(
@@ -170,17 +182,28 @@ def _places(pairs: Pairs, path: str) -> Named:
     return places
 
 
-def _rules(written: _Written, scope: Scope, counters: RouteCounters, ours: frozenset[str]) -> Rules:
-    """Put rules together; those for the fields of ``ours`` are no lines."""
+def _rules(written: _Written, scope: Scope, counters: RouteCounters, *, to_upstream: bool) -> Rules:
+    """Put rules together."""
     lines = (*written.set, *written.appended)
-    special = {name.lower(): value for name, value in lines if name.lower() in ours}
-    dropped = (written.removed | {name.lower() for name, _ in written.set}) - ours
+    decided = _DECIDED if to_upstream else {}
+    said = {name.lower(): value for name, value in lines if name.lower() in decided}
+    connection = _guarded(said.get("connection"), counters)
+    plain = decided | {"upgrade": _NOTHING}
+    if connection is not None and connection.constant is not None:
+        plain["connection"] = connection
+
+    def block(lines: Lines, ours: Mapping[str, Template]) -> Block:
+        return Block([(name, ours.get(name.lower(), value)) for name, value in lines], counters)
+
+    set_ = block(written.set, decided)
+    dropped = (written.removed | {name.lower() for name, _ in written.set}) - decided.keys()
     return Rules(
         frozenset(name.encode("ascii", "replace") for name in dropped),
-        Block((line for line in written.set if line[0].lower() not in ours), counters),
-        Block((line for line in written.appended if line[0].lower() not in ours), counters),
-        _guarded(special.get("connection"), counters),
-        _guarded(special.get("upgrade"), counters),
+        set_,
+        block(written.appended, decided),
+        connection,
+        _guarded(said.get("upgrade"), counters),
+        plain=block(written.set, plain) if said else set_,
         removes_connection=not written.removed.isdisjoint({"connection", "*"}),
         removes_upgrade=not written.removed.isdisjoint({"upgrade", "*"}),
         drops_all="*" in written.removed,
@@ -218,11 +241,11 @@ def _check_upstream(removed: Named, set_: Named, appended: Named, faults: list[F
     for name, place in set_ + appended:
         if name.lower() == "expect":
             faults.append(Fault(place, "the proxy itself answers and makes Expect"))
-    already = {name.lower() for name, _ in set_} & _OURS_TO_UPSTREAM
+    already = {name.lower() for name, _ in set_} & _DECIDED.keys()
     for name, place in appended:
         if name.lower() == "host" or name.lower() in already:
             faults.append(Fault(place, f"{name} can stand only once in a request", "set it"))
-        already |= {name.lower()} & _OURS_TO_UPSTREAM
+        already |= {name.lower()} & _DECIDED.keys()
 
 
 def _check_once(set_: Named, faults: list[Fault]) -> None:

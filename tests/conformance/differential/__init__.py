@@ -2,7 +2,8 @@
 
 ``tables`` says what is asked of which file, ``pair`` asks, ``observation`` is what was seen.  The
 differences that are meant are declared with their reasons in ``admission`` (what is refused),
-``forwarding`` (what goes upstream) and ``answering`` (what comes back); ``classes`` applies them.
+``answering`` (what comes back) and ``forwarding`` (what is passed on); ``classes`` applies them.
 """
 
 from tests.conformance.differential import admission, answering, forwarding  # noqa: F401
+from tests.conformance.differential.classes import reconcile as reconcile

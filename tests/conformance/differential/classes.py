@@ -1,12 +1,15 @@
-"""The differences that are meant: each has a reason, and all of them occur.
+"""The differences that are meant: classes, each with its reason, and the rules that make it exact.
 
-A class makes both sides alike where they differ for its reason, and says whether it had to.  What
-is different after all classes have had their turn is a defect, of ours or of this list.
+A rule knows one form of a difference.  Where it finds that form it makes our side what nginx's has
+to be then, and nothing else: nginx's side is read and never touched.  What is different after all
+rules have had their turn is a defect, of ours or of this list; and so is a rule that never finds
+what it is for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,42 +17,48 @@ from tests.conformance.differential.observation import Message, Side
 from tests.conformance.differential.row import Row
 
 Rule = Callable[[Row, Side, Side], bool]
+"""Makes ours as nginx's in one respect; tells whether they differed in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A class of differences."""
+    """A class: what differs for one reason."""
 
     name: str
     reason: str
-    rule: Rule
-    """Makes ours and nginx's side alike; tells whether they differed in this."""
+
+    def form(self, what: str) -> Callable[[Rule], Rule]:
+        """Declare one form of it; rules have their turn in the order in which they are declared."""
+
+        def declare(rule: Rule) -> Rule:
+            RULES.append((f"{self.name}: {what}", rule))
+            return rule
+
+        return declare
 
 
-DECLARED: Final[list[Difference]] = []
+USUAL: Final = Message(b"HTTP/1.1 200 OK", [(b"Content-Length", b"2")], b"ok", "length")
+"""What a client of ours gets if the origin has nothing else to say."""
 
-
-def differs(name: str, reason: str) -> Callable[[Rule], Rule]:
-    """Declare a class; they have their turn in the order in which they are declared."""
-
-    def declare(rule: Rule) -> Rule:
-        DECLARED.append(Difference(name, reason, rule))
-        return rule
-
-    return declare
+RULES: Final[list[tuple[str, Rule]]] = []
+"""All of them, each with its class and form."""
 
 
 def reconcile(row: Row, ours: Side, theirs: Side) -> set[str]:
-    """Take out of both what is declared; return the names of the classes that occurred."""
-    return {each.name for each in DECLARED if each.rule(row, ours, theirs)}
+    """Make ours what nginx's has to be; return which forms of differences occurred."""
+    occurred = set()
+    for name, rule in RULES:
+        if ours == theirs:
+            break
+        if rule(row, ours, theirs):
+            occurred.add(name)
+    return occurred
 
 
-def forget(ours: Side, theirs: Side) -> None:
-    """Take everything out of both, when nothing of it can be compared."""
-    for side in (ours, theirs):
-        side.replies.clear()
-        side.seen.clear()
-        side.after = side.tunnel = b""
+def become(ours: Side, theirs: Side) -> None:
+    """Make ours nginx's, where one of the two has refused and nothing else can be compared."""
+    ours.replies, ours.seen = deepcopy(theirs.replies), deepcopy(theirs.seen)
+    ours.after, ours.tunnel = theirs.after, theirs.tunnel
 
 
 def responses(ours: Side, theirs: Side) -> Iterator[tuple[Message, Message]]:
@@ -63,7 +72,11 @@ def requests(ours: Side, theirs: Side) -> Iterator[tuple[Message, Message]]:
         yield from zip(mine, yours, strict=False)
 
 
-def in_front(message: Message, *names: bytes) -> None:
-    """Move the fields with these lower-case names to the front, in this order."""
-    front = [field for name in names for field in message.fields if field[0].lower() == name]
-    message.fields = front + [field for field in message.fields if field[0].lower() not in names]
+def put_back(mine: Message, yours: Message, name: bytes) -> bool:
+    """Put the fields with this lower-case name, if ours has none, where nginx has them."""
+    if mine.get(name) is not None:
+        return False
+    found = [(place, each) for place, each in enumerate(yours.fields) if each[0].lower() == name]
+    for place, each in found:
+        mine.fields.insert(place, each)
+    return bool(found)

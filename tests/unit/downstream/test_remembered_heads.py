@@ -58,8 +58,8 @@ def facts(of: Request | str) -> object:
     """Return all that a head says."""
     if isinstance(of, str):
         return of
-    named = set(Request.__slots__) - {"block", "headers", "response", "client_port"}
-    named -= {"keeps_escapes", "quotes_captures"}
+    named = [name for name in Request.__slots__ if hasattr(of, name)]
+    named = [name for name in named if name not in ("block", "headers")]
     return {name: getattr(of, name) for name in named} | {"headers": list(of.headers.items())}
 
 

@@ -200,7 +200,7 @@ def test_h2c_goes_through_where_it_is_listed() -> None:
 @pytest.mark.parametrize(
     ("asked", "rule", "expected", "upgrade", "persistent"),
     [
-        (True, SEED, [b"Connection: upgrade", b"Upgrade: websocket"], True, True),
+        (True, SEED, [b"Upgrade: websocket", b"Connection: upgrade"], True, True),
         (False, SEED, [b"Connection: close"], False, False),
         (True, rules(Connection="close"), [b"Connection: close"], False, False),
         (False, rules(Connection="close"), [b"Connection: close"], False, False),
@@ -230,7 +230,7 @@ def test_h2c_goes_through_where_it_is_listed() -> None:
         (
             True,
             rules(Upgrade="other"),
-            [b"Connection: upgrade", b"Upgrade: other"],
+            [b"Upgrade: other", b"Connection: upgrade"],
             True,
             True,
         ),

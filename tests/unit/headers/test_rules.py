@@ -90,6 +90,7 @@ def test_value_with_a_line_break_is_left_out_and_counted(value: bytes) -> None:
     )
     rules = compiled(spec, counters)
     made = request(captures={"1": value})
+    made.sent_connection = made.sent_upgrade = b""
     assert rules.set.render(made) == b"A: 1\r\nC: 3\r\n"
     assert counters.header_rule_failures == 1
     assert rules.upgrade is not None
@@ -98,7 +99,7 @@ def test_value_with_a_line_break_is_left_out_and_counted(value: bytes) -> None:
     assert counters.header_rule_failures == 3
 
 
-def test_connection_and_upgrade_of_a_request_are_kept_apart() -> None:
+def test_connection_and_upgrade_of_a_request_are_decided_elsewhere_and_stand_in_place() -> None:
     faults: list[Fault] = []
     handbook = HeaderMapSpec(
         name="connection_upgrade", source="$http_upgrade", default="upgrade", exact=(("", "close"),)
@@ -106,12 +107,16 @@ def test_connection_and_upgrade_of_a_request_are_kept_apart() -> None:
     maps = compile_maps({"connection_upgrade": handbook}, faults)
     spec = HeaderRulesSpec(
         remove=("connection", "UPGRADE"),
-        set=(("upgrade", "$http_upgrade"), ("CONNECTION", "$connection_upgrade"), ("A", "1")),
+        set=(("upgrade", "$http_upgrade"), ("A", "1"), ("CONNECTION", "$connection_upgrade")),
     )
     rules = compiled(spec, scope=Scope(maps=maps))
     made = request(("Upgrade", "websocket"))
-    assert rules.set.constant == b"A: 1\r\n"
+    made.sent_connection, made.sent_upgrade = b"decided", b"too"
+    assert rules.set.render(made) == b"upgrade: too\r\nA: 1\r\nCONNECTION: decided\r\n"
+    made.sent_connection = made.sent_upgrade = b""
+    assert rules.set.render(made) == b"A: 1\r\n"
     assert rules.dropped == {b"a"}
+    assert rules.plain.render(made) == b"A: 1\r\n"
     assert rules.connection is not None
     assert rules.upgrade is not None
     assert rules.connection.render(made) == b"upgrade"
@@ -124,6 +129,20 @@ def test_constant_connection_rule_says_so() -> None:
     rules = compiled(HeaderRulesSpec(append=(("Connection", "close"),)))
     assert rules.connection is not None
     assert rules.connection.constant == b"close"
+    made = request()
+    made.sent_connection = b"close"
+    assert rules.appended.render(made) == b"Connection: close\r\n"
+
+
+def test_constant_connection_is_a_constant_line_where_no_upgrade_is_asked_for() -> None:
+    spec = HeaderRulesSpec(
+        set=(("Upgrade", "$http_upgrade"), ("Connection", "upgrade"), ("A", "1"))
+    )
+    rules = compiled(spec)
+    assert rules.plain.constant == b"Connection: upgrade\r\nA: 1\r\n"
+    assert rules.set.constant is None
+    without = compiled(HeaderRulesSpec(set=(("A", "1"),)))
+    assert without.plain is without.set
 
 
 def test_response_rules_know_the_response() -> None:

@@ -80,6 +80,11 @@ _RESPONSE: Final = _UPSTREAM + server(
         add_header X-Always $status always;
         add_header X-None $upstream_http_nothing;
     }
+    location /replace/ {
+        proxy_pass http://backend;
+        add_header ETag '"ours"' always;
+        add_header Last-Modified "Thu, 01 Jan 1970 00:00:00 GMT";
+    }
     """
 )
 _ANSWERS: Final = {
@@ -94,6 +99,7 @@ _ANSWERS: Final = {
     ),
     "named-twice": reply(b"ok", b"X-Gone: 1", b"x-gone: 2", b"X-Origin: a", b"X-Origin: b"),
     "bare": reply(b""),
+    "dated": reply(b"ok", b'ETag: "a"', b"X-Origin: o", b"Last-Modified: today", b"X-Gone: 1"),
 }
 
 
@@ -103,6 +109,6 @@ def headers() -> Iterator[Row]:
     octets += [request(b"POST", path, body=b"hello") for path in _PATHS]
     yield from table("request-fields", _REQUEST, numbered(octets))
     for name, answer in _ANSWERS.items():
-        for path in (b"/", b"/hide/", b"/pass/", b"/add/"):
+        for path in (b"/", b"/hide/", b"/pass/", b"/add/", b"/replace/"):
             topic = f"response-fields{path.decode()}{name}"
             yield row(topic, _RESPONSE, request(b"GET", path), origin=answers(answer))

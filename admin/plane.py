@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.connections import ConnectionView, Page, Selector
-    from proxy.drains import DrainOrder, DrainProgress
+    from proxy.drains import DrainOrder, DrainProgress, DrainState
     from proxy.explain.explanation import Explanation
     from proxy.explain.question import Question
     from proxy.telemetry.failures import Failures
@@ -79,6 +79,9 @@ class DataPlane(Protocol):
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         """Have ``told`` called for endpoints whose state changes."""
 
+    def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
+        """Have ``told`` called for drains that begin, go on or end."""
+
     def connections(self, selector: Selector, cursor: str | None, limit: int) -> Page:
         """Return a page of live connections; raise ``ValueError`` if ``cursor`` is none."""
 
@@ -91,7 +94,7 @@ class DataPlane(Protocol):
     def start_drain(self, name: str, order: DrainOrder) -> DrainProgress:
         """Tell some connections to close, paced; raise ``TooManyDrainsError``."""
 
-    def cancel_drain(self, name: str) -> bool:
+    def cancel_drain(self, name: str, author: str = "") -> bool:
         """Close no further ones, and forget it; return whether there was one."""
 
     def drain_progress(self, name: str) -> DrainProgress | None:

@@ -17,7 +17,7 @@ from proxy.binding import bind_listeners, stop_new
 from proxy.connections import ANY, PAGE, Connections, ConnectionView, Page, Selector
 from proxy.downstream.connection import ClientConnection
 from proxy.downstream.listener import Listener
-from proxy.drains import DrainOrder, DrainProgress, Drains
+from proxy.drains import DrainOrder, DrainProgress, Drains, DrainState
 from proxy.errors import CLOSED_BY_OPERATOR, DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
 from proxy.explain.inquiry import Explanation, Live, Question, explain
@@ -194,9 +194,9 @@ class Server:
         """
         return self._drains.start(name, order, monotonic())
 
-    def cancel_drain(self, name: str) -> bool:
+    def cancel_drain(self, name: str, author: str = "") -> bool:
         """Close no further ones, give endpoints work again, and forget it, if there is one."""
-        return self._drains.cancel(name)
+        return self._drains.cancel(name, author)
 
     def drain_progress(self, name: str) -> DrainProgress | None:
         """Return how far a drain is."""
@@ -215,6 +215,10 @@ class Server:
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         """Have ``told`` called for endpoints whose state changes, within ``SWEEP_S``."""
         self._told = told
+
+    def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
+        """Have ``told`` called when a drain begins, for each tenth of it, and when it ends."""
+        self._drains.told = told
 
     # Changing it
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.connections import ConnectionView, Page, Selector
-from proxy.drains import DrainOrder, DrainProgress, TooManyDrainsError
+from proxy.drains import DrainOrder, DrainProgress, DrainState, TooManyDrainsError
 from proxy.errors import Fault, SpecError
 from proxy.explain.inquiry import Explanation, Live, Question, explain
 from proxy.overrides import overridden
@@ -99,6 +99,7 @@ class FakePlane:
         self.reopened = 0
         self.failures = Failures()
         self.told: Callable[[Transition], None] | None = None
+        self.told_of_drains: Callable[[DrainState, DrainProgress], None] | None = None
 
     @property
     def spec(self) -> Spec:
@@ -144,6 +145,9 @@ class FakePlane:
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         self.told = told
 
+    def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
+        self.told_of_drains = told
+
     def connections(self, selector: Selector, cursor: str | None, limit: int) -> Page:
         self.asked.append((selector, cursor, limit))
         ids = [one.id for one in self.live]
@@ -165,7 +169,7 @@ class FakePlane:
         self.started[name] = order
         return _progress(name, order)
 
-    def cancel_drain(self, name: str) -> bool:
+    def cancel_drain(self, name: str, author: str = "") -> bool:
         return self.started.pop(name, None) is not None
 
     def drain_progress(self, name: str) -> DrainProgress | None:

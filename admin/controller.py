@@ -187,7 +187,7 @@ class Controller:
             try:
                 candidate = await offload(self.size, examine, self.raw, self._serving)
                 number = self.revision.number
-                prepared = await self._server.prepare(candidate.spec, revision=number)
+                prepared = await self._server.prepare(candidate.spec, revision=number, served=True)
             except (DocumentError, SpecError) as error:
                 faults = tuple(error.faults)
                 self._record(RESUMED, "refused", faults)
@@ -244,7 +244,8 @@ class Controller:
             return Outcome(self.raw, self.revision.number, ())
         change = await offload(size, examine_change, self.raw, raw, self._serving)
         number = self.revision.number + 1
-        prepared = await self._server.prepare(change.candidate.spec, revision=number)
+        served = terms.come_what_may and terms.restores is not None
+        prepared = await self._server.prepare(change.candidate.spec, revision=number, served=served)
         if terms.dry_run:
             prepared.discard()
         else:

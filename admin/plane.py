@@ -35,8 +35,13 @@ class Prepared(Protocol):
 class DataPlane(Protocol):
     """What the control plane asks of ``proxy.Server``."""
 
-    async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
-        """Compile and bind; raise ``SpecError`` with every fault."""
+    async def prepare(
+        self, spec: Spec, *, revision: int | None = None, served: bool = False
+    ) -> Prepared:
+        """Compile and bind; raise ``SpecError`` with every fault.
+
+        Of what has ``served`` before, a missing secret is a warning.
+        """
 
     async def prepare_overrides(self, overrides: Overrides) -> Prepared:
         """Compile what serves with these overrides, all of them; raise ``SpecError``."""

@@ -109,7 +109,9 @@ class FakePlane:
     def addresses(self) -> dict[str, str]:
         return {name: f"127.0.0.1:{number}" for number, name in enumerate(self.spec.listeners, 1)}
 
-    async def prepare(self, spec: Spec, *, revision: int | None = None) -> FakePrepared:
+    async def prepare(
+        self, spec: Spec, *, revision: int | None = None, served: bool = False
+    ) -> FakePrepared:
         if self.hold is not None:
             await self.hold.wait()
         if self.crash is not None:

@@ -93,7 +93,17 @@ Told = Callable[[DrainState, DrainProgress], None]
 class Drain:
     """One of them."""
 
-    __slots__ = ("_look_at", "_part", "cordoned", "ends_at", "name", "order", "over", "pace", "since")
+    __slots__ = (
+        "_look_at",
+        "_part",
+        "cordoned",
+        "ends_at",
+        "name",
+        "order",
+        "over",
+        "pace",
+        "since",
+    )
 
     def __init__(self, name: str, order: DrainOrder, now: float) -> None:
         self.name: Final = name

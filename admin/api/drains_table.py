@@ -55,7 +55,12 @@ DRAINS: Final = (
             Reply(
                 200,
                 "Every drain.",
-                BodyOf(drains.DrainList, (JSON,), example={"items": [DRAIN]}),
+                BodyOf(
+                    drains.DrainList,
+                    (JSON,),
+                    example={"items": [DRAIN]},
+                    leads=(("/v1/drains/{name}", "/items/0/name"),),
+                ),
             ),
         ),
     ),

@@ -77,6 +77,8 @@ VIEW: Final = Parameter(
     {"type": "string", "enum": ["written", "effective"], "default": "written"},
 )
 _TAGS: Final = {"type": "string", "examples": ['"9d6b30b6c5c879e9cf55bb60"']}
+# Any list of tags is taken; a program has seen one, or means whatever there is.
+_TAG: Final = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
 SEEN: Final = Parameter(
     "If-None-Match",
     "header",
@@ -104,7 +106,10 @@ CHANGING: Final = (
         _confirm_within,
     ),
     Parameter(
-        "If-Match", "header", "An ETag: write only if the resource still has it, else 412.", _TAGS
+        "If-Match",
+        "header",
+        "An ETag: write only if the resource still has it, else 412; `*`: only if there is one.",
+        _TAG | {"examples": _TAGS["examples"]},
     ),
 )
 WRITING: Final = (
@@ -113,11 +118,11 @@ WRITING: Final = (
         "If-None-Match",
         "header",
         "`*`: only create, never replace, else 412.",
-        _TAGS | {"examples": ["*"]},
+        _TAG | {"examples": ["*"]},
     ),
 )
 
-APPLIED: Final = BodyOf(Applied, BOTH)
+APPLIED: Final = BodyOf(Applied, BOTH, leads=(("/v1/revisions/{number}", "/revision"),))
 WRITTEN: Final = Reply(200, "What was changed. It serves.", APPLIED, etag=True)
 CREATED: Final = Reply(201, "Created. It serves.", APPLIED, etag=True)
 REMOVED: Final = Reply(200, "Removed.", APPLIED)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from admin.client.output import Cell, Output, compact, state
 from admin.client.paths import path_of
-from admin.client.problems import CONFLICT, FAULTY, ClientError, RefusedError, UnreachableError
+from admin.client.problems import CONFLICT, FAULTY, ClientError, UnreachableError
 from admin.client.progress import Progress
 from admin.client.selection import add_selection, selection
 from admin.client.session import Session
@@ -178,31 +178,19 @@ def _process(session: Session) -> int:
 def _process_end(session: Session, found: Fields) -> int:
     """Wait for the end of a process drain: until it says so, or is gone."""
     progress = Progress(session.output, "drain of the process")
-    while not found["done"]:
-        if not found.get("draining", True):
-            progress.end("cancelled by somebody else")
-            return CONFLICT
+    while found["state"] == "draining":
         progress.show(found["remaining"])
         try:
-            found = _look(session)
+            found = session.get(PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S).value
         except UnreachableError:
             # It was told to end, too, and did: nothing is left to wait for.
             progress.end("the process has ended")
             return 0
+    if found["state"] == "serving":
+        progress.end("cancelled by somebody else")
+        return CONFLICT
     progress.show(found["remaining"])
     progress.end("done")
     if not session.output.for_people:
         session.output.json(found)
     return 0
-
-
-def _look(session: Session) -> Fields:
-    try:
-        answer = session.get(PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S)
-    except RefusedError as error:
-        # 503 as on /drained: not yet.
-        if error.code != 503 or "remaining" not in error.problem:
-            raise
-        return error.problem
-    value: Fields = answer.value
-    return value

@@ -153,12 +153,12 @@ async def test_order_without_a_selector_is_refused_before_anything_is_asked() ->
     assert (ended.status, api.lines) == (2, [])
 
 
-PROGRESS = {"draining": True, "remaining": 3, "done": False}
+PROGRESS = {"state": "draining", "remaining": 3}
 
 
 async def test_process_is_drained_and_waited_for() -> None:
-    slow = web.json_response({**PROGRESS, "remaining": 1}, status=503)
-    async with scripted(PROGRESS, slow, {**PROGRESS, "remaining": 0, "done": True}) as api:
+    drained = {"state": "drained", "remaining": 0}
+    async with scripted(PROGRESS, {**PROGRESS, "remaining": 1}, drained) as api:
         ended = await call(api, "drain", "--wait")
     assert ended.status == 0
     assert api.lines == ["POST /v1/lifecycle/drain"] + ["GET /v1/lifecycle/drain?wait=2s"] * 2
@@ -180,7 +180,7 @@ async def test_process_that_ends_while_it_is_waited_for_is_drained() -> None:
 
 
 async def test_process_drain_that_is_undone_by_somebody_else_ends_with_4() -> None:
-    async with scripted(PROGRESS, {**PROGRESS, "draining": False}) as api:
+    async with scripted(PROGRESS, {"state": "serving", "remaining": 0}) as api:
         ended = await call(api, "drain", "--wait")
     assert ended.status == 4
 

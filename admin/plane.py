@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.spec import Overrides, Spec
+from proxy.spec import OnRemoval, Overrides, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,11 @@ class Prepared(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant."""
 
-    def publish(self) -> None:
-        """Serve it.  Cannot fail."""
+    def publish(self, on_removal: OnRemoval | None = None) -> None:
+        """Serve it.  Cannot fail.
+
+        ``on_removal`` counts in place of the pools' for the endpoints that it removes.
+        """
 
     def discard(self) -> None:
         """Give back what was bound."""

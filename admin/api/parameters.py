@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from admin.api.media import JSON, YAML
 from admin.api.operations import BodyOf, Parameter, Reply
 from admin.documents.scalars import EndpointName, Name, VariableName, seconds
+from proxy.spec import OnRemoval
 
 BOTH: Final = (JSON, YAML)
 
@@ -111,6 +112,12 @@ CHANGING: Final = (
         "An ETag: write only if the resource still has it, else 412; `*`: only if there is one.",
         _TAG | {"examples": _TAGS["examples"]},
     ),
+)
+ON_REMOVAL: Final = Parameter(
+    "on_removal",
+    "query",
+    "What becomes of its open tunnels, in place of what the pool says.",
+    {"type": "string", "enum": list(get_args(OnRemoval))},
 )
 WRITING: Final = (
     *CHANGING,

@@ -181,7 +181,9 @@ def _process_end(session: Session, found: Fields) -> int:
     while found["state"] == "draining":
         progress.show(found["remaining"])
         try:
-            found = session.get(PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S).value
+            found = session.get(
+                PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S
+            ).value
         except UnreachableError:
             # It was told to end, too, and did: nothing is left to wait for.
             progress.end("the process has ended")

@@ -12,7 +12,7 @@ from proxy.errors import Fault, SpecError
 from proxy.explain.inquiry import Explanation, Live, Question, explain
 from proxy.overrides import overridden
 from proxy.snapshot import NOTHING, compile_snapshot
-from proxy.spec import EMPTY, EndpointSpec, Overrides, Spec
+from proxy.spec import EMPTY, EndpointSpec, OnRemoval, Overrides, Spec
 from proxy.telemetry.counters import (
     EndpointCounters,
     Ledger,
@@ -65,7 +65,8 @@ class FakePrepared:
         self._overrides = overrides
         self.warnings = plane.warnings
 
-    def publish(self) -> None:
+    def publish(self, on_removal: OnRemoval | None = None) -> None:
+        self._plane.on_removal = on_removal
         if self._spec is not None:
             self._plane.published.append(self._spec)
         if self._overrides is not None:
@@ -82,6 +83,7 @@ class FakePlane:
         self.published: list[Spec] = []
         self.discarded: list[Spec | None] = []
         self.overrides: Overrides = {}
+        self.on_removal: OnRemoval | None = None
         self.refuse: tuple[Fault, ...] = ()
         self.crash: Exception | None = None
         self.warnings: tuple[str, ...] = ()

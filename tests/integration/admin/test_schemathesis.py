@@ -23,7 +23,7 @@ EXAMPLES: Final = int(os.environ.get("HOTSPLICE_TEST_EXAMPLES", "5"))
 
 HOOKS: Final = "tests.integration.admin.schemathesis_hooks"
 
-LIMIT_S: Final = 60 + 15 * EXAMPLES
+LIMIT_S: Final = 120 + 15 * EXAMPLES
 """Of the whole run, on a machine that does other things too."""
 
 SEED: Final = "1"

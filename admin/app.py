@@ -25,7 +25,7 @@ from admin.beginning import FILE, begin
 from admin.cli import FAULTY, report
 from admin.config_file import bootstrap
 from admin.controller import Controller, RefusedError
-from admin.drain import ProcessDrain
+from admin.drain import ProcessDrain, tell_of_drain
 from admin.lifecycle import Lifecycle
 from admin.listening import ListenError, listening
 from admin.memory import Memory
@@ -118,6 +118,7 @@ async def serve(
     )
     lifecycle = Lifecycle(server, controller, settings, drain)
     server.watch_endpoints(lambda moved: controller.events.emit("endpoint", **asdict(moved)))
+    server.watch_drains(partial(tell_of_drain, controller.events))
     admin_requests: Counter[int] = Counter()
     started = asyncio.Event()
     async with AsyncExitStack() as stack:

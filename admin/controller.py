@@ -29,7 +29,7 @@ from admin.records import Applied, Bootstrapped, Confirmed
 from admin.revisions import Applies, Attempt, Origin, Pending, Result, Revision
 from admin.store import NotKeptError
 from proxy.errors import Fault, SpecError
-from proxy.spec import Spec
+from proxy.spec import OnRemoval, Spec
 from proxy.telemetry.logging import get_logger
 
 LOGGED_FAULTS: Final = 20
@@ -78,6 +78,8 @@ class Terms:
     """Take it back unless it is confirmed within this time."""
     restores: int | None = None
     """The revision whose document is to serve again."""
+    on_removal: OnRemoval | None = None
+    """What becomes of tunnels of endpoints that it removes, in place of what their pool says."""
     from_file: bool = False
     """It is what the bootstrap file says."""
     come_what_may: bool = False
@@ -187,7 +189,7 @@ class Controller:
             try:
                 candidate = await offload(self.size, examine, self.raw, self._serving)
                 number = self.revision.number
-                prepared = await self._server.prepare(candidate.spec, revision=number)
+                prepared = await self._server.prepare(candidate.spec, revision=number, served=True)
             except (DocumentError, SpecError) as error:
                 faults = tuple(error.faults)
                 self._record(RESUMED, "refused", faults)
@@ -244,7 +246,8 @@ class Controller:
             return Outcome(self.raw, self.revision.number, ())
         change = await offload(size, examine_change, self.raw, raw, self._serving)
         number = self.revision.number + 1
-        prepared = await self._server.prepare(change.candidate.spec, revision=number)
+        served = terms.come_what_may and terms.restores is not None
+        prepared = await self._server.prepare(change.candidate.spec, revision=number, served=served)
         if terms.dry_run:
             prepared.discard()
         else:
@@ -275,10 +278,16 @@ class Controller:
         except BaseException:
             prepared.discard()
             raise
-        self._publish(prepared, change.candidate, revision.origin)
+        self._publish(prepared, change.candidate, revision.origin, terms.on_removal)
 
-    def _publish(self, prepared: Prepared, candidate: Candidate, origin: Origin) -> None:
-        prepared.publish()
+    def _publish(
+        self,
+        prepared: Prepared,
+        candidate: Candidate,
+        origin: Origin,
+        on_removal: OnRemoval | None = None,
+    ) -> None:
+        prepared.publish(on_removal)
         self._serving = candidate
         self.raw, self.size = candidate.raw, candidate.size
         self._record(origin, "applied", warnings=prepared.warnings)

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from admin.events import Events
 from admin.plane import DataPlane
+from proxy.drains import DrainProgress, DrainState
 from proxy.telemetry.logging import get_logger
 
 DRAIN_S: Final = 25.0
@@ -40,6 +41,20 @@ class Begun:
     author: str
     """A token's name, ``unix``, ``anonymous`` or ``hotsplice`` itself, for a signal."""
     note: str | None
+
+
+def tell_of_drain(events: Events, state: DrainState, progress: DrainProgress) -> None:
+    """Tell whoever listens how far a drain of some connections is."""
+    order = progress.order
+    events.emit(
+        "drain",
+        name=progress.name,
+        state=state,
+        remaining=progress.remaining,
+        author=order.author,
+        note=order.note,
+        selected=progress.selected,
+    )
 
 
 class ProcessDrain:
@@ -145,6 +160,7 @@ class ProcessDrain:
         begun = self.begun
         self._events.emit(
             "drain",
+            name=None,
             state=self.state,
             remaining=remaining,
             author=author if begun is None else begun.author,

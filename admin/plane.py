@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.spec import Overrides, Spec
+from proxy.spec import OnRemoval, Overrides, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.connections import ConnectionView, Page, Selector
-    from proxy.drains import DrainOrder, DrainProgress
+    from proxy.drains import DrainOrder, DrainProgress, DrainState
     from proxy.explain.explanation import Explanation
     from proxy.explain.question import Question
     from proxy.telemetry.failures import Failures
@@ -25,8 +25,11 @@ class Prepared(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant."""
 
-    def publish(self) -> None:
-        """Serve it.  Cannot fail."""
+    def publish(self, on_removal: OnRemoval | None = None) -> None:
+        """Serve it.  Cannot fail.
+
+        ``on_removal`` counts in place of the pools' for the endpoints that it removes.
+        """
 
     def discard(self) -> None:
         """Give back what was bound."""
@@ -35,8 +38,13 @@ class Prepared(Protocol):
 class DataPlane(Protocol):
     """What the control plane asks of ``proxy.Server``."""
 
-    async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
-        """Compile and bind; raise ``SpecError`` with every fault."""
+    async def prepare(
+        self, spec: Spec, *, revision: int | None = None, served: bool = False
+    ) -> Prepared:
+        """Compile and bind; raise ``SpecError`` with every fault.
+
+        Of what has ``served`` before, a missing secret is a warning.
+        """
 
     async def prepare_overrides(self, overrides: Overrides) -> Prepared:
         """Compile what serves with these overrides, all of them; raise ``SpecError``."""
@@ -79,6 +87,9 @@ class DataPlane(Protocol):
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         """Have ``told`` called for endpoints whose state changes."""
 
+    def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
+        """Have ``told`` called for drains that begin, go on or end."""
+
     def connections(self, selector: Selector, cursor: str | None, limit: int) -> Page:
         """Return a page of live connections; raise ``ValueError`` if ``cursor`` is none."""
 
@@ -91,7 +102,7 @@ class DataPlane(Protocol):
     def start_drain(self, name: str, order: DrainOrder) -> DrainProgress:
         """Tell some connections to close, paced; raise ``TooManyDrainsError``."""
 
-    def cancel_drain(self, name: str) -> bool:
+    def cancel_drain(self, name: str, author: str = "") -> bool:
         """Close no further ones, and forget it; return whether there was one."""
 
     def drain_progress(self, name: str) -> DrainProgress | None:

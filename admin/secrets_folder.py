@@ -47,15 +47,20 @@ class SecretsFolder:
         self._seen: Final[dict[str, _Seen | None]] = {}
 
     def known(self, name: str) -> bool:
-        """Tell whether there is a secret of that name, and read it if it is new."""
+        """Tell whether there is a secret of that name, and read it if it is new.
+
+        It is read as soon as there is one, too.
+        """
         if name in self._values:
             return True
         if _NAME.fullmatch(name) is None:
             return False
-        if name not in self._seen and len(self._seen) >= MOST:
+        if name not in self._seen and not self._room():
             _log.error("too_many_secrets", name=name, most=MOST)
             return False
         seen = self._look(name)
+        if seen is None:
+            self._seen[name] = None
         return seen is not None and self._read(name, seen)
 
     def value(self, name: str) -> bytes:
@@ -80,6 +85,12 @@ class SecretsFolder:
         while True:
             await asyncio.sleep(LOOK_S)
             await asyncio.to_thread(self.refresh)
+
+    def _room(self) -> bool:
+        if len(self._seen) >= MOST:
+            for name in [name for name, seen in self._seen.items() if seen is None]:
+                del self._seen[name]
+        return len(self._seen) < MOST
 
     def _look(self, name: str) -> _Seen | None:
         try:

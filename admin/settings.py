@@ -19,7 +19,7 @@ from admin.reach import is_private
 from proxy.addresses import Address, parse_address
 from proxy.errors import FaultError
 from proxy.networks import Networks
-from proxy.upstream.denied import LINK_LOCAL
+from proxy.upstream.denied import METADATA
 
 T = TypeVar("T", bound=str)
 
@@ -45,7 +45,7 @@ class RunSettings:
     ready_file: Path | None
     drain_timeout_s: float
     drain_accept_s: float
-    endpoint_deny: tuple[str, ...] = LINK_LOCAL
+    endpoint_deny: tuple[str, ...] = METADATA
     """Networks that are never connected to."""
     secrets_dir: Path | None = None
     access_log: AccessLogMode
@@ -154,7 +154,7 @@ DRAIN: Final = (
 ENDPOINT_DENY: Final = Option(
     "endpoint-deny",
     _networks,
-    ",".join(LINK_LOCAL),
+    ",".join(METADATA),
     "CIDR,...",
     "networks of no endpoint: never connected to; none: only our own admin and telemetry",
 )

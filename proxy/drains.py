@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 from proxy import errors
 from proxy.connections import ANY, Connections, Selector
@@ -26,6 +26,14 @@ from proxy.upstream.pool import Pool
 
 MAX_DRAINS: Final = 100
 """Drains that are remembered; the oldest that is over is forgotten first."""
+
+PARTS: Final = 10
+"""Progress is told when a further one of so many parts is closed."""
+
+LOOK_S: Final = 1.0
+"""Seconds between two looks at connections that are yet to be told."""
+
+DrainState = Literal["draining", "drained", "cancelled"]
 
 
 class TooManyDrainsError(Exception):
@@ -50,6 +58,9 @@ class DrainOrder:
     """Connections closed in a second; more, if the timeout asks for it."""
     timeout_s: float = 30.0
     """What is still open after this is cut."""
+    author: str = field(default="", compare=False)
+    note: str | None = field(default=None, compare=False)
+    """Who wants it, and why; the same order by somebody else is the same order."""
 
     @property
     def cordons(self) -> bool:
@@ -76,10 +87,23 @@ class DrainProgress:
     """None of the connections is left."""
 
 
+Told = Callable[[DrainState, DrainProgress], None]
+
+
 class Drain:
     """One of them."""
 
-    __slots__ = ("cordoned", "ends_at", "name", "order", "over", "pace", "since")
+    __slots__ = (
+        "_look_at",
+        "_part",
+        "cordoned",
+        "ends_at",
+        "name",
+        "order",
+        "over",
+        "pace",
+        "since",
+    )
 
     def __init__(self, name: str, order: DrainOrder, now: float) -> None:
         self.name: Final = name
@@ -90,6 +114,24 @@ class Drain:
         self.cordoned: list[tuple[Pool, Member]] = []
         self.over = False
         """Nothing is closed any more."""
+        self._part = 0
+        self._look_at = 0.0
+
+    def news(self, now: float) -> DrainState | None:
+        """Say how far it is, if that is news: at a further part of it, and at the end.
+
+        Looks at all connections once in ``LOOK_S``; once all are told to close, at those left.
+        """
+        waits = now < self._look_at if self.pace.pending else self._part == PARTS
+        if waits:
+            return None
+        self._look_at = now + LOOK_S
+        remaining, selected = self.pace.remaining, self.pace.selected
+        part = PARTS * (selected - remaining) // selected if selected else PARTS
+        if part == self._part:
+            return None
+        self._part = part
+        return "draining" if remaining else "drained"
 
     def progress(self) -> DrainProgress:
         """Say how far it is."""
@@ -109,13 +151,15 @@ class Drain:
 class Drains:
     """All that are remembered."""
 
-    __slots__ = ("_connections", "_cordons", "_drains", "_runtime")
+    __slots__ = ("_connections", "_cordons", "_drains", "_runtime", "told")
 
     def __init__(self, runtime: Runtime, connections: Connections) -> None:
         self._runtime: Final = runtime
         self._connections: Final = connections
         self._drains: Final[dict[str, Drain]] = {}
         self._cordons: dict[Endpoint, tuple[Pool, str]] = {}
+        self.told: Told | None = None
+        """Told of every drain: when it begins, how far it is, and how it ends."""
 
     @property
     def busy(self) -> bool:
@@ -133,7 +177,7 @@ class Drains:
         if present is not None:
             if present.order == order:
                 return present.progress()
-            self.cancel(name)
+            self.cancel(name, order.author)
         self._make_room()
         drain = self._drains[name] = Drain(name, order, now)
         selected = [
@@ -147,18 +191,25 @@ class Drains:
             random.shuffle(selected)
         drain.pace.include(selected, now)
         self.published()
-        return drain.progress()
+        progress = drain.progress()
+        if self.told is not None:
+            self.told("draining", progress)
+        return progress
 
-    def cancel(self, name: str) -> bool:
+    def cancel(self, name: str, author: str = "") -> bool:
         """Close no further connections, give endpoints work again, and forget the drain.
 
-        Return whether there was one of that name.
+        ``author`` wants it.  Return whether there was one of that name.
         """
         drain = self._drains.pop(name, None)
         if drain is None:
             return False
+        progress = drain.progress()  # of those whom the pace is about to forget
         drain.pace.cancel()
         self.published()
+        if self.told is not None:
+            order = replace(drain.order, author=author, note=None)
+            self.told("cancelled", replace(progress, order=order))
         return True
 
     def get(self, name: str) -> DrainProgress | None:
@@ -188,6 +239,8 @@ class Drains:
             if not drain.over:
                 drain.pace.sweep(now)
                 drain.over = now >= drain.ends_at
+            if self.told is not None and (state := drain.news(now)) is not None:
+                self.told(state, drain.progress())
 
     def published(self) -> None:
         """Cordon the endpoints that the drains select in the present configuration, and no other.

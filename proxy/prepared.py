@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from proxy.logs.targets import Opened
     from proxy.server import Server
     from proxy.snapshot import Snapshot
+    from proxy.spec import OnRemoval
     from proxy.upstream.denied import Denied
 
 
@@ -43,9 +44,13 @@ class Prepared:
         """What the names in it stand for."""
         return self._snapshot.addresses
 
-    def publish(self) -> None:
-        """Serve it.  This cannot fail."""
-        self._server._publish(self._snapshot, self._listeners, self._targets)
+    def publish(self, on_removal: OnRemoval | None = None) -> None:
+        """Serve it.  This cannot fail.
+
+        ``on_removal`` counts in place of the pools' for the endpoints that it removes.
+        """
+        with self._server._retirement.instead(on_removal):
+            self._server._publish(self._snapshot, self._listeners, self._targets)
 
     def discard(self) -> None:
         """Undo what preparing it took: close the sockets it bound, and the logs it opened."""

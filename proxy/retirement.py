@@ -6,10 +6,12 @@ pool's rate, faster if its timeout asks for it.  An endpoint that comes back in 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, cast
 
 from proxy.pacing import Pace
-from proxy.spec import PoolSpec
+from proxy.spec import OnRemoval, PoolSpec
 from proxy.splice.relay import Splice
 from proxy.upstream.endpoint import Endpoint
 from proxy.upstream.pool import Pool
@@ -18,28 +20,39 @@ from proxy.upstream.pool import Pool
 class Retirement:
     """The endpoints whose splices are being closed."""
 
-    __slots__ = ("_leaving",)
+    __slots__ = ("_instead", "_leaving")
 
     def __init__(self) -> None:
         self._leaving: Final[dict[tuple[str, str], tuple[Pace, float, Endpoint, Pool]]] = {}
         """By name of the pool and canonical address."""
+        self._instead: OnRemoval | None = None
 
     @property
     def busy(self) -> bool:
         """Splices are yet to be told."""
         return any(pace.pending for pace, *_ in self._leaving.values())
 
+    @contextmanager
+    def instead(self, policy: OnRemoval | None) -> Iterator[None]:
+        """Have a policy count in place of the pools' for what is retired meanwhile."""
+        self._instead = policy
+        try:
+            yield
+        finally:
+            self._instead = None
+
     def retire(self, endpoint: Endpoint, pool: Pool, spec: PoolSpec, now: float) -> None:
         """Close the endpoint's splices as the pool's policy says."""
-        if spec.on_removal == "keep" or not endpoint.active:
+        policy = self._instead or spec.on_removal
+        if policy == "keep" or not endpoint.active:
             return
         drain = spec.drain
-        rate = float(drain.rate) if spec.on_removal == "drain" else float("inf")
+        rate = float(drain.rate) if policy == "drain" else float("inf")
         ends_at = now + drain.timeout_s
         pace = Pace(drain.close_code, drain.reason, rate, ends_at)
         pace.include(cast("set[Splice]", endpoint.splice_set), now)
         self._leaving[pool.name, endpoint.key] = pace, ends_at, endpoint, pool
-        if spec.on_removal == "close":
+        if policy == "close":
             pace.sweep(now)
 
     def joined(self, splice: Splice, now: float) -> None:

@@ -18,11 +18,11 @@ from proxy.connections import ANY, PAGE, Connections, ConnectionView, Page, Sele
 from proxy.downstream.connection import ClientConnection
 from proxy.downstream.listener import Listener
 from proxy.downstream.sockets import Sockets
-from proxy.drains import DrainOrder, DrainProgress, Drains
+from proxy.drains import DrainOrder, DrainProgress, Drains, DrainState
 from proxy.errors import CLOSED_BY_OPERATOR, DRAIN_TIMEOUT, SpecError
 from proxy.exchange.runtime import Runtime
 from proxy.explain.inquiry import Explanation, Live, Question, explain
-from proxy.headers.secrets import NONE, Secrets
+from proxy.headers.secrets import NONE, ExpectedSecrets, Secrets, missing
 from proxy.logs.targets import Opened, Targets
 from proxy.prepared import Prepared, warned
 from proxy.process_drain import ProcessDrain
@@ -61,6 +61,8 @@ ACCESS_LOG_FLUSH_S: Final = 0.05
 
 COMPILE_INLINE: Final = 500
 """Objects (routes and endpoints) that are compiled on the event loop; more go to a thread."""
+
+Addresses = Mapping[str, tuple[str, ...]]
 
 
 class Server:
@@ -196,9 +198,9 @@ class Server:
         """
         return self._drains.start(name, order, monotonic())
 
-    def cancel_drain(self, name: str) -> bool:
+    def cancel_drain(self, name: str, author: str = "") -> bool:
         """Close no further ones, give endpoints work again, and forget it, if there is one."""
-        return self._drains.cancel(name)
+        return self._drains.cancel(name, author)
 
     def drain_progress(self, name: str) -> DrainProgress | None:
         """Return how far a drain is."""
@@ -218,20 +220,28 @@ class Server:
         """Have ``told`` called for endpoints whose state changes, within ``SWEEP_S``."""
         self._told = told
 
+    def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
+        """Have ``told`` called when a drain begins, for each tenth of it, and when it ends."""
+        self._drains.told = told
+
     # Changing it
 
-    async def prepare(self, spec: Spec, *, revision: int | None = None) -> Prepared:
+    async def prepare(
+        self, spec: Spec, *, revision: int | None = None, served: bool = False
+    ) -> Prepared:
         """Make everything ready to serve ``spec``; the present configuration goes on serving.
 
-        ``revision`` is the number that logs give it; by default it counts up.
-        Raise ``SpecError`` with every fault found.  Preparations queue: the next one starts when
-        this one is published or discarded.
+        ``revision`` is the number that logs give it; by default it counts up.  Raise ``SpecError``
+        with every fault found; that a secret is missing is a warning if it has ``served`` before.
+        Preparations queue: the next one starts when this one is published or discarded.
         """
         await self._preparing.acquire()
         try:
             if revision is None:
                 revision = self._runtime.snapshot.number + 1
-            return await self._prepare(spec, revision, await self._names.resolve(written(spec)))
+            addresses = await self._names.resolve(written(spec))
+            secrets = ExpectedSecrets(self._secrets) if served else self._secrets
+            return await self._prepare(spec, revision, addresses, secrets)
         except BaseException:
             self._preparing.release()
             raise
@@ -258,12 +268,12 @@ class Server:
         return Prepared(self, snapshot, self._listeners, targets, ())
 
     async def _prepare(
-        self, spec: Spec, revision: int, addresses: Mapping[str, tuple[str, ...]]
+        self, spec: Spec, revision: int, addresses: Addresses, secrets: Secrets
     ) -> Prepared:
         targets = await self._targets.open(spec)
         try:
             sinks = {name: target.sink for name, target in targets.items()}
-            snapshot = await self._compile(spec, revision, addresses, sinks)
+            snapshot = await self._compile(spec, revision, addresses, sinks, secrets)
             listeners = await bind_listeners(
                 spec, snapshot, self._listeners, self._listener_counters, self._runtime,
                 self._sockets,
@@ -271,15 +281,16 @@ class Server:
         except BaseException:
             self._targets.abandon(targets)
             raise
-        warnings = tuple(warned(snapshot, self._runtime.snapshot, self._runtime.upstreams.denied))
-        return Prepared(self, snapshot, listeners, targets, warnings)
+        warnings = warned(snapshot, self._runtime.snapshot, self._runtime.upstreams.denied)
+        return Prepared(self, snapshot, listeners, targets, (*missing(secrets), *warnings))
 
     async def _compile(
         self,
         spec: Spec,
         revision: int,
-        addresses: Mapping[str, tuple[str, ...]],
+        addresses: Addresses,
         sinks: Mapping[str, LogSink],
+        secrets: Secrets,
     ) -> Snapshot:
         compiling = partial(
             compile_snapshot,
@@ -290,7 +301,7 @@ class Server:
             self._routes,
             revision,
             sinks,
-            self._secrets,
+            secrets,
         )
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:
@@ -383,7 +394,9 @@ class Server:
         await self._preparing.acquire()
         try:
             known = self._names.known(written(self.spec))
-            prepared = await self._prepare(self.spec, self._runtime.snapshot.number, known)
+            prepared = await self._prepare(
+                self.spec, self._runtime.snapshot.number, known, self._secrets
+            )
         except BaseException:
             self._preparing.release()
             raise

@@ -37,6 +37,7 @@ _PAGE: Final = BodyOf(
     connections.ConnectionPage,
     (JSON,),
     example={"items": [CONNECTION], "next": "5f0c8b-42"},
+    leads=(("/v1/connections/{id}", "/items/0/id"),),
 )
 _CODES: Final = [
     {"minimum": least, "maximum": most}

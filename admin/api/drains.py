@@ -128,8 +128,8 @@ class DrainBody(Model):
         default="30s", description="What is still open after this is cut.", examples=["30s"]
     )
 
-    def order(self) -> DrainOrder:
-        """Translate."""
+    def order(self, author: str, note: str | None) -> DrainOrder:
+        """Translate; who wants it, and why, is added."""
         chosen = self.selector
         order = DrainOrder(
             selector=Selector(
@@ -144,6 +144,8 @@ class DrainBody(Model):
             reason=self.reason,
             rate=self.rate,
             timeout_s=seconds(self.timeout),
+            author=author,
+            note=note,
         )
         # What was answered can be sent again, and is the same order.
         return replace(order, cordon=order.cordons)
@@ -162,6 +164,8 @@ class DrainStatus(BaseModel):
     reason: str
     rate: float
     timeout: str
+    author: str = Field(description="Who started it.")
+    note: str | None
     since: float = Field(description="In seconds since 1970.")
     selected: int = Field(description="Connections chosen, those that came since included.")
     closed: int
@@ -199,7 +203,7 @@ async def get(call: Call) -> web.Response:
 
 async def put(call: Call) -> web.Response:
     """Start a drain, or let the same one go on."""
-    order = _read((await read_body(call.request, (JSON, YAML))).value)
+    order = _read((await read_body(call.request, (JSON, YAML))).value, call)
     name = _checked(_name(call))
     created = call.server.drain_progress(name) is None
     try:
@@ -213,7 +217,7 @@ async def put(call: Call) -> web.Response:
 async def delete(call: Call) -> web.Response:
     """Cancel a drain."""
     name = _name(call)
-    if not call.server.cancel_drain(name):
+    if not call.server.cancel_drain(name, call.principal.name):
         raise _nothing(name)
     return web.Response(status=204)
 
@@ -235,13 +239,14 @@ def _nothing(name: str) -> Problem:
     return Problem(404, f"There is no drain {name}; GET /v1/drains lists them.")
 
 
-def _read(value: object) -> DrainOrder:
+def _read(value: object, call: Call) -> DrainOrder:
     refusal = "The drain has faults. Nothing was changed."
     try:
-        order = DrainBody.model_validate(value).order()
+        body = DrainBody.model_validate(value)
     except ValidationError as error:
         faults = located(error.errors(include_url=False), DrainBody)
         raise Problem(422, refusal, faults) from error
+    order = body.order(call.principal.name, call.query.get("note"))
     if order.selector == ANY:
         hint = f"say at least one of {', '.join(DrainSelector.model_fields)}"
         raise Problem(422, refusal, [Fault("/selector", "takes every connection", hint)])
@@ -259,6 +264,8 @@ def _shown(progress: DrainProgress) -> dict[str, Any]:
         "reason": order.reason,
         "rate": order.rate,
         "timeout": _duration(order.timeout_s),
+        "author": order.author,
+        "note": order.note,
         "since": progress.since,
         "selected": progress.selected,
         "closed": progress.closed,

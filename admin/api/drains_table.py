@@ -8,7 +8,7 @@ from admin.api import drains
 from admin.api.auth import Role
 from admin.api.media import JSON
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
-from admin.api.parameters import BODY_PROBLEMS, BOTH
+from admin.api.parameters import BODY_PROBLEMS, BOTH, NOTE
 from proxy.drains import MAX_DRAINS
 
 DRAIN: Final[dict[str, Any]] = {
@@ -20,6 +20,8 @@ DRAIN: Final[dict[str, Any]] = {
     "reason": "service restart",
     "rate": 50.0,
     "timeout": "60s",
+    "author": "alice",
+    "note": "disk swap",
     "since": 1764092499.25,
     "selected": 180,
     "closed": 55,
@@ -28,17 +30,15 @@ DRAIN: Final[dict[str, Any]] = {
     "done": False,
 }
 _STATUS: Final = BodyOf(drains.DrainStatus, BOTH, example=DRAIN)
+_NAME: Final = Parameter(
+    "name",
+    "path",
+    "Name of the drain, which whoever starts it chooses.",
+    {"type": "string", "examples": [DRAIN["name"]]},
+)
 _ONE: Final[dict[str, Any]] = {
     "path": "/v1/drains/{name}",
     "tag": "drains",
-    "parameters": (
-        Parameter(
-            "name",
-            "path",
-            "Name of the drain, which whoever starts it chooses.",
-            {"type": "string", "examples": [DRAIN["name"]]},
-        ),
-    ),
     "writer": Role.DRAIN,
 }
 DRAINS: Final = (
@@ -55,7 +55,12 @@ DRAINS: Final = (
             Reply(
                 200,
                 "Every drain.",
-                BodyOf(drains.DrainList, (JSON,), example={"items": [DRAIN]}),
+                BodyOf(
+                    drains.DrainList,
+                    (JSON,),
+                    example={"items": [DRAIN]},
+                    leads=(("/v1/drains/{name}", "/items/0/name"),),
+                ),
             ),
         ),
     ),
@@ -65,6 +70,7 @@ DRAINS: Final = (
         name="get_drain",
         summary="See how far a drain is",
         handler=drains.get,
+        parameters=(_NAME,),
         replies=(Reply(200, "How far it is.", _STATUS),),
         problems=(404,),
     ),
@@ -78,6 +84,7 @@ DRAINS: Final = (
         "names no route, pool, endpoint or label. Sent again, the same order goes on; another one "
         "of that name takes its place. 409 if too many drains run. Needs the role `drain` only.",
         handler=drains.put,
+        parameters=(_NAME, NOTE),
         body=BodyOf(
             drains.DrainBody,
             BOTH,
@@ -97,6 +104,7 @@ DRAINS: Final = (
         description="What is closed stays closed; nothing further is, and its endpoints get work "
         "again.",
         handler=drains.delete,
+        parameters=(_NAME,),
         replies=(Reply(204, "Cancelled, and forgotten."),),
         problems=(404,),
     ),

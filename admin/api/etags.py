@@ -57,7 +57,7 @@ def _matches(resource: Resource, field: str, *, strong: bool) -> bool:
 
 
 def _tags(field: str, *, strong: bool) -> set[str] | None:
-    """Read a list of tags; ``None`` if it is none.
+    """Read a list of tags; ``None`` if it is none, or has none in it.
 
     A weak one never matches where strong comparison is asked for.
     """
@@ -72,4 +72,4 @@ def _tags(field: str, *, strong: bool) -> set[str] | None:
         if not (strong and found[1]):
             tags.add(found[2])
         position = found.end()
-    return tags
+    return tags if position else None

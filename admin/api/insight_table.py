@@ -177,7 +177,12 @@ INSIGHTS: Final = (
             Reply(
                 200,
                 "The last failures.",
-                BodyOf(failures.FailurePage, (JSON,), example={"items": [FAILURE], "recorded": 1}),
+                BodyOf(
+                    failures.FailurePage,
+                    (JSON,),
+                    example={"items": [FAILURE], "recorded": 1},
+                    leads=(("/v1/failures/{request_id}", "/items/0/id"),),
+                ),
             ),
         ),
     ),

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from admin.api.auth import Role
+from admin.api.links import links
 from admin.api.media import EVENT_STREAM, HTML, JSON
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
 from admin.api.problems import MEDIA_TYPE, ProblemDetails
@@ -44,6 +45,9 @@ PROBLEMS: Final = {
     507: "The state cannot be written, on a full disk for one. What served before still serves.",
 }
 
+PATCH: Final = "Patch"
+"""Behind the name of a schema: a merge patch of it."""
+
 DESCRIPTION: Final = """\
 Everything that this proxy does is one document, and each part of it is a resource here. A write is
 validated, compiled and bound as a whole before anything changes; then the new configuration
@@ -69,6 +73,7 @@ def document(*, guarded: bool = True) -> Json:
         (model, "validation") for model in sorted(used, key=lambda model: model.__name__)
     ]
     _, schemas = models_json_schema(models, ref_template=SCHEMAS + "{model}")
+    _ease(schemas["$defs"])
     return {
         "openapi": "3.1.1",
         "info": {
@@ -81,11 +86,30 @@ def document(*, guarded: bool = True) -> Json:
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in OPERATIONS)],
         "paths": _paths(guarded),
         "components": {
-            "schemas": schemas["$defs"],
+            "schemas": schemas["$defs"] | _patches(),
             "responses": {str(status): _problem(status) for status in PROBLEMS},
             **({"securitySchemes": TOKEN} if guarded else {}),
         },
     }
+
+
+def _ease(schema: Any) -> None:
+    """Say the same so that generators of clients understand it.
+
+    Titles of fields, which say what their names say, would be names of types, of which there may be
+    one each; and of a choice between a constant and something else they take only the constant.
+    """
+    if isinstance(schema, list):
+        for each in schema:
+            _ease(each)
+    if not isinstance(schema, dict):
+        return
+    for described in schema.get("properties", {}).values():
+        described.pop("title", None)
+    if "const" in schema:
+        schema["enum"] = [schema.pop("const")]
+    for each in schema.values():
+        _ease(each)
 
 
 def _bodies() -> Iterable[BodyOf]:
@@ -93,6 +117,18 @@ def _bodies() -> Iterable[BodyOf]:
         if operation.body is not None:
             yield operation.body
         yield from (reply.body for reply in operation.replies if reply.body is not None)
+
+
+def _patches() -> Json:
+    """Describe merge patches under a name of their own: generators of clients make it a type."""
+    return {
+        f"{body.model.__name__}{PATCH}": {
+            "type": "object",
+            "description": f"Any part of {body.model.__name__}; `null` removes what stands there.",
+        }
+        for body in _bodies()
+        if body.partial and body.model is not None
+    }
 
 
 def _paths(guarded: bool) -> Json:
@@ -140,19 +176,20 @@ def _parameter(parameter: Parameter) -> Json:
 def _responses(operation: Operation) -> Json:
     problems: Sequence[int] = sorted({*operation.problems, *EVERY_OPERATION})
     return {
-        **{str(reply.status): _reply(reply) for reply in operation.replies},
+        **{str(reply.status): _reply(operation, reply) for reply in operation.replies},
         **{str(status): {"$ref": f"#/components/responses/{status}"} for status in problems},
     }
 
 
-def _reply(reply: Reply) -> Json:
+def _reply(operation: Operation, reply: Reply) -> Json:
     described: Json = {"description": reply.description}
     if reply.etag:
         etag = {"description": "Stands for what the resource now is.", "schema": {"type": "string"}}
         described["headers"] = {"ETag": etag}
     if reply.body is not None:
         described["content"] = _content(reply.body)
-    return described
+    leads = links(operation, reply, OPERATIONS)
+    return described | ({"links": leads} if leads else {})
 
 
 def _content(body: BodyOf) -> Json:
@@ -177,10 +214,7 @@ def _schema(body: BodyOf) -> Json:
     if body.map_of:
         return {"type": "object", "additionalProperties": one}
     if body.partial:
-        return {
-            "type": "object",
-            "description": f"Any part of {body.model.__name__}; `null` removes what stands there.",
-        }
+        return {"$ref": f"{SCHEMAS}{body.model.__name__}{PATCH}"}
     return one
 
 

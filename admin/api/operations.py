@@ -77,6 +77,8 @@ class BodyOf:
     partial: bool = False
     """A merge patch: what is absent stays, ``null`` removes."""
     example: Mapping[str, Any] | None = None
+    leads: tuple[tuple[str, str], ...] = ()
+    """Paths that it names the last part of, each with the JSON pointer to that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from admin.api.media import JSON, YAML
 from admin.api.operations import BodyOf, Parameter, Reply
 from admin.documents.scalars import EndpointName, Name, VariableName, seconds
+from proxy.spec import OnRemoval
 
 BOTH: Final = (JSON, YAML)
 
@@ -77,6 +78,8 @@ VIEW: Final = Parameter(
     {"type": "string", "enum": ["written", "effective"], "default": "written"},
 )
 _TAGS: Final = {"type": "string", "examples": ['"9d6b30b6c5c879e9cf55bb60"']}
+# Any list of tags is taken; a program has seen one, or means whatever there is.
+_TAG: Final = {"type": "string", "pattern": r'^(\*|"[!#-~]*")$'}
 SEEN: Final = Parameter(
     "If-None-Match",
     "header",
@@ -104,8 +107,17 @@ CHANGING: Final = (
         _confirm_within,
     ),
     Parameter(
-        "If-Match", "header", "An ETag: write only if the resource still has it, else 412.", _TAGS
+        "If-Match",
+        "header",
+        "An ETag: write only if the resource still has it, else 412; `*`: only if there is one.",
+        _TAG | {"examples": _TAGS["examples"]},
     ),
+)
+ON_REMOVAL: Final = Parameter(
+    "on_removal",
+    "query",
+    "What becomes of its open tunnels, in place of what the pool says.",
+    {"type": "string", "enum": list(get_args(OnRemoval))},
 )
 WRITING: Final = (
     *CHANGING,
@@ -113,11 +125,11 @@ WRITING: Final = (
         "If-None-Match",
         "header",
         "`*`: only create, never replace, else 412.",
-        _TAGS | {"examples": ["*"]},
+        _TAG | {"examples": ["*"]},
     ),
 )
 
-APPLIED: Final = BodyOf(Applied, BOTH)
+APPLIED: Final = BodyOf(Applied, BOTH, leads=(("/v1/revisions/{number}", "/revision"),))
 WRITTEN: Final = Reply(200, "What was changed. It serves.", APPLIED, etag=True)
 CREATED: Final = Reply(201, "Created. It serves.", APPLIED, etag=True)
 REMOVED: Final = Reply(200, "Removed.", APPLIED)

@@ -104,7 +104,12 @@ def origin_of(call: Call) -> Origin:
 
 def terms_of(call: Call) -> Terms:
     """Return the terms that the query sets."""
-    return Terms(dry_run=_dry(call), confirm_within_s=call.query.get("confirm_within"))
+    query = call.query
+    return Terms(
+        dry_run=_dry(call),
+        confirm_within_s=query.get("confirm_within"),
+        on_removal=query.get("on_removal"),
+    )
 
 
 async def _change(call: Call, edit: Callable[[object], object], octets: int = 0) -> Outcome:

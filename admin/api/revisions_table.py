@@ -63,7 +63,12 @@ REVISIONS: Final = (
             Reply(
                 200,
                 "A page of them.",
-                BodyOf(revisions.RevisionPage, BOTH, example={"items": [REVISION], "next": None}),
+                BodyOf(
+                    revisions.RevisionPage,
+                    BOTH,
+                    example={"items": [REVISION], "next": None},
+                    leads=(("/v1/revisions/{number}", "/items/0/number"),),
+                ),
             ),
         ),
     ),

@@ -23,6 +23,7 @@ from admin.api.parameters import (
     CREATED,
     NAMES,
     NOT_MODIFIED,
+    ON_REMOVAL,
     REMOVED,
     SEEN,
     VIEW,
@@ -74,6 +75,11 @@ class _Resource:
         """The status for when it does not exist."""
         return (404,) if self.parts else ()
 
+    @property
+    def leaving(self) -> tuple[Parameter, ...]:
+        """What is asked when it is removed."""
+        return (ON_REMOVAL,) if self.model is Endpoint else ()
+
     def get(self) -> Operation:
         reply = Reply(200, f"The {self.noun}.", BodyOf(self.model, BOTH), etag=True)
         return Operation(
@@ -123,7 +129,7 @@ class _Resource:
             summary=f"Remove the {self.noun}",
             description="409 while something else in the document refers to it.",
             handler=resources.delete,
-            parameters=(*self.parts, *WRITING),
+            parameters=(*self.parts, *WRITING, *self.leaving),
             replies=(REMOVED,),
             problems=(404, *WRITE_PROBLEMS),
         )

@@ -178,26 +178,21 @@ def _process(session: Session) -> int:
 def _process_end(session: Session, found: Fields) -> int:
     """Wait for the end of a process drain: until it says so, or is gone."""
     progress = Progress(session.output, "drain of the process")
-    while found["state"] != "drained":
-        if found["state"] == "serving":
-            progress.end("cancelled by somebody else")
-            return CONFLICT
+    while found["state"] == "draining":
         progress.show(found["remaining"])
         try:
-            found = _look(session)
+            found = session.get(
+                PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S
+            ).value
         except UnreachableError:
             # It was told to end, too, and did: nothing is left to wait for.
             progress.end("the process has ended")
             return 0
+    if found["state"] == "serving":
+        progress.end("cancelled by somebody else")
+        return CONFLICT
     progress.show(found["remaining"])
     progress.end("done")
     if not session.output.for_people:
         session.output.json(found)
     return 0
-
-
-def _look(session: Session) -> Fields:
-    found: Fields = session.get(
-        PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S
-    ).value
-    return found

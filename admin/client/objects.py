@@ -162,6 +162,11 @@ def add_delete(parser: ArgumentParser) -> None:
     parser.add_argument(
         "what", metavar="KIND/NAME", help="an object, or pools/NAME/endpoints/ENDPOINT"
     )
+    parser.add_argument(
+        "--on-removal",
+        choices=("keep", "drain", "close"),
+        help="what becomes of an endpoint's open tunnels; default: as its pool says",
+    )
     add_terms(parser)
 
 
@@ -172,7 +177,10 @@ def delete(session: Session) -> int:
     if parts == ("config",):
         raise ClientError("the document cannot be removed", "apply -f another one", FAULTY)
     fields: Any = preconditions(arguments)
-    answer = session.write("DELETE", path_of(*parts), terms(arguments), headers=fields)
+    query = terms(arguments)
+    if arguments.on_removal is not None:
+        query["on_removal"] = arguments.on_removal
+    answer = session.write("DELETE", path_of(*parts), query, headers=fields)
     return tell(session, answer)
 
 

@@ -53,7 +53,12 @@ class Model(BaseModel):
                 properties["properties"][name].pop("default", None)
             elif not field.is_required():
                 plain = to_jsonable_python(default, exclude_none=True)
-                properties["properties"][name]["default"] = plain
+                value = properties["properties"][name]
+                value["default"] = plain
+                # Generators of clients take no object for a union's default; its own schema has
+                # what stands in it.
+                if isinstance(plain, dict) and "anyOf" in value:
+                    del value["default"]
         return described
 
 
@@ -64,7 +69,8 @@ def one_required(keys: Sequence[str], *or_else: JsonDict) -> JsonDict:
     would hide what is wrong inside.
     """
     ways: list[JsonValue] = [{"required": [key]} for key in keys]
-    return {"oneOf": [*ways, *or_else]}
+    # Not at the top, where generators of clients take it for a choice between types.
+    return {"allOf": [{"oneOf": [*ways, *or_else]}]}
 
 
 class _Absent:

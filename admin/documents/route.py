@@ -59,7 +59,7 @@ class Route(Model):
     model_config = ConfigDict(
         json_schema_extra=one_required(
             DESTINATION_KEYS,
-            {"properties": dict.fromkeys(("path", *DESTINATION_KEYS), False)},
+            {"not": {"anyOf": [{"required": [key]} for key in ("path", *DESTINATION_KEYS)]}},
         )
     )
 

@@ -169,11 +169,18 @@ def _line(exchange: Exchange) -> Callable[..., bytes]:
         reason=None if failure is None else failure.reason,
         route="none" if route is None else route.name,
         pool=exchange.pool_name,
-        endpoint=None if member is None else member.name,
+        endpoint=_endpoint(exchange),
         attempts=len(exchange.trail) + (member is not None),
         ttfb_s=began - request.started if began else None,
         revision=exchange.snapshot.number,
     )
+
+
+def _endpoint(exchange: Exchange) -> str | None:
+    """Return where it went: to the last one that was tried, if none answered."""
+    if exchange.member is not None:
+        return exchange.member.name
+    return exchange.trail[-1].endpoint if exchange.trail else None
 
 
 def _whole_line(exchange: Exchange, now: float) -> bytes:

@@ -56,6 +56,27 @@ class GivenSecrets:
         return self._values.get(name, b"")
 
 
+class ExpectedSecrets:
+    """Secrets of a configuration that has served: one that is missing is no fault, but empty."""
+
+    __slots__ = ("_secrets", "missing")
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets: Final = secrets
+        self.missing: Final[set[str]] = set()
+        """Names of those that were asked for and are none."""
+
+    def known(self, name: str) -> bool:
+        """Take note if there is none of that name."""
+        if not self._secrets.known(name):
+            self.missing.add(name)
+        return True
+
+    def value(self, name: str) -> bytes:
+        """Return its present value."""
+        return self._secrets.value(name)
+
+
 ANY: Final = AnySecret()
 NONE: Final = GivenSecrets({})
 
@@ -74,6 +95,16 @@ def masked() -> Iterator[None]:
         yield
     finally:
         _masked = before
+
+
+def missing(secrets: Secrets) -> tuple[str, ...]:
+    """Say which of the expected ones are missing; one sentence each."""
+    if not isinstance(secrets, ExpectedSecrets):
+        return ()
+    return tuple(
+        f"there is no secret {name!r}; nothing is sent in its place"
+        for name in sorted(secrets.missing)
+    )
 
 
 def secret(name: str, secrets: Secrets) -> Getter:

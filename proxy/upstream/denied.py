@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from proxy.addresses import Address
 from proxy.networks import Networks
 
-LINK_LOCAL: Final = ("169.254.0.0/16", "fe80::/10")
-"""Where clouds have their metadata services."""
+METADATA: Final = ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254")
+"""Where clouds have their metadata services: link-local, and where AWS has it beside that."""
+
+NAT64: Final = ip_network("64:ff9b::/96")
+"""A translator leads from here to the IPv4 address in the last four octets (RFC 6052, 2.1)."""
 
 
 class EndpointDeniedError(OSError):
@@ -41,7 +44,7 @@ class Denied:
     def why(self, target: Address) -> str | None:
         """Say why an address is denied; ``None`` if it is not."""
         if target.kind == "tcp":
-            if self._networks and self._networks.contains(target.host.encode()):
+            if self._networks and self._in_networks(target.host):
                 return "its network is denied"
             mine = any(one.port == target.port and _reaches(target, one) for one in self._own)
         else:
@@ -49,6 +52,12 @@ class Denied:
                 one.kind == "unix" and _same_file(one.path, target.path) for one in self._own
             )
         return "it is a listener of ours for operators" if mine else None
+
+    def _in_networks(self, host: str) -> bool:
+        if self._networks.contains(host.encode()):
+            return True
+        behind = _behind_nat64(host) if ":" in host else None
+        return behind is not None and self._networks.contains(behind.encode())
 
 
 def _reaches(target: Address, own: Address) -> bool:
@@ -82,6 +91,13 @@ def _is_local(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _behind_nat64(host: str) -> str | None:
+    ip = _ip(host)
+    if ip is None or ip not in NAT64:
+        return None
+    return str(IPv4Address(int(ip) & 0xFFFF_FFFF))
 
 
 def _ip(host: str) -> IPv4Address | IPv6Address | None:

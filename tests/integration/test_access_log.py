@@ -63,11 +63,13 @@ async def test_request_is_logged_with_its_facts(stage: Stage) -> None:
 
 
 async def test_failure_is_logged_with_its_reason_and_attempts(stage: Stage) -> None:
-    running, lines = await serve(stage, stage.refused(), stage.refused(), mode="errors")
+    first, second = stage.refused(), stage.refused()
+    running, lines = await serve(stage, first, second, mode="errors")
     client = await running.connect()
     answer = await client.get(b"/")
     entry = await lines.entry()
     assert (entry["status"], entry["reason"], entry["attempts"]) == (502, "connect_failed", 2)
+    assert entry["endpoint"] == second  # the last that was tried
     assert entry["request_id"] == (answer.get(b"x-request-id") or b"").decode()
 
 

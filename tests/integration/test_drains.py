@@ -359,3 +359,61 @@ async def test_drains_that_are_over_are_forgotten_when_there_are_too_many(
     await eventually(lambda: running.server._drains._drains["short"].over, "its end")
     start("third", 1000.0)
     assert [one.name for one in running.server.drains()] == ["long", "third"]
+
+
+async def test_drain_is_told_from_its_begin_to_its_end(stage: Stage) -> None:
+    made = await cast(stage, 8)
+    told: list[tuple[str, str, int]] = []
+    made.running.server.watch_drains(
+        lambda state, progress: told.append((progress.name, state, progress.remaining))
+    )
+    made.start(selector={"pool": "backend"})
+    assert told == [("x", "draining", 8)]
+    await eventually(lambda: told[-1] == ("x", "drained", 0), lambda: f"{told}")
+    remaining = [left for _, _, left in told]
+    assert remaining == sorted(remaining, reverse=True)
+    assert [state for _, state, _ in told[:-1]] == ["draining"] * (len(told) - 1)
+    await made.leave()
+
+
+async def test_drain_of_nothing_is_told_as_done(stage: Stage) -> None:
+    made = await cast(stage, 0)
+    told: list[str] = []
+    made.running.server.watch_drains(lambda state, _: told.append(state))
+    made.start(selector={"pool": "backend"})
+    await eventually(lambda: told == ["draining", "drained"], lambda: f"{told}")
+
+
+async def test_cancelled_and_replaced_drains_are_told_with_who_wanted_it(stage: Stage) -> None:
+    made = await cast(stage, 4)
+    told: list[tuple[str, str, str | None, int]] = []
+    made.running.server.watch_drains(
+        lambda state, progress: told.append(
+            (state, progress.order.author, progress.order.note, progress.remaining)
+        )
+    )
+    slow: dict[str, Any] = {"selector": {"pool": "backend"}, "rate": 0.01, "timeout_s": 900.0}
+    made.start(**slow, author="alice", note="disk swap")
+    made.start(**slow, author="bob")  # the same, so there is nothing to tell
+    made.start(**slow, code=4001, author="bob")
+    made.running.server.cancel_drain("x", "carol")
+    assert told == [
+        ("draining", "alice", "disk swap", 4),
+        ("cancelled", "bob", None, 4),
+        ("draining", "bob", None, 4),
+        ("cancelled", "carol", None, 4),
+    ]
+    await made.leave()
+
+
+async def test_progress_is_told_a_tenth_at_a_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "LOOK_S", 0.0)
+    made = await cast(stage, 30)
+    told: list[int] = []
+    made.running.server.watch_drains(lambda _, progress: told.append(progress.remaining))
+    made.start(selector={"pool": "backend"}, rate=100.0)
+    await eventually(lambda: told[-1] == 0, lambda: f"{told}")
+    assert 3 <= len(told) <= 1 + drains.PARTS
+    await made.leave()

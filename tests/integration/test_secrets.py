@@ -70,6 +70,26 @@ async def test_secret_that_is_gone_or_unfit_is_not_sent(stage: Stage) -> None:
     assert [one.get(b"X-Evil") for one in origin.requests] == [None] * 3
 
 
+async def test_what_has_served_is_prepared_without_its_secrets_and_gets_them_later(
+    stage: Stage,
+) -> None:
+    origin = stage.origin(answering)
+    secrets = Changing()
+    running = await stage.serve(build_spec(origin.address), secrets=secrets)
+    spec = build_spec(origin.address, routes=[sending("$secret_token$secret_other")])
+    prepared = await running.server.prepare(spec, served=True)
+    assert prepared.warnings == (
+        "there is no secret 'other'; nothing is sent in its place",
+        "there is no secret 'token'; nothing is sent in its place",
+    )
+    prepared.publish()
+    client = await running.connect()
+    assert (await client.get(b"/", b"Authorization: the client's")).status == 200
+    secrets.values["token"] = b"one"
+    assert (await client.get()).status == 200
+    assert [one.get(b"Authorization") for one in origin.requests] == [None, b"one"]
+
+
 async def test_unknown_secret_is_a_fault_and_the_old_serves_on(stage: Stage) -> None:
     origin = stage.origin(answering)
     running = await stage.serve(build_spec(origin.address), secrets=GivenSecrets({"token": b"x"}))

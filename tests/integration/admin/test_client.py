@@ -346,3 +346,12 @@ async def test_reader_that_goes_away_is_no_traceback(sidecar: Sidecar) -> None:
     said = await within(child.stderr.read(), "standard error to end", 30.0)
     assert await within(child.wait(), "the client to end", 30.0) == 1
     assert said == b""
+
+
+async def test_process_is_drained_waited_for_and_serves_again(tmp_path: Path) -> None:
+    flags = ("--drain-timeout", "10s", "--drain-accept", "0s")
+    async with running(tmp_path, document(), *flags) as sidecar:
+        await sidecar.do("drain", "--wait")
+        assert "the drain waits for 0 connections" in (await sidecar.do("status"))
+        await sidecar.do("drain", "--cancel")
+        assert ", ready, " in (await sidecar.do("status"))

@@ -157,8 +157,8 @@ PROGRESS = {"state": "draining", "remaining": 3}
 
 
 async def test_process_is_drained_and_waited_for() -> None:
-    slow = {**PROGRESS, "remaining": 1}
-    async with scripted(PROGRESS, slow, {"state": "drained", "remaining": 0}) as api:
+    drained = {"state": "drained", "remaining": 0}
+    async with scripted(PROGRESS, {**PROGRESS, "remaining": 1}, drained) as api:
         ended = await call(api, "drain", "--wait")
     assert ended.status == 0
     assert api.lines == ["POST /v1/lifecycle/drain"] + ["GET /v1/lifecycle/drain?wait=2s"] * 2
@@ -180,7 +180,7 @@ async def test_process_that_ends_while_it_is_waited_for_is_drained() -> None:
 
 
 async def test_process_drain_that_is_undone_by_somebody_else_ends_with_4() -> None:
-    async with scripted(PROGRESS, {**PROGRESS, "state": "serving"}) as api:
+    async with scripted(PROGRESS, {"state": "serving", "remaining": 0}) as api:
         ended = await call(api, "drain", "--wait")
     assert ended.status == 4
 

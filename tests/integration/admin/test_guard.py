@@ -87,6 +87,32 @@ async def test_secret_is_sent_and_shown_nowhere(
         assert [text for text in (*shown, said, kept) if SECRET in text] == []
 
 
+async def test_kept_document_serves_without_a_secret_that_is_gone_and_says_so(
+    tmp_path: Path, session: aiohttp.ClientSession, blue: str
+) -> None:
+    folder, state = tmp_path / "secrets", tmp_path / "state"
+    folder.mkdir()
+    (folder / "upstream").write_text(SECRET)
+    sending = document(blue)
+    sending["routes"]["all"]["request_headers"] = {"set": {"Authorization": "$secret_upstream"}}
+    flags = ("--secrets-dir", str(folder), "--state-dir", str(state), "--admin-auth", "off", *FAST)
+    async with process(tmp_path, "run", *flags) as running:
+        api = f"http://{(await running.ready())['admin']}"
+        async with session.put(f"{api}/v1/config", json=sending) as answer:
+            assert answer.status == 200
+        assert (await running.terminated())[0] == 0
+    (folder / "upstream").unlink()
+    async with process(tmp_path, "run", *flags) as running:
+        ready = await running.ready()
+        async with session.get(f"http://{ready['listeners']['public']}/") as answer:
+            assert "Authorization" not in (await answer.json())["headers"]
+        async with session.put(f"http://{ready['admin']}/v1/pools/new", json={}) as answer:
+            assert answer.status == 201
+        status, said = await running.terminated()
+    assert status == 0
+    assert "there is no secret 'upstream'; nothing is sent in its place" in said
+
+
 async def test_secrets_folder_that_is_none_ends_with_2(tmp_path: Path) -> None:
     async with process(tmp_path, "run", "--secrets-dir", str(tmp_path / "nope")) as running:
         status, said = await running.ended()

@@ -123,3 +123,29 @@ async def test_listener_does_not_hold_up_the_end(
         stream = await session.get(f"http://{ready['admin']}/v1/events")
         assert (await running.terminated())[0] == 0
         stream.close()
+
+
+async def test_drain_by_name_is_told_with_who_and_why(
+    tmp_path: Path, session: aiohttp.ClientSession, blue: str
+) -> None:
+    config = write(tmp_path / "c.json", document(blue))
+    async with process(tmp_path, "run", "--config", config, "--admin-auth", "off") as running:
+        ready = await running.ready()
+        api = f"http://{ready['admin']}/v1"
+        stream = await session.get(f"{api}/events")
+        order = {"selector": {"endpoint": blue}}
+        async with session.put(f"{api}/drains/blue?note=disk", json=order) as answer:
+            assert answer.status == 201
+        told = [await following(stream, "drain") for _ in range(2)]
+        async with session.delete(f"{api}/drains/blue") as answer:
+            assert answer.status == 204
+        told.append(await following(stream, "drain"))
+        stream.close()
+    assert [(one["name"], one["state"], one["note"]) for one in told] == [
+        ("blue", "draining", "disk"),
+        ("blue", "drained", "disk"),
+        ("blue", "cancelled", None),
+    ]
+    assert {(one["author"], one["remaining"], one["selected"]) for one in told} == {
+        ("anonymous", 0, 0)
+    }

@@ -21,7 +21,9 @@ from tests.integration.admin.test_run import FAST, document, write
 EXAMPLES: Final = int(os.environ.get("HOTSPLICE_TEST_EXAMPLES", "5"))
 """For each operation, in the phases that draw lots."""
 
-LIMIT_S: Final = 60 + 15 * EXAMPLES
+HOOKS: Final = "tests.integration.admin.schemathesis_hooks"
+
+LIMIT_S: Final = 120 + 15 * EXAMPLES
 """Of the whole run, on a machine that does other things too."""
 
 SEED: Final = "1"
@@ -37,6 +39,7 @@ async def schemathesis(tmp_path: Path, admin: str, *flags: str) -> tuple[int, st
         "--checks", "all", "--max-examples", str(EXAMPLES), "--seed", SEED,
         "--continue-on-failure", *flags,
         cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": HOOKS},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip

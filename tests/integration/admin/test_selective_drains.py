@@ -152,3 +152,27 @@ async def test_one_connection_is_shown_and_closed(client: Client, join: Join) ->
 
     await within(gone(), "the end of the connection")
     await problem(await client.delete(f"/v1/connections/{name}"), 404)
+
+
+@pytest.mark.parametrize("on_removal", ["drain", "close"])
+async def test_endpoint_is_removed_as_the_query_says_and_not_its_pool(
+    client: Client, join: Join, on_removal: str
+) -> None:
+    sockets = await join(4)
+    endpoints = "/v1/pools/backend/endpoints"
+    await problem(await client.delete(f"{endpoints}/blue?on_removal=drop"), 400)
+    await ok(await client.delete(f"{endpoints}/blue?on_removal={on_removal}&dry_run=true"))
+    assert len(await listed(client)) == 4
+    ends = {one["client"]: one["endpoint"] for one in await listed(client)}
+    leaving = [one for one in sockets if ends["{}:{}".format(*one.local_address)] == "blue"]
+    assert len(leaving) == 2
+    removed = await ok(await client.delete(f"{endpoints}/blue?on_removal={on_removal}"))
+    assert removed["changed"] == ["/pools/backend"]
+    for socket in leaving:
+        await within(socket.wait_closed(), "the goodbye")
+        assert (socket.close_code, socket.close_reason) == (1012, "service restart")
+    # It holds for that once: the pool keeps tunnels, as it is by default.
+    await ok(await client.delete(f"{endpoints}/green"))
+    (staying, _) = (one for one in sockets if one not in leaving)
+    await staying.send("still there?")
+    await within(staying.recv(), "the echo")

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.connections import ConnectionView, Page, Selector
-from proxy.drains import DrainOrder, DrainProgress, TooManyDrainsError
+from proxy.drains import DrainOrder, DrainProgress, DrainState, TooManyDrainsError
 from proxy.errors import Fault, SpecError
 from proxy.explain.inquiry import Explanation, Live, Question, explain
 from proxy.overrides import overridden
 from proxy.snapshot import NOTHING, compile_snapshot
-from proxy.spec import EMPTY, EndpointSpec, Overrides, Spec
+from proxy.spec import EMPTY, EndpointSpec, OnRemoval, Overrides, Spec
 from proxy.telemetry.counters import (
     EndpointCounters,
     Ledger,
@@ -65,7 +65,8 @@ class FakePrepared:
         self._overrides = overrides
         self.warnings = plane.warnings
 
-    def publish(self) -> None:
+    def publish(self, on_removal: OnRemoval | None = None) -> None:
+        self._plane.on_removal = on_removal
         if self._spec is not None:
             self._plane.published.append(self._spec)
         if self._overrides is not None:
@@ -82,6 +83,7 @@ class FakePlane:
         self.published: list[Spec] = []
         self.discarded: list[Spec | None] = []
         self.overrides: Overrides = {}
+        self.on_removal: OnRemoval | None = None
         self.refuse: tuple[Fault, ...] = ()
         self.crash: Exception | None = None
         self.warnings: tuple[str, ...] = ()
@@ -99,6 +101,7 @@ class FakePlane:
         self.reopened = 0
         self.failures = Failures()
         self.told: Callable[[Transition], None] | None = None
+        self.told_of_drains: Callable[[DrainState, DrainProgress], None] | None = None
 
     @property
     def spec(self) -> Spec:
@@ -108,7 +111,9 @@ class FakePlane:
     def addresses(self) -> dict[str, str]:
         return {name: f"127.0.0.1:{number}" for number, name in enumerate(self.spec.listeners, 1)}
 
-    async def prepare(self, spec: Spec, *, revision: int | None = None) -> FakePrepared:
+    async def prepare(
+        self, spec: Spec, *, revision: int | None = None, served: bool = False
+    ) -> FakePrepared:
         if self.hold is not None:
             await self.hold.wait()
         if self.crash is not None:
@@ -144,6 +149,9 @@ class FakePlane:
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         self.told = told
 
+    def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
+        self.told_of_drains = told
+
     def connections(self, selector: Selector, cursor: str | None, limit: int) -> Page:
         self.asked.append((selector, cursor, limit))
         ids = [one.id for one in self.live]
@@ -165,7 +173,7 @@ class FakePlane:
         self.started[name] = order
         return _progress(name, order)
 
-    def cancel_drain(self, name: str) -> bool:
+    def cancel_drain(self, name: str, author: str = "") -> bool:
         return self.started.pop(name, None) is not None
 
     def drain_progress(self, name: str) -> DrainProgress | None:

@@ -50,6 +50,30 @@ def test_what_is_no_regular_file_is_no_secret(tmp_path: Path, folder: SecretsFol
     assert not folder.known("pipe")
 
 
+def test_secret_that_was_asked_for_too_early_is_read_once_it_is_there(
+    tmp_path: Path, folder: SecretsFolder
+) -> None:
+    assert not folder.known("token")
+    folder.refresh()
+    assert folder.value("token") == b""
+    (tmp_path / "token").write_text("one")
+    folder.refresh()
+    assert folder.value("token") == b"one"
+
+
+def test_names_that_are_none_make_room(
+    tmp_path: Path, folder: SecretsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 2)
+    (tmp_path / "token").write_text("one")
+    assert not folder.known("nobody")
+    assert not folder.known("nothing")
+    assert folder.known("token")
+    assert not folder.known("nowhere")
+    assert not folder.known("never")
+    assert folder.value("token") == b"one"
+
+
 def test_secret_has_a_greatest_size(tmp_path: Path, folder: SecretsFolder) -> None:
     (tmp_path / "most").write_bytes(b"x" * SECRET_BYTES)
     (tmp_path / "more").write_bytes(b"x" * (SECRET_BYTES + 1))

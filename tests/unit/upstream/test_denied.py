@@ -8,7 +8,7 @@ import pytest
 
 from proxy.addresses import parse_address
 from proxy.errors import FaultError
-from proxy.upstream.denied import LINK_LOCAL, Denied
+from proxy.upstream.denied import METADATA, Denied
 
 
 def denies(denied: Denied, address: str) -> bool:
@@ -25,12 +25,17 @@ def denies(denied: Denied, address: str) -> bool:
         ("[::ffff:a9fe:a9fe]:80", True),
         ("169.253.255.255:80", False),
         ("127.0.0.1:80", False),
-        ("[fd00:ec2::254]:80", False),
+        ("[fd00:ec2::254]:80", True),
+        ("[fd00:ec2::1]:80", False),
+        ("[64:ff9b::169.254.169.254]:80", True),
+        ("[64:ff9b::a9fe:1]:80", True),
+        ("[64:ff9b::169.253.0.1]:80", False),
+        ("[64:ff9b:1::a9fe:1]:80", False),
         ("unix:/run/app.sock", False),
     ],
 )
-def test_link_local_is_denied_however_it_is_written(address: str, expected: bool) -> None:
-    assert denies(Denied(LINK_LOCAL), address) is expected
+def test_metadata_services_are_denied_however_it_is_written(address: str, expected: bool) -> None:
+    assert denies(Denied(METADATA), address) is expected
 
 
 def test_nothing_is_denied_unless_it_is_said() -> None:

@@ -46,6 +46,8 @@ async def test_drain_is_started_seen_and_cancelled(client: Client, plane: FakePl
         "reason": "service restart",
         "rate": 100.0,
         "timeout": "30s",
+        "author": "anonymous",
+        "note": None,
         "since": 5.0,
         "selected": 3,
         "closed": 1,
@@ -86,6 +88,16 @@ async def test_everything_that_is_said_arrives(client: Client, plane: FakePlane)
         rate=0.5,
         timeout_s=60.0,
     )
+
+
+async def test_who_and_why_are_kept_and_make_no_other_order(
+    client: Client, plane: FakePlane
+) -> None:
+    shown = await ok(await client.put(f"{N7}?note=disk+swap", json=ORDER), 201)
+    assert (shown["author"], shown["note"]) == ("anonymous", "disk swap")
+    before = plane.started["node-n7"]
+    await ok(await client.put(f"{N7}?note=again", json=ORDER))
+    assert plane.started["node-n7"] == before
 
 
 async def test_what_was_answered_is_the_same_order(client: Client, plane: FakePlane) -> None:

@@ -52,7 +52,7 @@ def test_if_none_match_on_what_does_not_exist_lets_it_be_created(field: str) -> 
     check_write(MISSING, None, field)
 
 
-@pytest.mark.parametrize("field", ["abc", '"abc', '"a" "b"'])
+@pytest.mark.parametrize("field", ["abc", '"abc', '"a" "b"', "", " "])
 def test_field_that_lists_no_tags_never_holds(field: str) -> None:
     for if_match, if_none_match in ((field, None), (None, field)):
         with pytest.raises(Problem) as refusal:

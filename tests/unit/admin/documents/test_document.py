@@ -300,13 +300,17 @@ def test_the_schema_knows_defaults_words_and_keys_of_ones_own() -> None:
     assert route["additionalProperties"] is False
     assert route["patternProperties"] == {"^x-": {}}
     assert "required" not in route
-    assert route["oneOf"][:3] == [{"required": [key]} for key in ("pool", "pools", "respond")]
-    assert route["oneOf"][3]["properties"].keys() == {"path", "pool", "pools", "respond"}
+    assert route["allOf"][0]["oneOf"][:3] == [
+        {"required": [key]} for key in ("pool", "pools", "respond")
+    ]
+    none = [{"required": [key]} for key in ("path", "pool", "pools", "respond")]
+    assert route["allOf"][0]["oneOf"][3] == {"not": {"anyOf": none}}
     assert route["properties"]["upgrades"]["default"] == ["websocket"]
     assert "default" not in route["properties"]["rewrite"]
     assert route["properties"]["timeouts"]["default"] == {}
     assert pool["properties"]["passive_health"]["anyOf"][1] == {"type": "string", "enum": ["off"]}
-    assert pool["properties"]["passive_health"]["default"]["max_fails"] == 3
+    assert "default" not in pool["properties"]["passive_health"]
+    assert schema["$defs"]["PassiveHealth"]["properties"]["max_fails"]["default"] == 3
 
 
 def test_patterns_of_the_schema_agree_with_what_is_accepted() -> None:
@@ -324,8 +328,7 @@ def test_schema_tells_that_several_values_may_be_appended() -> None:
 
 def test_schema_tells_that_a_substitution_is_of_one_kind() -> None:
     schemas = Document.model_json_schema()["$defs"]
-    assert schemas["Substitution"]["oneOf"] == [{"required": ["prefix"]}, {"required": ["match"]}]
-    assert schemas["DomainSubstitution"]["oneOf"] == [
-        {"required": ["exact"]},
-        {"required": ["match"]},
-    ]
+    one = {"oneOf": [{"required": ["prefix"]}, {"required": ["match"]}]}
+    assert schemas["Substitution"]["allOf"] == [one]
+    one = {"oneOf": [{"required": ["exact"]}, {"required": ["match"]}]}
+    assert schemas["DomainSubstitution"]["allOf"] == [one]

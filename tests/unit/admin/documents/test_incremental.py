@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from admin.documents import Document, DocumentError, route_checks, validate
@@ -162,6 +162,7 @@ def test_one_edit_after_a_valid_document_means_what_it_means_alone(
     assert_as_if_alone(raw, served, to_spec(served.document))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(EDITS), st.booleans()), max_size=10))
 def test_any_sequence_of_edits_means_what_its_documents_mean_alone(
     steps: list[tuple[tuple[Place, object], bool]],

@@ -19,8 +19,9 @@ from typing import Final
 from admin.candidate import Candidate, Change, digest_of, examine, examine_change
 from admin.confirmation import Confirmation
 from admin.documents import DocumentError, effective
-from admin.edits import MISSING, canonical, changed, same
+from admin.edits import MISSING, changed, same
 from admin.events import Events, listed
+from admin.json_text import canonical
 from admin.memory import Memory
 from admin.offloading import INLINE_BYTES, completed, offload
 from admin.overrides import Overrides

@@ -174,8 +174,14 @@ class Connections:
 
     def select(self, selector: Selector, now: float) -> Iterator[object]:
         """Give every connection that a selector takes, in one go."""
+        snapshot = self._runtime.snapshot
         for one in list(self._runtime.live.values()):
-            if self.takes(selector, one, now):
+            # As ``takes``, but ten thousand times in one go.
+            if isinstance(one, Splice):
+                belongs = _of_splice(one, snapshot)
+            else:
+                belongs = self._belongs(one, now)
+            if takes(selector, belongs, now):
                 yield one
 
     def takes(self, selector: Selector, one: object, now: float) -> bool:
@@ -210,10 +216,17 @@ def takes(selector: Selector, one: Belongs, now: float) -> bool:
         and (selector.route is None or selector.route == one.route)
         and (selector.pool is None or selector.pool == one.pool)
         and (selector.endpoint is None or selector.endpoint in (one.endpoint, one.endpoint_address))
-        and (not selector.labels or set(selector.labels) <= set(one.labels))
+        and (not selector.labels or _labelled(selector.labels, one.labels))
         and (selector.min_age_s is None or now - one.started >= selector.min_age_s)
         and (selector.min_idle_s is None or now - one.moved >= selector.min_idle_s)
     )
+
+
+def _labelled(wanted: Pairs, labels: Pairs) -> bool:
+    for pair in wanted:  # noqa: SIM110 - all() takes twice as long for the one that is usual
+        if pair not in labels:
+            return False
+    return True
 
 
 def _of_splice(splice: Splice, snapshot: Snapshot) -> Belongs:

@@ -235,6 +235,7 @@ def drop_names(request: Request, spec: ListenerSpec) -> Iterator[tuple[str, int]
         yield "odd_field", len(fields) - len(request.fields)
     if request.fields is not before:
         request.headers = decoded(request.fields)
+        request.differs = True
 
 
 def without_empty_lines(data: bytes) -> bytes:

@@ -11,11 +11,13 @@ STAMP := $(VENV)/installed-$(shell { pwd; cat pyproject.toml $(LOCK); } | cksum 
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test lint format lock bench bench-quick bench-peers clean
 help:
 	@echo "make run     start the demo: a proxy, two echo servers and commands to try"
 	@echo "make test    check style, types and import rules, and run all tests"
 	@echo "make lint    only the checks; make format repairs what can be repaired"
+	@echo "make bench   measure beside other proxies, about 20 minutes; make bench-quick: one, with nginx"
+	@echo "make bench-peers  install the other proxies and the load generator"
 	@echo "make lock    pin the dependencies anew (ARGS=--upgrade: all of them)"
 	@echo "make clean   remove what these commands made"
 
@@ -35,6 +37,16 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Exit status 1 says that something failed or missed its target; bench/README.md says more.
+bench: $(STAMP)
+	$(BIN)/python bench/run.py $(ARGS)
+
+bench-quick: $(STAMP)
+	$(BIN)/python bench/run.py --quick $(ARGS)
+
+bench-peers: $(STAMP)
+	bench/peers/install $(BIN)/python .peers
+
 # uv resolves for every platform and Python at once; only this target needs it.  Neither indexes nor
 # local files may get into the lock: it has to hold wherever it is installed from.
 lock: | $(BIN)/python
@@ -44,7 +56,7 @@ lock: | $(BIN)/python
 	@if grep -n '://' $(LOCK); then echo "$(LOCK) names a place to install from" >&2; exit 1; fi
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis dist
+	rm -rf $(VENV) .peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): | $(BIN)/python

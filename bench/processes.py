@@ -22,7 +22,7 @@ from bench.machine import LOAD_CORES, on_cores
 
 ROOT: Final = Path(__file__).parents[1]
 
-START_S: Final = 30.0
+START_S: Final = 60.0
 STOP_S: Final = 5.0
 """How long a process may take to start, and to stop before it is killed, in seconds."""
 

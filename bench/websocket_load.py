@@ -37,7 +37,7 @@ TALK_S: Final = 1.0
 AT_ONCE: Final = 64
 """So many handshakes at once: more than that would measure queues."""
 
-MAX_US: Final = 100_000
+MAX_US: Final = 1_000_000
 """Latencies are counted by the microsecond up to this."""
 
 

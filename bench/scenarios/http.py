@@ -92,9 +92,11 @@ def scenario(
     octets: bool = False,
 ) -> Scenario:
     """Return one in which wrk sends what the words say."""
+    # Each connection is to have some turns.
+    least_s = connections / 500
 
     def generate(address: str, seconds: float) -> Load:
-        return wrk(address, connections, seconds, *words)
+        return wrk(address, connections, max(seconds, least_s), *words)
 
     def sample(subject: Subject, seconds: float) -> Sample:
         reach_all(subject)

@@ -62,7 +62,7 @@ then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and 
 from proxy.connections import ConnectionView, Page, Selector
 from proxy.drains import DrainOrder, DrainProgress
 from proxy.errors import Fault, SpecError
-from proxy.prepared import Prepared
+from proxy.preparation import Prepared
 from proxy.server import Server
 from proxy.spec import Spec
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from proxy.downstream.connection import ClientConnection
+from proxy.errors import CLOSED_BY_OPERATOR
 from proxy.exchange.runtime import Runtime
 from proxy.snapshot import Snapshot
 from proxy.spec import Pairs
@@ -171,6 +172,18 @@ class Connections:
             return self._runtime.live.get(_serial(name))
         except ValueError:
             return None
+
+    def close(self, name: str, code: int, reason: str) -> bool:
+        """Close a connection; return whether there is one of that id.
+
+        Both ends of a WebSocket are told code and reason.  A request under way is cut.
+        """
+        found = self.find(name)
+        if isinstance(found, Splice):
+            found.close(code, reason)
+        elif isinstance(found, ClientConnection):
+            found.abort(CLOSED_BY_OPERATOR)
+        return found is not None
 
     def select(self, selector: Selector, now: float) -> Iterator[object]:
         """Give every connection that a selector takes, in one go."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
 from proxy.addresses import parse_address
 from proxy.downstream.listener import Listener
-from proxy.exchange.runtime import Runtime
+from proxy.serving import Serving
 from proxy.snapshot import Upstream
 from proxy.splice.half import FrameHalf
 from proxy.splice.relay import Splice
-from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
+from proxy.telemetry.counters import ListenerCounters, PoolCounters
 from proxy.telemetry.reading import (
     EndpointReading,
     ListenerReading,
@@ -26,40 +25,24 @@ from proxy.upstream.endpoint import Endpoint, Member
 from proxy.upstream.pool import Pool, PoolPlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Where to look."""
-
-    runtime: Runtime
-    listeners: Mapping[str, Listener]
-    pools: Mapping[str, Pool]
-    leaving: Sequence[Pool]
-    routes: Ledger[RouteCounters]
-    listener_counters: Ledger[ListenerCounters]
-    pool_counters: Ledger[PoolCounters]
-    draining: bool
-    remaining: int
-    loop_lag_s: float
-    log_lines_dropped: Sequence[tuple[str, int]]
-
-
-def look(at: Look) -> Reading:
+def look(at: Serving, loop_lag_s: float) -> Reading:
     """Make a reading."""
     now = monotonic()
-    snapshot = at.runtime.snapshot
+    snapshot = at.snapshot
+    draining = at.process_drain.active
     routes = [RouteReading(name=name, counters=counters) for name, counters in at.routes.items()]
     routes.append(RouteReading(name="none", counters=at.runtime.no_route))
     return Reading(
-        draining=at.draining,
-        drain_remaining=at.remaining,
-        loop_lag_s=at.loop_lag_s,
-        access_log_dropped=tuple(at.log_lines_dropped),
+        draining=draining,
+        drain_remaining=at.remaining if draining else 0,
+        loop_lag_s=loop_lag_s,
+        access_log_dropped=at.targets.dropped(),
         listeners=tuple(
             _listener(name, at.listeners.get(name), counters)
             for name, counters in at.listener_counters.items()
         ),
         pools=tuple(
-            _pool(name, counters, snapshot.pools.get(name), at, now)
+            _pool(name, counters, snapshot.pools.get(name), at.leaving, now)
             for name, counters in at.pool_counters.items()
         ),
         routes=tuple(routes),
@@ -77,12 +60,16 @@ def _listener(name: str, listener: Listener | None, counters: ListenerCounters) 
 
 
 def _pool(
-    name: str, counters: PoolCounters, upstream: Upstream | None, at: Look, now: float
+    name: str,
+    counters: PoolCounters,
+    upstream: Upstream | None,
+    leaving: Sequence[Pool],
+    now: float,
 ) -> PoolReading:
     plan = upstream.plan if upstream and upstream.plan.pool.counters is counters else None
     gone = [
         endpoint
-        for pool in (*at.leaving, *([plan.pool] if plan else ()))
+        for pool in (*leaving, *([plan.pool] if plan else ()))
         if pool.counters is counters
         for endpoint in pool.leaving.values()
     ]

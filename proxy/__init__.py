@@ -59,7 +59,8 @@ The layers, from top to bottom: ``server``, ``downstream``, ``exchange``, ``snap
 then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and ``spec`` below all.
 """
 
-from proxy.connections import ConnectionView, Page, Selector
+from proxy.connection_view import ConnectionView
+from proxy.connections import Page, Selector
 from proxy.drains import DrainOrder, DrainProgress
 from proxy.errors import Fault, SpecError
 from proxy.preparation import Prepared

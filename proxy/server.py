@@ -12,7 +12,8 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from proxy.connections import ANY, PAGE, ConnectionView, Page, Selector
+from proxy.connection_view import ConnectionView
+from proxy.connections import ANY, PAGE, Page, Selector
 from proxy.drains import DrainOrder, DrainProgress, DrainState
 from proxy.exchange.runtime import Runtime
 from proxy.explain.inquiry import Explanation, Live, Question, explain

@@ -14,7 +14,8 @@ from admin.api.operations import Call, whole
 from admin.api.problems import Problem
 from admin.documents.pool import sendable_code, sendable_reason
 from admin.documents.scalars import seconds
-from proxy.connections import PAGE, ConnectionView, Direction, Selector
+from proxy.connection_view import ConnectionView, Direction
+from proxy.connections import PAGE, Selector
 from proxy.errors import Fault, FaultError
 from proxy.splice.closing import GOING_AWAY
 

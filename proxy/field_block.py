@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BLOCKS: Final = 256
 """Blocks that a listener remembers; more begin the memory anew."""
 
+PASSAGES: Final = 8
+"""Ways upstream that are remembered of a block; more begin anew."""
+
 BLOCK_BYTES: Final = 2048
 """Longer blocks are understood each time."""
 
@@ -34,10 +37,9 @@ requests."""
 class Passage:
     """A field block on its way upstream: a head but for target and lines that tell who forwards."""
 
-    __slots__ = ("before", "behind", "between", "more", "persistent", "set", "upgrade", "way")
+    __slots__ = ("before", "behind", "between", "more", "persistent", "set", "upgrade")
 
-    def __init__(self, way: Way, upgrade: bytes, *, persistent: bool) -> None:
-        self.way: Final = way
+    def __init__(self, upgrade: bytes, *, persistent: bool) -> None:
         self.before = b""
         """From the version on."""
         self.set: Callable[[Request], bytes] | None = None
@@ -59,7 +61,7 @@ class FieldBlock:
 
     __slots__ = (
         "authority", "chunked", "connection", "content_length", "expects_continue", "fields",
-        "has_odd_names", "has_underscores", "headers", "host", "keep_alive", "met", "passage",
+        "has_odd_names", "has_underscores", "headers", "host", "keep_alive", "passages",
         "upgrade", "version_minor",
     )  # fmt: skip
 
@@ -93,6 +95,5 @@ class FieldBlock:
         """A field has a name of the kind ``ODD``."""
         self.has_underscores = False
         """A field's name has an underscore."""
-        self.met: Way | None = None
-        """The way that such a request took last; only what comes again is worth a passage."""
-        self.passage: Passage | None = None
+        self.passages: Final[dict[Way, Passage | None]] = {}
+        """By the ways that such requests took; only what comes again is worth one."""

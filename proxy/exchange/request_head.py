@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from proxy.field_block import Passage, Way
+from proxy.field_block import PASSAGES, Passage, Way
 from proxy.headers.forwarded import forwarding_lines
 from proxy.headers.hop_by_hop import named_by_connection
 from proxy.headers.rules import Block
@@ -50,13 +50,10 @@ def upstream_head(
     body: bytes | None = None
     if route.holds_body and route.body is not None:
         body = route.body.render(request)
-    passage = request.block.passage
-    if (
-        passage is None
-        or passage.way != (route.number, request.pool, peer_trusted)
-        or request.differs
-    ):
-        passage = _found(request, route, body, peer_trusted=peer_trusted)
+    way = (route.number, request.pool, peer_trusted)
+    passage = request.block.passages.get(way)
+    if passage is None or request.differs:
+        passage = _found(request, route, body, way)
     method = request.method
     to_head = method == b"HEAD"
     if route.method is not None:
@@ -82,25 +79,22 @@ def upstream_head(
     return made
 
 
-def _found(request: Request, route: Route, body: bytes | None, *, peer_trusted: bool) -> Passage:
-    """Make the passage of a request, and keep it if others will come the same way."""
-    block = request.block
-    way = (route.number, request.pool, peer_trusted)
-    settle = (
-        route.settles
-        and block.met == way
-        and block.authority != b""  # without one, $host is the listener's
-        and not request.differs
-    )
-    block.met = way
-    passage = _passage(request, route, body, way, settle=settle)
-    if settle:
-        block.passage = passage
+def _found(request: Request, route: Route, body: bytes | None, way: Way) -> Passage:
+    """Make the passage of a request, and keep it if others have come the same way."""
+    passages = request.block.passages
+    # Without an authority, $host is the listener's.
+    if not route.settles or request.differs or not request.authority:
+        return _passage(request, route, body, trusted=way[2], settle=False)
+    again = way in passages
+    passage = _passage(request, route, body, trusted=way[2], settle=again)
+    if not again and len(passages) >= PASSAGES:
+        passages.clear()
+    passages[way] = passage if again else None
     return passage
 
 
 def _passage(
-    request: Request, route: Route, body: bytes | None, way: Way, *, settle: bool
+    request: Request, route: Route, body: bytes | None, *, trusted: bool, settle: bool
 ) -> Passage:
     """Write the head but for its target and what tells who forwards.
 
@@ -128,7 +122,7 @@ def _passage(
         persistent = not connection or b"close" not in connection.lower()
     else:
         persistent = b"keep-alive" in connection.lower()
-    passage = Passage(way, upgrade, persistent=persistent)
+    passage = Passage(upgrade, persistent=persistent)
     passage.before = b" HTTP/%b\r\n" % version
     if route.sets_request:
         ours, passage.set = _text(rules.set if asks else rules.plain, request, settle=settle)
@@ -146,7 +140,7 @@ def _passage(
     if not request.authority and b"host" not in rules.dropped:
         # HTTP/1.0 may come without; HTTP/1.1 may not go on without (RFC 9112, 3.2).
         behind.append(b"Host: %b\r\n" % request.pool)
-    starts = route.passes_trusted if way[2] else route.passes_untrusted
+    starts = route.passes_trusted if trusted else route.passes_untrusted
     fields = request.fields
     if request.connection and request.connection.lower() not in _ORDINARY_CONNECTION:
         named = named_by_connection(fields)

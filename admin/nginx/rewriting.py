@@ -188,7 +188,7 @@ def captured_numbers(tree: tuple[Directive, ...]) -> frozenset[str]:
         with suppress(FaultError):  # told where it is read
             texts = directive.args[:1] if directive.name == "rewrite" else ()
             if directive.name == "if":
-                texts = words_of(directive)[2:]
+                texts = tuple(words_of(directive)[2:])
             for text in texts:
                 found.update(filter(str.isdecimal, Pattern(text).names))
         found |= captured_numbers(directive.block or ())

@@ -265,7 +265,7 @@ async def test_prelude_is_created_replaced_patched_and_removed(
 
 @pytest.mark.parametrize("view", ["written", "effective"])
 async def test_large_pool_is_written_in_a_thread(client: Client, view: str) -> None:
-    endpoints = {f"10.0.{n // 250}.{n % 250}:80": {} for n in range(5_000)}
+    endpoints: dict[str, Any] = {f"10.0.{n // 250}.{n % 250}:80": {} for n in range(5_000)}
     await ok(await client.put("/v1/pools/big", json={"endpoints": endpoints}), 201)
     began = time.thread_time()
     response = await client.get(f"/v1/pools/big?view={view}")

@@ -55,16 +55,24 @@ def application(
         return _said(200, "ok") if started() and server.ready else _said(503, "starting")
 
     async def drained(request: web.Request) -> web.Response:
-        try:
-            wait_s = min(seconds(request.query.get("wait", "0s")), MAX_WAIT_S)
-        except FaultError as error:
-            return _said(400, f"wait: {error.message}; {error.hint}")
-        try:
-            async with asyncio.timeout(wait_s):
-                await server.drained()
-        except TimeoutError:
-            return _said(503, f"{server.remaining} connections remain")
-        return _said(200, "drained")
+        wait = request.query.get("wait", "0s")
+        times_s = {}
+        for name, text in (("wait", wait), ("begin", request.query.get("begin", wait))):
+            try:
+                times_s[name] = min(seconds(text), MAX_WAIT_S)
+            except FaultError as error:
+                return _said(400, f"{name}: {error.message}; {error.hint}")
+        begin_s = min(times_s["begin"], times_s["wait"])
+        for most_s in (begin_s, times_s["wait"] - begin_s):
+            try:
+                async with asyncio.timeout(most_s):
+                    await server.drained()
+            except TimeoutError:
+                if not server.draining:
+                    return _said(503, "no drain has begun")
+            else:
+                return _said(200, "drained")
+        return _said(503, f"{server.remaining} connections remain")
 
     app = web.Application()
     for path, handler in (

@@ -103,7 +103,7 @@ def test_application_outlives_the_drain_within_the_grace(name: str) -> None:
     settings = settings_of(sidecar)
     drain = SETS[name].get("sidecar", {}).get("drain", {})
     asked = application_of(pod)["lifecycle"]["preStop"]["httpGet"]
-    waits = re.fullmatch(r"/drained\?wait=(\d+)s", asked["path"])
+    waits = re.fullmatch(r"/drained\?wait=(\d+)s&begin=5s", asked["path"])
     assert waits is not None
     assert asked["port"] == settings.telemetry.port
     assert sidecar["lifecycle"]["preStop"]["exec"]["command"] == ["hotsplice", "drain", "--wait"]

@@ -76,7 +76,7 @@ def test_library_is_used_as_the_chart_says(tmp_path: Path) -> None:
     (pod,) = pods(install({}, chart)).values()
     proxy, web = containers(pod)
     assert proxy["ports"][0] == {"name": "http", "containerPort": 8080, "protocol": "TCP"}
-    assert web["lifecycle"]["preStop"]["httpGet"]["path"] == "/drained?wait=52s"
+    assert web["lifecycle"]["preStop"]["httpGet"]["path"] == "/drained?wait=52s&begin=5s"
     assert pod["spec"]["terminationGracePeriodSeconds"] == 55
     assert {one["name"] for one in pod["spec"]["volumes"]} >= {"hotsplice-config", "hotsplice-run"}
 

@@ -50,7 +50,7 @@ def test_parent_gets_a_sound_sidecar_and_nothing_else_of_ours(parent: Path, nati
     assert ("restartPolicy" in proxy) == native
     assert proxy["image"] == "registry.example.com/hotsplice:0.1.0"
     assert proxy["ports"][0] == {"name": "web", "containerPort": 8080, "protocol": "TCP"}
-    assert web["lifecycle"]["preStop"]["httpGet"]["path"] == "/drained?wait=27s"
+    assert web["lifecycle"]["preStop"]["httpGet"]["path"] == "/drained?wait=27s&begin=5s"
     assert pod["spec"]["terminationGracePeriodSeconds"] == 30
 
 

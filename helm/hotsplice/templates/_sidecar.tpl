@@ -141,12 +141,15 @@ prometheus.io/path: /metrics
 {{- end }}
 {{- end }}
 
-{{- /* The application's lifecycle: it stops once the proxy is done, or it would die under it. */ -}}
+{{- /*
+The application's lifecycle: it stops once the proxy is done, or it would die under it. The kubelet
+runs this before a restart of the application alone, too: then no drain begins, and it goes on.
+*/ -}}
 {{- define "hotsplice.appLifecycle" -}}
 {{- $s := fromYaml (include "hotsplice.settings" .) -}}
 preStop:
   httpGet:
-    path: /drained?wait={{ add $s.drain.timeoutSeconds 2 }}s
+    path: /drained?wait={{ add $s.drain.timeoutSeconds 2 }}s&begin=5s
     port: {{ int $s.telemetryPort }}
 {{- end }}
 

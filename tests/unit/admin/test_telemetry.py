@@ -139,10 +139,31 @@ async def test_drained_answers_when_the_drain_is_done(telemetry: Client, plane: 
     assert (response.status, await response.text()) == (200, "drained\n")
 
 
-@pytest.mark.parametrize("query", ["", "?wait=10ms"])
+@pytest.mark.parametrize("query", ["", "?wait=10ms", "?wait=1h&begin=10ms", "?wait=10ms&begin=1h"])
+async def test_drained_is_503_if_no_drain_has_begun(telemetry: Client, query: str) -> None:
+    response = await within(telemetry.get("/drained" + query), "the answer of /drained")
+    assert (response.status, await response.text()) == (503, "no drain has begun\n")
+
+
+async def test_drained_goes_on_waiting_for_a_drain_that_has_begun(
+    telemetry: Client, plane: FakePlane
+) -> None:
+    asking = asyncio.create_task(telemetry.get("/drained?wait=60s&begin=20ms"))
+    await settle()
+    plane.drain(timeout_s=1, accept_s=0)
+    # What asks later, and would give up as early, is answered first.
+    assert (await telemetry.get("/drained?wait=20ms&begin=20ms")).status == 503
+    await settle()
+    assert not asking.done()
+    plane.done.set()
+    assert (await within(asking, "the answer of /drained")).status == 200
+
+
+@pytest.mark.parametrize("query", ["", "?wait=10ms", "?wait=20ms&begin=10ms"])
 async def test_drained_is_503_at_the_end_of_the_wait(
     telemetry: Client, plane: FakePlane, query: str
 ) -> None:
+    plane.drain(timeout_s=1, accept_s=0)
     plane.remaining = 2
     response = await telemetry.get("/drained" + query)
     assert (response.status, await response.text()) == (503, "2 connections remain\n")
@@ -153,10 +174,13 @@ async def test_drained_without_a_wait_is_200_once_done(telemetry: Client, plane:
     assert (await telemetry.get("/drained")).status == 200
 
 
-async def test_drained_with_a_bad_wait_is_400(telemetry: Client) -> None:
-    response = await telemetry.get("/drained?wait=60")
+@pytest.mark.parametrize("query", ["wait=60", "wait=60s&begin=60"])
+async def test_drained_with_a_bad_time_is_400(telemetry: Client, query: str) -> None:
+    response = await telemetry.get(f"/drained?{query}")
     assert response.status == 400
-    assert "60s" in await response.text()
+    said = await response.text()
+    assert said.startswith(query.rpartition("&")[2].partition("=")[0])
+    assert "60s" in said
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz", "/drained"])

@@ -1,13 +1,12 @@
-"""A pod of the chart's from its start to its deletion, played by what its containers are told."""
+"""Pods of the chart's from their start to their end, and what is done in them meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
@@ -16,95 +15,98 @@ from admin.listening import listening
 from tests.integration.admin.hotsplice import hotsplice
 from tests.integration.admin.process import process
 from tests.packaging.charts import install
-from tests.packaging.manifests import Manifest, containers, of_kind, pods
+from tests.packaging.manifests import of_kind
+from tests.packaging.pod import mount, pod
 from tests.packaging.sidecar import sidecar
-from tests.peers import within
+from tests.peers import eventually, within
+from tests.peers.client import RawClient
+from tests.peers.frames import CLOSE, HANDSHAKE_FIELDS, TEXT, encode, read_frame
 
-VALUES = {
-    # The file, not the folder: that has an owner who is not played here.
-    "configOwner": "rest",
-    "sidecar": {"drain": {"propagationSeconds": 1, "connectionsSeconds": 3, "appStopSeconds": 0}},
-}
+# The file, not the folder: that has an owner who is not played here.
+VALUES = {"configOwner": "rest"}
+SHORT = {"sidecar": {"drain": {"propagationSeconds": 2, "connectionsSeconds": 3}}}
+"""The default's arithmetic, with less to wait for."""
 
-
-def moved(folder: Path) -> Callable[[str], str]:
-    """Return what puts a path of the container, or a socket's, into a folder."""
-
-    def move(value: str) -> str:
-        scheme, colon, path = value.rpartition(":")
-        return f"{scheme}{colon}{folder}{path}" if path.startswith("/") else value
-
-    return move
+CLIENTS = 64
+WEBSOCKETS = 200
 
 
-def mount(folder: Path, manifests: list[Manifest], address: str) -> dict[str, Any]:
-    """Lay out the sidecar's volumes, its document with other ports; return its environment."""
-    (pod,) = (pod for where, pod in pods(manifests).items() if where.startswith("Deployment/"))
-    proxy = containers(pod)[0]
-    for one in proxy["volumeMounts"]:
-        (folder / one["mountPath"].removeprefix("/")).mkdir(parents=True)
-    (config,) = of_kind(manifests, "ConfigMap")
-    for name, text in config["data"].items():
-        document = text.replace("0.0.0.0:8080", "127.0.0.1:0")
-        document = document.replace('"127.0.0.1:8000": {}', f'"{address}": {{}}')
-        (folder / "etc" / "hotsplice" / "config" / name).write_text(document)
-    move = moved(folder)
-    return {one["name"]: move(one["value"]) for one in proxy["env"]}
+@dataclass
+class Service:
+    """Where new connections are led to, and what became of them."""
+
+    address: str
+    over: bool = False
+    answered: int = 0
+    connected: dict[str, int] = field(default_factory=dict)
+
+    async def connect(self) -> RawClient:
+        self.connected[self.address] = self.connected.get(self.address, 0) + 1
+        return await RawClient.connect(self.address)
+
+    async def ask(self) -> None:
+        """Send requests until it is over; whatever is no good answer fails the test."""
+        client = await self.connect()
+        while not self.over:
+            reply = await client.get(b"/hello")
+            assert reply.status == 200
+            self.answered += 1
+            if reply.get(b"connection") == b"close":
+                client.close()
+                client = await self.connect()
+        client.close()
+
+    async def talk(self, leaving: asyncio.Event, grace_s: float) -> int:
+        """Hold a WebSocket and use it, also once its pod is leaving; return how it is closed."""
+        client = await self.connect()
+        assert (await client.get(b"/ws", *HANDSHAKE_FIELDS)).status == 101
+        await _use(client)
+        await leaving.wait()
+        await _use(client)
+        told = await read_frame(client, grace_s)
+        await client.send(encode(CLOSE, told.payload, mask=True))
+        assert await client.gone() == "fin"
+        client.close()
+        return told.close_code
 
 
-async def test_pod_that_is_deleted_loses_nothing(tmp_path: Path) -> None:
-    manifests = install(VALUES)
-    (pod,) = (pod for where, pod in pods(manifests).items() if where.startswith("Deployment/"))
-    proxy, application = containers(pod)
+async def _use(websocket: RawClient) -> None:
+    await websocket.send(encode(TEXT, b"hello", mask=True))
+    assert (await read_frame(websocket)).payload.endswith(b": hello")
+
+
+async def test_pod_that_is_deleted_under_load_loses_nothing(tmp_path: Path) -> None:
+    manifests = install(VALUES | SHORT)
     async with (
-        listening(echo("app"), ANYWHERE) as address,
         aiohttp.ClientSession() as session,
+        pod(tmp_path / "old", manifests, session) as old,
+        pod(tmp_path / "new", manifests, session) as new,
+        asyncio.TaskGroup() as users,
     ):
-        environ = mount(tmp_path, manifests, address)
-        admin = environ["HOTSPLICE_ADMIN"]
-        async with process(tmp_path, *proxy["args"], "--admin", admin, **environ) as running:
-            ready = await running.ready()
-            telemetry, public = (
-                f"http://{ready['telemetry']}",
-                f"http://{ready['listeners']['public']}",
-            )
+        assert [await old.probe(one) for one in ("startup", "readiness", "liveness")] == [200] * 3
+        service = Service(old.address)
+        leaving = asyncio.Event()
+        for _ in range(CLIENTS):
+            users.create_task(service.ask())
+        sockets = [users.create_task(service.talk(leaving, old.grace_s)) for _ in range(WEBSOCKETS)]
+        await eventually(lambda: service.answered > 10 * CLIENTS, "load")
+        before = service.connected[old.address]
+        assert before == CLIENTS + WEBSOCKETS
 
-            async def probe(name: str) -> int:
-                path = proxy[f"{name}Probe"]["httpGet"]["path"]
-                async with session.get(telemetry + path) as answer:
-                    return answer.status
-
-            async def stop_sidecar() -> int:
-                command = proxy["lifecycle"]["preStop"]["exec"]["command"]
-                assert command[0] == "hotsplice"
-                return (await hotsplice(*command[1:], environ=environ)).status
-
-            async def stop_application() -> int:
-                path = application["lifecycle"]["preStop"]["httpGet"]["path"]
-                async with session.get(telemetry + path) as answer:
-                    return answer.status
-
-            assert [await probe(name) for name in ("startup", "readiness", "liveness")] == [200] * 3
-            async with session.ws_connect(f"{public}/ws") as socket:
-                await socket.send_str("hello")
-                assert await socket.receive_str() == "app: hello"
-                began = time.monotonic()
-                hooks = asyncio.gather(stop_sidecar(), stop_application())
-                while await probe("readiness") == 200:
-                    assert not hooks.done()
-                assert await probe("liveness") == 200
-                # The news has not spread yet, and there are new connections.
-                async with aiohttp.ClientSession() as other, other.get(public) as answer:
-                    assert (answer.status, answer.headers["Connection"]) == (200, "close")
-                told = await within(socket.receive(), "the WebSocket to be told")
-                assert (told.type, told.data) == (aiohttp.WSMsgType.CLOSE, 1001)
-            assert [*await hooks] == [0, 200]
-            assert time.monotonic() - began < pod["spec"]["terminationGracePeriodSeconds"]
-            # It waits for SIGTERM, or the kubelet would start it again.
-            assert running.process.returncode is None
-            assert await probe("liveness") == 200
-            status, said = await running.terminated()
-            assert status == 0, said
+        began = time.monotonic()
+        deletion = asyncio.create_task(old.delete())
+        while await old.probe("readiness") == 200:
+            assert not deletion.done()
+        leaving.set()
+        # The news has not spread yet: everybody comes once more.
+        await eventually(lambda: service.connected[old.address] >= before + CLIENTS, "the news")
+        service.address = new.address
+        codes = await within(asyncio.gather(*sockets), "the WebSockets to be told", old.grace_s)
+        await within(deletion, "the end of the pod", old.grace_s)
+        assert time.monotonic() - began < old.grace_s
+        assert codes == [1001] * WEBSOCKETS
+        assert service.connected[new.address] == CLIENTS
+        service.over = True
 
 
 async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.peers.stream import Stream
-from tests.peers.waiting import within
+from tests.peers.waiting import LIMIT_S, within
 
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -46,21 +46,21 @@ def encode(opcode: int, payload: bytes = b"", *, fin: bool = True, mask: bool = 
     return bytes(head) + (_MASK + _masked(payload, _MASK) if mask else payload)
 
 
-async def read_frame(stream: Stream) -> Frame:
+async def read_frame(stream: Stream, limit_s: float = LIMIT_S) -> Frame:
     """Read one frame."""
-    return await within(_read_frame(stream), f"a frame on {stream.name}")
+    return await within(_read_frame(stream), f"a frame on {stream.name}", limit_s)
 
 
 async def _read_frame(stream: Stream) -> Frame:
-    first, second = await stream.read_exactly(2)
+    first, second = await stream._exactly(2)
     size = second & 0x7F
     if size == 126:
-        size = int.from_bytes(await stream.read_exactly(2), "big")
+        size = int.from_bytes(await stream._exactly(2), "big")
     elif size == 127:
-        size = int.from_bytes(await stream.read_exactly(8), "big")
+        size = int.from_bytes(await stream._exactly(8), "big")
     masked = bool(second & 0x80)
-    mask = await stream.read_exactly(4) if masked else b""
-    payload = await stream.read_exactly(size)
+    mask = await stream._exactly(4) if masked else b""
+    payload = await stream._exactly(size)
     if masked:
         payload = _masked(payload, mask)
     return Frame(first & 0x0F, payload, fin=bool(first & 0x80), masked=masked)

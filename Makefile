@@ -11,12 +11,13 @@ STAMP := $(VENV)/installed-$(shell { pwd; cat pyproject.toml $(LOCK); } | cksum 
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help run test lint format observe-test autobahn bench bench-quick bench-peers lock clean
+.PHONY: help run test lint format observe-test image-test autobahn bench bench-quick bench-peers lock clean
 help:
 	@echo "make run     start the demo: a proxy, two echo servers and commands to try"
 	@echo "make test    check style, types and import rules, and run all tests"
 	@echo "make lint    only the checks; make format repairs what can be repaired"
 	@echo "make observe-test  let a real Prometheus scrape a real sidecar"
+	@echo "make image-test    build the image on stand-ins of its bases, and run it"
 	@echo "make autobahn  WebSockets through the proxy, beside Autobahn's fuzzing client"
 	@echo "make bench   measure beside other proxies, about 20 minutes; make bench-quick: one, with nginx"
 	@echo "make bench-peers  install the other proxies and the load generator"
@@ -42,6 +43,9 @@ format: $(STAMP)
 observe-test: $(STAMP)
 	HOTSPLICE_TEST_OBSERVE=1 $(BIN)/python -m pytest tests/packaging/test_prometheus.py $(ARGS)
 
+image-test: $(STAMP)
+	HOTSPLICE_TEST_IMAGE=1 $(BIN)/python -m pytest -s -rs tests/packaging/test_image.py $(ARGS)
+
 # Exit status 1 says that something failed or missed its target; bench/README.md says more.
 bench: $(STAMP)
 	$(BIN)/python bench/run.py $(ARGS)
@@ -52,13 +56,18 @@ bench-quick: $(STAMP)
 bench-peers: $(STAMP)
 	bench/peers/install $(BIN)/python .peers
 
-# uv resolves for every platform and Python at once; only this target needs it.  Neither indexes nor
-# local files may get into the lock: it has to hold wherever it is installed from.
+# uv resolves for every platform and Python at once; only this target needs it.  What the image gets,
+# and what its wheel is built with, are parts of the one resolution.  Neither indexes nor local files
+# may get into a lock: it has to hold wherever it is installed from.
+COMPILE = $(BIN)/uv pip compile --no-config --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" --quiet
+PART := --no-annotate --constraint $(LOCK)
 lock: | $(BIN)/python
 	$(PIP) install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --no-config --group dev --universal --python-version 3.11 \
-		--generate-hashes --custom-compile-command "make lock" --output-file $(LOCK) --quiet $(ARGS)
-	@if grep -n '://' $(LOCK); then echo "$(LOCK) names a place to install from" >&2; exit 1; fi
+	$(COMPILE) pyproject.toml --group dev --output-file $(LOCK) $(ARGS)
+	$(COMPILE) pyproject.toml $(PART) --output-file requirements.lock
+	$(COMPILE) $(PART) --group build --output-file requirements-build.lock
+	@if grep -n '://' requirements*.lock; then echo "a lock names a place to install from" >&2; exit 1; fi
 
 # Needs Python 2.7, and says so where there is none; ARGS='1.* 7.*' runs some of the cases.  The
 # echo server would refuse what some of them send, 4 MiB in frames of 64 octets.

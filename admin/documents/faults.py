@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
@@ -77,8 +76,11 @@ def nearest(word: str, known: Iterable[str], what: str) -> str:
 
 def meant(word: object, known: Iterable[str]) -> str | None:
     """Return a hint if one of the known words looks much like this one."""
-    candidates = list(known)[:_COMPARED]
-    close = get_close_matches(word[:200], candidates, n=1) if isinstance(word, str) else None
+    if not isinstance(word, str):
+        return None
+    from difflib import get_close_matches
+
+    close = get_close_matches(word[:200], list(known)[:_COMPARED], n=1)
     return f"did you mean `{close[0]}`?" if close else None
 
 

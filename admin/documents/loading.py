@@ -14,10 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from admin.documents.faults import DocumentError, bounded
-from admin.documents.yaml_text import dump_yaml, load_yaml
 from proxy.errors import Fault, pointer
-
-__all__ = ["MAX_DEPTH", "MAX_JSON_BYTES", "MAX_YAML_BYTES", "dump_yaml", "load"]
 
 MAX_JSON_BYTES: Final = 16 * 1024 * 1024
 MAX_YAML_BYTES: Final = 2 * 1024 * 1024
@@ -44,10 +41,24 @@ def load(data: bytes, *, yaml: bool) -> object:
     except UnicodeDecodeError as error:
         message = f"the document is not UTF-8: byte {error.start:,}"
         raise DocumentError([Fault("", message)]) from None
-    value = load_yaml(text, MAX_DEPTH) if yaml else _Json().load(text)
+    value = _load_yaml(text) if yaml else _Json().load(text)
     if _deeper_than(value, MAX_DEPTH):
         raise DocumentError([_too_deep()])
     return value
+
+
+def dump_yaml(value: object) -> str:
+    """Return a JSON value as YAML that every reader, of YAML 1.1 or 1.2, understands alike."""
+    from admin.documents import yaml_text
+
+    return yaml_text.dump_yaml(value)
+
+
+def _load_yaml(text: str) -> object:
+    # Its parser is a large part of a start, and of the memory, of who uses JSON alone.
+    from admin.documents import yaml_text
+
+    return yaml_text.load_yaml(text, MAX_DEPTH)
 
 
 class _NotFinite:

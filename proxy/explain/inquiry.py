@@ -12,9 +12,6 @@ from proxy.addresses import parse_address
 from proxy.errors import FaultError
 from proxy.explain.explanation import Explanation
 from proxy.explain.question import Question, QuestionError, question
-from proxy.explain.rehearsal import rehearse
-from proxy.explain.rivals import tell
-from proxy.explain.understudy import Understudies
 from proxy.snapshot import NOTHING, Snapshot, compile_snapshot
 from proxy.spec import Spec
 from proxy.telemetry.counters import Ledger, RouteCounters
@@ -43,6 +40,11 @@ async def explain(asked: Question, live: Live, candidate: Spec | None = None) ->
 
     Raise ``QuestionError`` for one that nobody can tell of, ``SpecError`` for a bad candidate.
     """
+    # Most processes are never asked.
+    from proxy.explain.rehearsal import rehearse
+    from proxy.explain.rivals import tell
+    from proxy.explain.understudy import Understudies
+
     snapshot = live.snapshot if candidate is None else await _compiled(candidate, live)
     is_candidate = candidate is not None
     pools = Understudies(snapshot.pools)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Final, Protocol
 
 from proxy.errors import Fault, FaultError
@@ -214,6 +213,8 @@ def _unknown(name: str, scope: Scope) -> FaultError:
         return FaultError(f"there is no capture ${name}", hint)
     if name.lower().startswith(SECRET):
         return FaultError(f"${name} may not stand here", "secrets are for request_headers only")
+    from difflib import get_close_matches
+
     families = [*FAMILIES, *(RESPONSE_FAMILIES if scope.response else ())]
     rest = name.lower().partition("_")[2]
     known = [*BUILT_IN, *(RESPONSE if scope.response else ()), *scope.maps, *scope.captures]

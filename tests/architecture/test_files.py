@@ -8,6 +8,8 @@ import tomllib
 from itertools import chain
 from typing import Final
 
+import pytest
+
 from tests.architecture.sources import ROOT, modules, project_files
 
 LINES: Final = 450
@@ -68,24 +70,46 @@ def test_no_file_tells_of_one_machine() -> None:
     assert found == {}
 
 
-def test_the_lock_pins_with_hashes_and_names_no_place() -> None:
-    lock = (ROOT / "requirements-dev.lock").read_text()
+LOCKS: Final = {
+    "requirements-dev.lock": ("build", "dev", "packaging"),
+    "requirements.lock": (),
+    "requirements-build.lock": ("build",),
+}
+"""Each with the groups of dependencies in it."""
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_pins_with_hashes_and_names_no_place(name: str) -> None:
+    lock = (ROOT / name).read_text()
     requirements = re.findall(r"^(\S+)((?:.*\\\n)+.*)", lock, re.MULTILINE)
     assert requirements
     assert [name for name, rest in requirements if "==" not in name or "--hash=" not in rest] == []
     assert not re.search(r"^\s*-(?!-hash)|://|@", lock, re.MULTILINE)
 
 
-def test_the_lock_has_everything_that_is_asked_for() -> None:
+@pytest.mark.parametrize(("name", "groups"), LOCKS.items())
+def test_a_lock_has_everything_that_is_asked_for(name: str, groups: tuple[str, ...]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    groups = project["dependency-groups"]
-    asked = [*project["project"]["dependencies"], *chain.from_iterable(groups.values())]
+    asked = [*chain.from_iterable(project["dependency-groups"][group] for group in groups)]
+    if name != "requirements-build.lock":
+        asked += project["project"]["dependencies"]
     # What is no text includes another group.
     texts = [one for one in asked if isinstance(one, str)]
     names = {_normal(re.split(r"[^\w.-]", requirement)[0]) for requirement in texts}
-    lock = (ROOT / "requirements-dev.lock").read_text()
-    locked = {_normal(name) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
-    assert names - locked == set(), "run: make lock"
+    assert names - locked(name).keys() == set(), "run: make lock"
+
+
+def test_the_locks_of_the_image_have_nothing_but_what_tests_ran_with() -> None:
+    tested = locked("requirements-dev.lock")
+    for name in ("requirements.lock", "requirements-build.lock"):
+        assert locked(name).items() < tested.items(), "run: make lock"
+    assert not locked("requirements.lock").keys() & {"rich", "pytest", "hatchling"}
+
+
+def locked(name: str) -> dict[str, str]:
+    """Return what a lock pins, each with its version."""
+    pinned = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
+    return {_normal(one): version for one, version in pinned}
 
 
 def _normal(name: str) -> str:

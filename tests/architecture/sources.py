@@ -9,7 +9,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-OURS: Final = frozenset({".ci", ".editorconfig", ".github", ".gitignore"})
+OURS: Final = frozenset({".ci", ".dockerignore", ".editorconfig", ".github", ".gitignore"})
 """What begins with a dot and is not somebody's cache."""
 
 MADE: Final = frozenset({"__pycache__", "build", "dist"})

@@ -100,12 +100,22 @@ class Processes:
         return process.pid
 
     def start_python(
-        self, name: str, module: str, *flags: str, cores: Set[int] = LOAD_CORES
+        self,
+        name: str,
+        module: str,
+        *flags: str,
+        cores: Set[int] = LOAD_CORES,
+        python: str = sys.executable,
     ) -> tuple[int, Path]:
         """Start a module of this repository that takes ``--ready-file``; return id and file."""
         ready_file = self._numbered(name, "ready")
-        command = [sys.executable, "-m", module, *flags, "--ready-file", str(ready_file)]
-        environ = {"XDG_RUNTIME_DIR": str(self.folder)}
+        command = [python, "-m", module, *flags, "--ready-file", str(ready_file)]
+        environ = {
+            "XDG_RUNTIME_DIR": str(self.folder),
+            # As of what is installed: compiled once.  An empty value says no.
+            "PYTHONPYCACHEPREFIX": str(ROOT / ".peers" / "compiled"),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
         pid = self.start(name, command, filled(ready_file), cores=cores, environ=environ)
         return pid, ready_file
 

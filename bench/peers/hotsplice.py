@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -61,6 +62,12 @@ def lag_s(metrics: str) -> float:
     return float(found[1])
 
 
+def interpreter() -> str:
+    """Return the one with the packages of the image if it is installed, else the development's."""
+    runtime = ROOT / ".peers" / "hotsplice" / "bin" / "python"
+    return str(runtime) if runtime.exists() else sys.executable
+
+
 def hotsplice(
     processes: Processes, document: Mapping[str, Any], *, access_log: str = "off"
 ) -> Hotsplice:
@@ -77,7 +84,7 @@ def hotsplice(
     }
     words = [word for pair in flags.items() for word in pair]
     pid, ready_file = processes.start_python(
-        "hotsplice", "admin", "run", *words, cores={PROXY_CORE}
+        "hotsplice", "admin", "run", *words, cores={PROXY_CORE}, python=interpreter()
     )
     ready = json.loads(ready_file.read_text())
     return Hotsplice(

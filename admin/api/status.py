@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin.api.media import answer
 from admin.api.operations import Call
 from admin.api.overrides import OverrideStatus
+from admin.api.problems import FaultDetails
 from admin.api.revisions import RevisionSummary, summary
 from admin.controller import Controller
+from admin.folder.ownership import apart
 from admin.offloading import offload
 from admin.records import Override
 from admin.revisions import Attempt, Result, Source
@@ -60,6 +62,26 @@ class ApplyStatus(Part):
     author: str
     result: Result
     faults: int = Field(description="How many faults a refused document had.")
+
+
+class FolderStatus(Part):
+    """The folder of `--config`, which owns its objects."""
+
+    path: str
+    read: float | None = Field(description="When it was last read, in seconds since 1970.")
+    faults: list[FaultDetails] = Field(
+        description="Why what it says does not serve, and what it said before goes on; empty if it "
+        "serves. The path is `file:pointer`, or a pointer if the fault is in none of its files."
+    )
+    objects: dict[str, str] = Field(
+        description="By pointer, the objects that only the folder may change, and their files."
+    )
+    beside: list[str] = Field(
+        description="Of the drift, what was added by REST; a DELETE reverts that."
+    )
+    unserved: list[str] = Field(
+        description="Of the drift, what the folder says otherwise; an end of the faults reverts it."
+    )
 
 
 class ListenerStatus(Part):
@@ -124,7 +146,11 @@ class Status(Part):
     pending: PendingStatus | None = Field(description="The confirmation that is waited for.")
     last_apply: ApplyStatus | None = Field(description="`null` before the first.")
     drift: list[str] = Field(
-        description="Pointers to the objects that differ from the file last read; SIGHUP reverts."
+        description="Pointers to the objects that differ from the file last read, which SIGHUP "
+        "reverts, or from the folder."
+    )
+    folder: FolderStatus | None = Field(
+        description="`null` if `--config` names none, and nothing is owned."
     )
     ready: bool = Field(description="Whether every listener accepts and no drain runs.")
     draining: bool
@@ -161,6 +187,7 @@ def _view(reading: Reading, controller: Controller, ready: bool) -> dict[str, ob
         pending=pending,
         last_apply=_apply(controller.applies.last),
         drift=list(controller.drift),
+        folder=_folder(controller),
         ready=ready,
         draining=reading.draining,
         drain_remaining=reading.drain_remaining,
@@ -187,6 +214,21 @@ def _apply(last: Attempt | None) -> ApplyStatus | None:
         author=last.origin.author,
         result=last.result,
         faults=last.faults,
+    )
+
+
+def _folder(controller: Controller) -> FolderStatus | None:
+    folder, owned = controller.folder, controller.memory.state.owned
+    if folder is None:
+        return None
+    beside, unserved = apart(controller.drift, owned, folder.said)
+    return FolderStatus(
+        path=str(folder.path),
+        read=folder.read_at,
+        faults=[FaultDetails(**asdict(fault)) for fault in folder.faults],
+        objects=dict(owned),
+        beside=beside,
+        unserved=unserved,
     )
 
 

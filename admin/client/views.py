@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from admin.client.output import Cell, Output, compact, moment, size, span, state
@@ -54,8 +54,40 @@ def _condition(found: Fields, output: Output) -> None:
                 "yellow",
             )
         )
-    if found["drift"]:
-        output.line(f"differs from the file: {', '.join(found['drift'])}")
+    if found.get("folder") is not None:
+        _folder(found["folder"], output)
+    elif found["drift"]:
+        output.line(f"differs from the file: {', '.join(found['drift'])}; SIGHUP reverts")
+
+
+def _folder(folder: Fields, output: Output) -> None:
+    """Tell how it is with the folder, and what to revert where."""
+    objects = len(folder["objects"])
+    files = len(set(folder["objects"].values()))
+    what = f"{objects} object{'s' * (objects != 1)} of {files} file{'s' * (files != 1)}"
+    if not folder["faults"]:
+        output.line(f"folder {folder['path']}: {what}")
+    else:
+        output.line(
+            f"folder {folder['path']}: ",
+            Cell("refused", "red"),
+            f", what it said before goes on ({what})",
+        )
+        for fault in folder["faults"]:
+            output.line(f"    {fault['path'] or '/'}: {fault['message']}")
+    if folder["unserved"]:
+        output.line(f"not as the folder says: {', '.join(folder['unserved'])}; mend the folder")
+    if folder["beside"]:
+        revert = f"hotsplice delete {folder['beside'][0][1:]}"
+        output.line(f"beside the folder: {', '.join(folder['beside'])}; to revert: {revert}")
+
+
+def owner(session: Session, parts: Sequence[str]) -> None:
+    """Tell where an object has to be changed, if it belongs to a folder."""
+    folder = session.read(path_of("status")).get("folder")
+    file = None if folder is None else folder["objects"].get("/" + "/".join(parts[:2]))
+    if file is not None:
+        session.output.aside(f"it belongs to {folder['path']}/{file}: change it there")
 
 
 def listeners(session: Session) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from admin.demo import ANYWHERE, echo
 from admin.listening import listening
@@ -19,10 +20,9 @@ from tests.packaging.charts import install
 from tests.packaging.manifests import Manifest, containers, of_kind, pods
 from tests.packaging.sidecar import sidecar
 from tests.peers import within
+from tests.peers.kubelet import ConfigMapMount
 
 VALUES = {
-    # The file, not the folder: that has an owner who is not played here.
-    "configOwner": "rest",
     "sidecar": {"drain": {"propagationSeconds": 1, "connectionsSeconds": 3, "appStopSeconds": 0}},
 }
 
@@ -44,10 +44,13 @@ def mount(folder: Path, manifests: list[Manifest], address: str) -> dict[str, An
     for one in proxy["volumeMounts"]:
         (folder / one["mountPath"].removeprefix("/")).mkdir(parents=True)
     (config,) = of_kind(manifests, "ConfigMap")
-    for name, text in config["data"].items():
-        document = text.replace("0.0.0.0:8080", "127.0.0.1:0")
-        document = document.replace('"127.0.0.1:8000": {}', f'"{address}": {{}}')
-        (folder / "etc" / "hotsplice" / "config" / name).write_text(document)
+    documents = {
+        name: text.replace("0.0.0.0:8080", "127.0.0.1:0").replace(
+            '"127.0.0.1:8000": {}', f'"{address}": {{}}'
+        )
+        for name, text in config["data"].items()
+    }
+    ConfigMapMount(folder / "etc" / "hotsplice" / "config", documents)
     move = moved(folder)
     return {one["name"]: move(one["value"]) for one in proxy["env"]}
 
@@ -107,9 +110,10 @@ async def test_pod_that_is_deleted_loses_nothing(tmp_path: Path) -> None:
             assert status == 0, said
 
 
-async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("owner", ["folder", "rest"])
+async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path, owner: str) -> None:
     async with listening(echo("app"), ANYWHERE) as address:
-        environ = mount(tmp_path, install(VALUES), address)
+        environ = mount(tmp_path, install({**VALUES, "configOwner": owner}), address)
         async with process(
             tmp_path, "run", "--admin", environ["HOTSPLICE_ADMIN"], **environ
         ) as running:
@@ -118,7 +122,10 @@ async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path) 
             assert (shown.status, shown.table()[0][1]) == (0, address), shown
             patch = '{"balance": "least_connections"}'
             patched = await hotsplice("patch", "pools/app", patch, environ=environ)
-            assert patched.status == 0, patched.err
+            assert patched.status == (0 if owner == "rest" else 4), patched.err
+            words = ("override", "app", address, "drain", "--ttl", "5m")
+            overridden = await hotsplice(*words, environ=environ)
+            assert overridden.status == 0, overridden.err
 
 
 async def test_test_hook_is_content_with_an_answer_of_the_application(tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ STAMP := $(VENV)/installed-$(shell { pwd; cat pyproject.toml $(LOCK); } | cksum 
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help run test lint format observe-test lock clean
+.PHONY: help run test lint format observe-test autobahn bench bench-quick bench-peers lock clean
 help:
 	@echo "make run     start the demo: a proxy, two echo servers and commands to try"
 	@echo "make test    check style, types and import rules, and run all tests"
 	@echo "make lint    only the checks; make format repairs what can be repaired"
 	@echo "make observe-test  let a real Prometheus scrape a real sidecar"
+	@echo "make autobahn  WebSockets through the proxy, beside Autobahn's fuzzing client"
+	@echo "make bench   measure beside other proxies, about 20 minutes; make bench-quick: one, with nginx"
+	@echo "make bench-peers  install the other proxies and the load generator"
 	@echo "make lock    pin the dependencies anew (ARGS=--upgrade: all of them)"
 	@echo "make clean   remove what these commands made"
 
@@ -39,6 +42,16 @@ format: $(STAMP)
 observe-test: $(STAMP)
 	HOTSPLICE_TEST_OBSERVE=1 $(BIN)/python -m pytest tests/packaging/test_prometheus.py $(ARGS)
 
+# Exit status 1 says that something failed or missed its target; bench/README.md says more.
+bench: $(STAMP)
+	$(BIN)/python bench/run.py $(ARGS)
+
+bench-quick: $(STAMP)
+	$(BIN)/python bench/run.py --quick $(ARGS)
+
+bench-peers: $(STAMP)
+	bench/peers/install $(BIN)/python .peers
+
 # uv resolves for every platform and Python at once; only this target needs it.  Neither indexes nor
 # local files may get into the lock: it has to hold wherever it is installed from.
 lock: | $(BIN)/python
@@ -47,8 +60,13 @@ lock: | $(BIN)/python
 		--generate-hashes --custom-compile-command "make lock" --output-file $(LOCK) --quiet $(ARGS)
 	@if grep -n '://' $(LOCK); then echo "$(LOCK) names a place to install from" >&2; exit 1; fi
 
+# Needs Python 2.7, and says so where there is none; ARGS='1.* 7.*' runs some of the cases.  The
+# echo server would refuse what some of them send, 4 MiB in frames of 64 octets.
+autobahn: $(STAMP)
+	@set -f; WEBSOCKETS_MAX_FRAGMENTS=100000 $(BIN)/python -m tests.autobahn $(ARGS)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis dist
+	rm -rf $(VENV) .autobahn .peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): | $(BIN)/python

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from admin.delta import delta, patched
 from admin.documents import Document, validate
 from admin.documents.document import Validated
-from admin.edits import canonical, changed, octets_of
+from admin.edits import changed
+from admin.json_text import canonical, octets_of
 from admin.state import EMPTY
 from admin.translate import to_spec
 from proxy.spec import Spec

@@ -19,9 +19,10 @@ from typing import Final
 from admin.candidate import Candidate, digest_of, examine, examine_change
 from admin.confirmation import Confirmation
 from admin.documents import DocumentError, effective
-from admin.edits import KINDS, MISSING, canonical, changed, same
+from admin.edits import KINDS, MISSING, changed, same
 from admin.events import Events, listed
 from admin.folder.ownership import Folder, laid_over
+from admin.json_text import canonical
 from admin.memory import Memory
 from admin.offloading import INLINE_BYTES, completed, offload
 from admin.overrides import Overrides

@@ -8,10 +8,10 @@ becomes of the edited one.
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from admin.json_text import canonical
 from proxy.errors import pointer
 
 Place = tuple[str, ...]
@@ -60,28 +60,6 @@ def removed(raw: object, place: Place) -> object:
     if rest:
         return {**parent, key: removed(parent[key], rest)}
     return {name: value for name, value in parent.items() if name != key}
-
-
-def canonical(value: object) -> bytes:
-    """Write a JSON value so that equal values, and only those, give equal octets.
-
-    The order of an object's keys does not count (RFC 8259, 1: an object is unordered).
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def octets_of(value: object, depth: int = 6) -> bytes:
-    """Write a JSON value as it stands, the order of keys included.
-
-    Objects are put together down to ``depth``: the encoder would not let go of the interpreter
-    before it is through with a large document, and the traffic would have to wait.
-    """
-    if not depth or not isinstance(value, dict):
-        return json.dumps(value, separators=(",", ":")).encode()
-    items = (
-        json.dumps(key).encode() + b":" + octets_of(item, depth - 1) for key, item in value.items()
-    )
-    return b"{" + b",".join(items) + b"}"
 
 
 def same(old: object, new: object) -> bool:

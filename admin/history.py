@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from admin.delta import patched
-from admin.edits import octets_of
+from admin.json_text import octets_of
 from admin.revisions import Revision
 
 REVISIONS: Final = 100

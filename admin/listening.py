@@ -71,6 +71,7 @@ async def listening(
         keepalive_timeout=IDLE_S,
         shutdown_timeout=SHUTDOWN_S,
         lingering_time=LINGER_S,
+        auto_decompress=False,  # it would be done on the event loop
     )
     await runner.setup()
     http = runner.server

@@ -9,7 +9,8 @@ from proxy.spec import OnRemoval, Overrides, Spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.connections import ConnectionView, Page, Selector
+    from proxy.connection_view import ConnectionView
+    from proxy.connections import Page, Selector
     from proxy.drains import DrainOrder, DrainProgress, DrainState
     from proxy.explain.explanation import Explanation
     from proxy.explain.question import Question

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from admin.edits import octets_of
+from admin.json_text import octets_of
 from admin.revisions import Origin, Pending, Revision
 from proxy.spec import EndpointState
 

@@ -1,41 +1,51 @@
-"""The machine under the measurement: its two cores, and what ``/proc`` says of a process."""
+"""The machine under the measurement: its cores, and what ``/proc`` says of a process."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
+import resource
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-LOAD_CORE: Final = 0
-"""Where load generators, origins and the measuring program itself run."""
-
 PROXY_CORE: Final = 1
 """Where the proxy that is measured runs, alone as far as we can help it."""
 
-_TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+_ALL: Final = frozenset(os.sched_getaffinity(0) if sys.platform == "linux" else ())
+
+LOAD_CORES: Final = _ALL - {PROXY_CORE}
+"""Where load generators, origins and the measuring program itself run: everywhere else."""
+
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-def stay_on_load_core() -> None:
-    """Move this process, and all that it starts from now on, to the load core."""
-    missing = {LOAD_CORE, PROXY_CORE} - os.sched_getaffinity(0)
-    if missing:
-        raise SystemExit(
-            f"this needs the cores {LOAD_CORE} and {PROXY_CORE}; {missing} is not ours"
-        )
-    os.sched_setaffinity(0, {LOAD_CORE})
+def claim() -> None:
+    """Move this process, and all that it starts from now on, off the proxy's core.
+
+    They may open as many files as the system allows: with many connections that is what counts.
+    """
+    if PROXY_CORE not in _ALL or not LOAD_CORES:
+        raise SystemExit(f"this needs core {PROXY_CORE} and another one; {set(_ALL)} are ours")
+    os.sched_setaffinity(0, LOAD_CORES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max_files(), max_files()))
+
+
+def max_files() -> int:
+    """Return how many files a process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Start processes on a core: a child inherits it, threads and children of its own too."""
+def on_cores(cores: Set[int]) -> Iterator[None]:
+    """Start processes on some cores: a child inherits them, threads and children of its own too."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -54,15 +64,11 @@ def family(pid: int) -> list[int]:
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time that a process and its children took, user and system, all threads.
 
-    It comes in ticks of 10 ms, so measure seconds.
+    The scheduler's figure (``schedstat``, nanoseconds): what ``stat`` has is the same in ticks of
+    10 ms.  Of threads and children that ended it knows nothing.
     """
-    return sum(_ticks(one) for one in family(pid)) * _TICK_S
-
-
-def _ticks(pid: int) -> int:
-    # The second field is the command in parentheses, which may hold spaces.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    threads = (thread for one in family(pid) for thread in Path(f"/proc/{one}/task").iterdir())
+    return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
 
 
 def resident_bytes(pid: int) -> int:
@@ -70,13 +76,32 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
+def family_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its children: what they share counts once.
+
+    It is that of the largest, and of the others what they have for themselves.
+    """
+    members = [(resident_bytes(one), one) for one in family(pid)]
+    largest, _ = max(members)
+    return largest + sum(_private_bytes(one) for _, one in sorted(members)[:-1])
+
+
+def _private_bytes(pid: int) -> int:
+    said = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(kb) << 10 for kb in re.findall(r"^Private_\w+: +(\d+) kB", said, re.MULTILINE))
+
+
 def described() -> dict[str, str]:
     """Say what the figures depend on besides the code."""
+    cpu = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
+        "machine": f"{cpu[1] if cpu else platform.machine()}, {len(_ALL)} cores: the proxy on core "
+        f"{PROXY_CORE}, everything else on {', '.join(map(str, sorted(LOAD_CORES)))}",
         "system": platform.platform(),
         "python": f"{platform.python_version()} of {', '.join(platform.python_build())}, "
         f"{platform.python_compiler()}, {sys.base_prefix}",
-        "load": f"{os.getloadavg()[0]:.1f} processes wanted a core in the last minute",
+        "load": f"{os.getloadavg()[0]:.1f} processes wanted a core in the minute before",
+        "date": time.strftime("%Y-%m-%d %H:%M", time.gmtime()) + " UTC",
     }
 
 

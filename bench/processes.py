@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
 
-from bench.machine import LOAD_CORE, on_core
+from bench.machine import LOAD_CORES, on_cores
 
 ROOT: Final = Path(__file__).parents[1]
 
-START_S: Final = 30.0
+START_S: Final = 60.0
 STOP_S: Final = 5.0
 """How long a process may take to start, and to stop before it is killed, in seconds."""
 
-_POLL_S: Final = 0.01
+_POLL_S: Final = 0.002
 
 
 class StartError(Exception):
@@ -60,18 +61,27 @@ class Processes:
                 process.wait()
         self._temporary.cleanup()
 
+    def place(self, name: str) -> Path:
+        """Make a folder for one of the processes."""
+        folder = self._numbered(name, "d")
+        folder.mkdir()
+        return folder
+
+    def _numbered(self, name: str, suffix: str) -> Path:
+        return self.folder / f"{len(self._running)}-{name}.{suffix}"
+
     def start(
         self,
         name: str,
         command: Sequence[str],
-        ready_file: Path,
+        ready: Callable[[], object],
         *,
-        core: int = LOAD_CORE,
+        cores: Set[int] = LOAD_CORES,
         environ: Mapping[str, str] | None = None,
     ) -> int:
-        """Start a process on a core, wait until it writes ``ready_file``; return its id."""
-        log = self.folder / f"{name}.log"
-        with on_core(core), log.open("wb") as output:
+        """Start a process, wait until ``ready`` says something true; return its id."""
+        log = self._numbered(name, "log")
+        with on_cores(cores), log.open("wb") as output:
             process = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -83,20 +93,37 @@ class Processes:
             )
         self._running.append(process)
         deadline = time.monotonic() + START_S
-        while not (ready_file.exists() and ready_file.stat().st_size):
+        while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise StartError(f"{name} did not start:\n{log.read_text(errors='replace')}")
             time.sleep(_POLL_S)
         return process.pid
 
     def start_python(
-        self, name: str, module: str, *flags: str, core: int = LOAD_CORE
+        self, name: str, module: str, *flags: str, cores: Set[int] = LOAD_CORES
     ) -> tuple[int, Path]:
         """Start a module of this repository that takes ``--ready-file``; return id and file."""
-        ready_file = self.folder / f"{name}.ready"
+        ready_file = self._numbered(name, "ready")
         command = [sys.executable, "-m", module, *flags, "--ready-file", str(ready_file)]
         environ = {"XDG_RUNTIME_DIR": str(self.folder)}
-        return self.start(name, command, ready_file, core=core, environ=environ), ready_file
+        pid = self.start(name, command, filled(ready_file), cores=cores, environ=environ)
+        return pid, ready_file
+
+
+def filled(file: Path) -> Callable[[], bool]:
+    """Return what tells whether there is something in a file."""
+    return lambda: file.exists() and file.stat().st_size > 0
+
+
+def accepting(address: str) -> Callable[[], bool]:
+    """Return what tells whether an address can be connected to."""
+
+    def connects() -> bool:
+        host, _, port = address.rpartition(":")
+        with socket.socket() as sock:
+            return sock.connect_ex((host, int(port))) == 0
+
+    return connects
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""CPU time per request beside nginx: ``python bench/run.py [http|websocket|all]``.
+"""hotsplice beside other proxies: ``python bench/run.py [SCENARIO …]``.
 
 ``README.md`` says what is measured and how to read it.
 """
@@ -7,186 +7,119 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import urllib.request
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import nginx
-from bench.load import Load, LoadError, varied, websockets, wrk
-from bench.machine import cpu_seconds, described, stay_on_load_core
-from bench.processes import Processes, StartError
-from bench.proxies import BASELINE, PROXIES, Proxy
-from bench.table import table
+from bench import chart
+from bench.machine import claim, described
+from bench.measure import Outcome, Tell, measure
+from bench.peers import BASELINE, PEERS
+from bench.peers.hotsplice import PEER as HOTSPLICE
+from bench.peers.peer import MissingError, Peer
+from bench.processes import ROOT
+from bench.report import Results, between_markers, outcome_table, preamble, readme, verdict_table
+from bench.scenarios import SCENARIOS
+from bench.targets import verdicts
 
-CONNECTIONS: Final = 64
-WARM_UP_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """A kind of load and the origin it is for."""
-
-    name: str
-    target: float
-    """CPU time per request that hotsplice may take, as a multiple of nginx's."""
-    origin: Callable[[Processes], str]
-    generate: Callable[[str, int, float], Load]
+CHART: Final = "docs/bench.svg"
+OURS: Final = HOTSPLICE.name
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One proxy in one round."""
-
-    cpu_us: float
-    """CPU time of the proxy per request, microseconds."""
-    busy: float
-    """Share of its core that it used: 1.0 says that the proxy was the limit."""
-    rate: float
-    p50_us: float
-    p99_us: float
-
-
-Rounds = dict[str, list[Measurement]]
-"""By the name of the proxy, in the order in which they were measured."""
-
-
-def echo_origin(processes: Processes) -> str:
-    """Start the WebSocket echo; return its address."""
-    _, ready_file = processes.start_python("echo", "bench.echo")
-    addresses: list[str] = json.loads(ready_file.read_text())
-    return addresses[0]
-
-
-SCENARIOS: Final = {
-    "http": Scenario("http", 2.0, nginx.origin, wrk),
-    "varied": Scenario("varied", 2.0, nginx.origin, varied),
-    "websocket": Scenario("websocket", 1.2, echo_origin, websockets),
-}
+def options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--peers", default="all", help=f"of {', '.join(PEERS)}; commas between")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each sample")
+    parser.add_argument("--quick", action="store_true", help="the main rows, beside nginx only")
+    parser.add_argument("--json", type=Path, help="write all that was measured to this file")
+    parser.add_argument("--chart", type=Path, help="write the chart to this file")
+    parser.add_argument("--readme", action="store_true", help=f"write into README and {CHART}")
+    parser.add_argument("--from", type=Path, dest="source", help="measure nothing: read this JSON")
+    found = parser.parse_args(words)
+    if found.rounds < 1 or found.seconds <= 0:
+        parser.error("there must be a round of some length")
+    if found.quick:
+        found.scenarios = found.scenarios or [n for n, one in SCENARIOS.items() if one.quick]
+        found.peers = f"{BASELINE},{OURS}" if found.peers == "all" else found.peers
+        found.rounds = min(found.rounds, 2)
+    found.scenarios = found.scenarios or list(SCENARIOS)
+    found.peers = list(PEERS) if found.peers == "all" else found.peers.split(",")
+    for name in {*found.scenarios} - {*SCENARIOS}:
+        parser.error(f"there is no scenario {name}: {', '.join(SCENARIOS)}")
+    for name in {*found.peers} - {*PEERS}:
+        parser.error(f"there is no peer {name}: {', '.join(PEERS)}")
+    return found
 
 
-def measure(scenario: Scenario, proxy: Proxy, seconds: float) -> Measurement:
-    """Load one proxy; ``LoadError`` if anything failed."""
-    before = cpu_seconds(proxy.pid)
-    try:
-        load = scenario.generate(proxy.address, CONNECTIONS, seconds)
-    except LoadError as error:
-        raise LoadError(f"{proxy.name}: {error}") from error
-    cpu_s = cpu_seconds(proxy.pid) - before
-    return Measurement(
-        cpu_s / load.requests * 1e6, cpu_s / load.seconds, load.rate, load.p50_us, load.p99_us
-    )
+def run(scenarios: Iterable[str], peers: Iterable[str], rounds: int, seconds: float) -> Results:
+    """Measure, and print each scenario as it is done."""
+    versions, missing, there = {}, {}, list[Peer]()
+    for name in peers:
+        try:
+            peer = PEERS[name]
+            versions[name] = peer.version() + (f" (without {peer.lacks})" if peer.lacks else "")
+            there.append(peer)
+        except MissingError as error:
+            missing[name] = str(error)
+    results = Results(described(), versions, missing, BASELINE, OURS, rounds, seconds)
+    print(preamble(results), end="\n\n", flush=True)
+    for name in scenarios:
+        started = time.monotonic()
+        outcome = measure(SCENARIOS[name], there, rounds, seconds, _tell(name))
+        _tell(name)("")
+        results.outcomes[name] = outcome
+        print(outcome_table(results, outcome))
+        print(f"took {time.monotonic() - started:.0f} s", end="\n\n", flush=True)
+    return results
 
 
-def check_same_work(proxies: Sequence[Proxy], origin: str) -> None:
-    """See that every proxy sends the origin the same, and answers the same."""
-    seen: dict[str, tuple[str, str | None, str | None]] = {}
-    for proxy in proxies:
-        fields = {"Host": "bench.test", "X-Plan": "gold", "X-Forwarded-For": "192.0.2.1"}
-        request = urllib.request.Request(f"http://{proxy.address}/headers", headers=fields)
-        with urllib.request.urlopen(request) as answer:
-            served_by, kind = answer.headers["X-Served-By"], answer.headers["Content-Type"]
-            seen[proxy.name] = (answer.read().decode(), served_by, kind)
-        with urllib.request.urlopen(f"http://{proxy.address}/") as answer:
-            if (answer.status, answer.read().decode()) != (200, nginx.BODY):
-                raise LoadError(f"{proxy.name} does not pass the origin's answer on")
-    if len(set(seen.values())) != 1 or "|paid|" not in seen[BASELINE][0]:
-        raise LoadError(f"the proxies do different work: {seen}")
+def _tell(name: str) -> Tell:
+    if not sys.stderr.isatty():
+        return lambda _: None
+    return lambda what: print(f"\r\033[K{name}: {what}" if what else "\r\033[K", end="",
+                              file=sys.stderr, flush=True)  # fmt: skip
 
 
-def run(scenario: Scenario, rounds: int, seconds: float) -> tuple[Load, Rounds]:
-    """Measure the proxies in turn, A B A B …; return the load without a proxy, and the rounds."""
-    with Processes() as processes:
-        origin = scenario.origin(processes)
-        proxies = [start(processes, origin) for start in PROXIES.values()]
-        if scenario.name == "http":
-            check_same_work(proxies, origin)
-        direct = scenario.generate(origin, CONNECTIONS, WARM_UP_S)
-        for proxy in proxies:
-            scenario.generate(proxy.address, CONNECTIONS, WARM_UP_S)
-        measured: Rounds = {proxy.name: [] for proxy in proxies}
-        for _ in range(rounds):
-            for proxy in proxies:
-                measured[proxy.name].append(measure(scenario, proxy, seconds))
-        return direct, measured
-
-
-def ratios(measured: Rounds, name: str) -> list[float]:
-    """Divide a proxy's CPU time by the baseline's, round by round."""
-    pairs = zip(measured[name], measured[BASELINE], strict=True)
-    return [one.cpu_us / base.cpu_us for one, base in pairs]
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    return f"{min(values):.{digits}f}-{max(values):.{digits}f}"
-
-
-def show(direct: Load, measured: Rounds) -> str:
-    """Lay out medians over the rounds, with the smallest and the largest."""
-    heads = ("proxy", "CPU us/request", "min-max", f"x {BASELINE}", "min-max",
-             "requests/s", "p50 us", "p99 us", "core used")  # fmt: skip
-    rows = [
-        (
-            name,
-            f"{statistics.median(one.cpu_us for one in found):.1f}",
-            _spread([one.cpu_us for one in found], 1),
-            f"{statistics.median(ratios(measured, name)):.2f}",
-            _spread(ratios(measured, name), 2),
-            f"{statistics.median(one.rate for one in found):.0f}",
-            f"{statistics.median(one.p50_us for one in found):.0f}",
-            f"{statistics.median(one.p99_us for one in found):.0f}",
-            f"{statistics.median(one.busy for one in found):.0%}",
-        )
-        for name, found in measured.items()
+def failed(outcomes: Iterable[Outcome]) -> list[str]:
+    """Return what failed, in words."""
+    return [
+        f"{outcome.name}: {name} failed: {outcome.absent[name]}"
+        for outcome in outcomes
+        for name in outcome.failed
     ]
-    without = f"{direct.rate:.0f}", f"{direct.p50_us:.0f}", f"{direct.p99_us:.0f}"
-    return table(heads, [*rows, ("(no proxy)", "", "", "", "", *without, "")])
-
-
-def report(scenario: Scenario, direct: Load, measured: Rounds) -> dict[str, Any]:
-    """Return everything that was measured, for JSON."""
-    return {
-        "target": scenario.target,
-        "direct": asdict(direct),
-        "rounds": {name: [asdict(one) for one in found] for name, found in measured.items()},
-        "ratios": {name: ratios(measured, name) for name in measured},
-    }
 
 
 def main() -> int:
-    """Run the scenarios asked for; 1 if one could not be measured or missed its target."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", nargs="?", choices=[*SCENARIOS, "all"], default="all")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
-    parser.add_argument("--json", type=Path, help="also write everything measured to this file")
-    arguments = parser.parse_args()
-    stay_on_load_core()
-    wanted = SCENARIOS if arguments.scenario == "all" else {arguments.scenario}
-    reports: dict[str, Any] = {"machine": described()}
-    print(*(f"{what}: {how}" for what, how in described().items()), sep="\n", end="\n\n")
-    missed = False
-    for scenario in (SCENARIOS[name] for name in wanted):
-        try:
-            direct, measured = run(scenario, arguments.rounds, arguments.seconds)
-        except (LoadError, StartError) as error:
-            print(f"{scenario.name}: {error}", file=sys.stderr)
-            return 1
-        ratio = statistics.median(ratios(measured, "hotsplice"))
-        missed = missed or ratio > scenario.target
-        verdict = "met" if ratio <= scenario.target else "MISSED"
-        print(f"{scenario.name}: {CONNECTIONS} connections, {arguments.rounds} rounds of "
-              f"{arguments.seconds:g} s; target x {scenario.target}: {verdict}")  # fmt: skip
-        print(show(direct, measured), end="\n\n", flush=True)
-        reports[scenario.name] = report(scenario, direct, measured)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(reports, indent=2) + "\n")
-    return int(missed)
+    """Measure and report; 1 if something failed, or hotsplice missed a target of stage 1."""
+    chosen = options()
+    if chosen.source is None:
+        claim()
+        results = run(chosen.scenarios, chosen.peers, chosen.rounds, chosen.seconds)
+    else:
+        results = Results.read(json.loads(chosen.source.read_text()))
+    found = verdicts(results.outcomes, OURS, BASELINE, results.outcomes)
+    if found:
+        print(verdict_table(found))
+    if chosen.json is not None:
+        chosen.json.write_text(json.dumps(results.json(), indent=1) + "\n")
+    drawing = chart.draw(results)
+    if chosen.chart is not None:
+        chosen.chart.write_text(drawing)
+    if chosen.readme:
+        (ROOT / CHART).write_text(drawing)
+        page = ROOT / "README.md"
+        page.write_text(between_markers(page.read_text(), readme(results, found, CHART)))
+    faults = failed(results.outcomes.values())
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return int(bool(faults) or not all(one.met[0] for one in found))
 
 
 if __name__ == "__main__":

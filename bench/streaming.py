@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import uvloop
 
 from bench.load import LoadError
-from bench.machine import resident_bytes, stay_on_load_core
+from bench.machine import claim, resident_bytes
+from bench.peers.hotsplice import Hotsplice, hotsplice
 from bench.processes import Processes, StartError
-from bench.proxies import Hotsplice, hotsplice
 from bench.table import table
 from bench.wire import Framing, Wire, framing_field
 
@@ -178,7 +178,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1000)
     octets = parser.parse_args().megabytes * 1_000_000
-    stay_on_load_core()
+    claim()
     rows: list[tuple[str, ...]] = []
     missed = False
 

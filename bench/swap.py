@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import statistics
 import sys
 from contextlib import suppress
@@ -26,9 +25,9 @@ import uvloop
 
 from bench.changes import Change, Estate
 from bench.load import Load, LoadError, read, wrk_command
-from bench.machine import resident_bytes, stay_on_load_core
+from bench.machine import claim, resident_bytes
+from bench.peers.hotsplice import Hotsplice, hotsplice, lag_s
 from bench.processes import Processes, StartError
-from bench.proxies import Hotsplice, hotsplice
 from bench.table import table
 from bench.websocket import client_frame, handshake, server_frame
 
@@ -52,8 +51,6 @@ ECHO_S: Final = 10.0
 
 START_FORGOTTEN_S: Final = 22.0
 """For how long the lag's metric may remember the start of the process, and a bit."""
-
-_LAG: Final = re.compile(r"^hotsplice_event_loop_lag_seconds(?:\{\})? (\S+)$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -128,10 +125,7 @@ async def _talk(address: str, number: int, over: asyncio.Event, to: Seen) -> Non
 async def lag_of(session: aiohttp.ClientSession, proxy: Hotsplice) -> float:
     """Read the greatest delay of the event loop in the last ten to twenty seconds."""
     async with session.get(f"http://{proxy.telemetry}/metrics") as answer:
-        found = _LAG.search(await answer.text())
-    if found is None:
-        raise LoadError("the metrics do not tell the lag of the event loop")
-    return float(found[1])
+        return lag_s(await answer.text())
 
 
 async def forget_the_start(session: aiohttp.ClientSession, proxy: Hotsplice) -> None:
@@ -229,7 +223,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     changes, sockets = arguments.changes, arguments.websockets
-    stay_on_load_core()
+    claim()
     try:
         with Processes() as processes:
             _, file = processes.start_python("echo", "bench.echo", "--ports", str(ORIGINS))

@@ -1,4 +1,4 @@
-"""As much of RFC 6455 as both ends of a measurement need: the handshake, and small frames."""
+"""As much of RFC 6455 as both ends of a measurement need: the handshake, and whole messages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import hashlib
 from typing import Final
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_CLOSE, _PING, _PONG, _BINARY = 0x88, 0x89, 0x8A, 0x82
+_PING, _PONG, _BINARY = 0x89, 0x8A, 0x82
 _NO_MASK: Final = bytes(4)
-
-MAX_PAYLOAD: Final = 125
-"""Octets of the largest frame that is understood here: its length takes seven bits."""
+_MASKED: Final = 0x80
 
 
 def handshake(target: str, host: str) -> bytes:
@@ -34,41 +32,44 @@ def accepted(key: bytes) -> bytes:
 
 def client_frame(payload: bytes) -> bytes:
     """Write a masked binary frame.  The mask is zero: valid, and no work for either end."""
-    _check(len(payload))
-    return bytes((_BINARY, 0x80 | len(payload))) + _NO_MASK + payload
+    return _head(_BINARY, len(payload), _MASKED) + _NO_MASK + payload
 
 
 def server_frame(payload: bytes) -> bytes:
     """Write the frame that an echo answers ``client_frame(payload)`` with."""
-    _check(len(payload))
-    return bytes((_BINARY, len(payload))) + payload
+    return _head(_BINARY, len(payload)) + payload
 
 
 def echo(data: bytes) -> tuple[bytes, bytes]:
     """Answer a client's frames; return the answer, and what is there of an incomplete frame.
 
-    ``ValueError``: a frame is not masked, or too large for this module.
+    ``ValueError``: a frame is not masked (RFC 6455, 5.1).
     """
-    answer = b""
+    answers: list[bytes] = []
     at = 0
-    while len(data) - at >= 6:
+    while len(data) - at >= 2:
         first, second = data[at], data[at + 1]
-        if second < 0x80:
-            raise ValueError("a client's frame must be masked (RFC 6455, 5.1)")
-        size = second & 0x7F
-        _check(size)
-        end = at + 6 + size
-        if end > len(data):
+        if second < _MASKED:
+            raise ValueError("a client's frame must be masked")
+        size, mask_at = second & 0x7F, at + 2
+        if size >= 126:
+            mask_at += 2 if size == 126 else 8
+            size = int.from_bytes(data[at + 2 : mask_at], "big")
+        payload_at = mask_at + 4
+        end = payload_at + size
+        if payload_at > len(data) or end > len(data):
             break
-        payload = data[at + 6 : end]
-        mask = data[at + 2 : at + 6]
+        payload, mask = data[payload_at:end], data[mask_at:payload_at]
         if mask != _NO_MASK:
             payload = bytes(octet ^ mask[index % 4] for index, octet in enumerate(payload))
-        answer += bytes((_PONG if first == _PING else first, size)) + payload
+        answers += _head(_PONG if first == _PING else first, size), payload
         at = end
-    return answer, data[at:]
+    return b"".join(answers), data[at:]
 
 
-def _check(size: int) -> None:
-    if size > MAX_PAYLOAD:
-        raise ValueError(f"a frame of more than {MAX_PAYLOAD} octets")
+def _head(first: int, size: int, masked: int = 0) -> bytes:
+    if size < 126:
+        return bytes((first, masked | size))
+    if size < 1 << 16:
+        return bytes((first, masked | 126)) + size.to_bytes(2, "big")
+    return bytes((first, masked | 127)) + size.to_bytes(8, "big")

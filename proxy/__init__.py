@@ -59,10 +59,11 @@ The layers, from top to bottom: ``server``, ``downstream``, ``exchange``, ``snap
 then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and ``spec`` below all.
 """
 
-from proxy.connections import ConnectionView, Page, Selector
+from proxy.connection_view import ConnectionView
+from proxy.connections import Page, Selector
 from proxy.drains import DrainOrder, DrainProgress
 from proxy.errors import Fault, SpecError
-from proxy.prepared import Prepared
+from proxy.preparation import Prepared
 from proxy.server import Server
 from proxy.spec import Spec
 

@@ -7,12 +7,19 @@ route makes of the fields alone is kept with it.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from multidict import CIMultiDictProxy
 
+if TYPE_CHECKING:
+    from proxy.message import Request
+
 BLOCKS: Final = 256
 """Blocks that a listener remembers; more begin the memory anew."""
+
+PASSAGES: Final = 8
+"""Ways upstream that are remembered of a block; more begin anew."""
 
 BLOCK_BYTES: Final = 2048
 """Longer blocks are understood each time."""
@@ -21,31 +28,28 @@ Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as they came: order, case and repetition kept."""
 
 
+Way = tuple[int, bytes, bool]
+"""Number of a compiled route, which a block must not keep alive; name of the pool; whether the peer
+is a trusted proxy.  What a request's rules may ask for beyond these and its fields, differs between
+requests."""
+
+
 class Passage:
-    """A field block as one route passes it upstream, but for what differs between its requests."""
+    """A field block on its way upstream: a head but for target and lines that tell who forwards."""
 
-    __slots__ = ("before", "behind", "persistent", "pool", "route", "trusted", "upgrade")
+    __slots__ = ("before", "behind", "between", "more", "persistent", "set", "upgrade")
 
-    def __init__(
-        self,
-        route: int,
-        pool: bytes,
-        before: bytes,
-        behind: bytes,
-        upgrade: bytes,
-        *,
-        trusted: bool,
-        persistent: bool,
-    ) -> None:
-        self.route: Final = route
-        """The number of the compiled route, which a block must not keep alive."""
-        self.pool: Final = pool
-        self.trusted: Final = trusted
-        """It came from a trusted proxy."""
-        self.before: Final = before
-        """From the version to the lines that tell who forwards."""
-        self.behind: Final = behind
-        """From there to the blank line."""
+    def __init__(self, upgrade: bytes, *, persistent: bool) -> None:
+        self.before = b""
+        """From the version on."""
+        self.set: Callable[[Request], bytes] | None = None
+        """Renders lines that differ from request to request, if there are any."""
+        self.between = b""
+        """From there to the lines that tell who forwards."""
+        self.behind = b""
+        """From these on."""
+        self.more: Callable[[Request], bytes] | None = None
+        """Renders what differs and comes last."""
         self.upgrade: Final = upgrade
         """Protocol that the final request asks to upgrade to, or empty."""
         self.persistent: Final = persistent
@@ -57,8 +61,8 @@ class FieldBlock:
 
     __slots__ = (
         "authority", "chunked", "connection", "content_length", "expects_continue", "fields",
-        "has_odd_names", "has_underscores", "headers", "host", "keep_alive", "passage", "upgrade",
-        "version_minor",
+        "has_odd_names", "has_underscores", "headers", "host", "keep_alive", "passages",
+        "upgrade", "version_minor",
     )  # fmt: skip
 
     def __init__(
@@ -91,5 +95,5 @@ class FieldBlock:
         """A field has a name of the kind ``ODD``."""
         self.has_underscores = False
         """A field's name has an underscore."""
-        self.passage: Passage | None = None
-        """Of the route that took such a request last."""
+        self.passages: Final[dict[Way, Passage | None]] = {}
+        """By the ways that such requests took; only what comes again is worth one."""

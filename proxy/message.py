@@ -72,11 +72,38 @@ class Request:
     """An admitted request."""
 
     __slots__ = (
-        "authority", "block", "captures", "chunked", "client_ip", "client_port", "connection",
-        "content_length", "expects_continue", "fields", "headers", "host",
-        "keep_alive", "keeps_escapes", "maps", "method", "ordinal", "path", "peer", "pool", "query",
-        "quotes_captures", "request_id", "response", "sent_connection", "sent_upgrade", "started",
-        "target", "upgrade", "uri", "version_minor",
+        "authority",
+        "block",
+        "captures",
+        "chunked",
+        "client_ip",
+        "client_port",
+        "connection",
+        "content_length",
+        "differs",
+        "expects_continue",
+        "fields",
+        "headers",
+        "host",
+        "keep_alive",
+        "keeps_escapes",
+        "maps",
+        "method",
+        "ordinal",
+        "path",
+        "peer",
+        "pool",
+        "query",
+        "quotes_captures",
+        "request_id",
+        "response",
+        "sent_connection",
+        "sent_upgrade",
+        "started",
+        "target",
+        "upgrade",
+        "uri",
+        "version_minor",
     )  # fmt: skip
 
     client_port: int
@@ -104,7 +131,9 @@ class Request:
         self.target = target
         """Origin-form, as sent: ``/path?query``."""
         self.block = block
-        """Version and fields as sent; what follows is of it, until somebody changes it."""
+        """Version and fields as sent; what follows is of it."""
+        self.differs = False
+        """Somebody has changed fields, framing or upgrade: they are not those of ``block``."""
         self.version_minor = block.version_minor
         self.fields = block.fields
         self.headers = block.headers

@@ -2,62 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
 from proxy.addresses import parse_address
 from proxy.downstream.listener import Listener
-from proxy.exchange.runtime import Runtime
+from proxy.serving import Serving
 from proxy.snapshot import Upstream
+from proxy.splice.half import FrameHalf
 from proxy.splice.relay import Splice
-from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
+from proxy.telemetry.counters import ListenerCounters, PoolCounters
 from proxy.telemetry.reading import (
     EndpointReading,
     ListenerReading,
     PoolReading,
     Reading,
     RouteReading,
+    Rows,
 )
-from proxy.upstream.endpoint import Endpoint
-from proxy.upstream.pool import Pool
+from proxy.upstream.endpoint import Endpoint, Member
+from proxy.upstream.pool import Pool, PoolPlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Where to look."""
-
-    runtime: Runtime
-    listeners: Mapping[str, Listener]
-    pools: Mapping[str, Pool]
-    leaving: Sequence[Pool]
-    routes: Ledger[RouteCounters]
-    listener_counters: Ledger[ListenerCounters]
-    pool_counters: Ledger[PoolCounters]
-    draining: bool
-    remaining: int
-    loop_lag_s: float
-    log_lines_dropped: Sequence[tuple[str, int]]
-
-
-def look(at: Look) -> Reading:
+def look(at: Serving, loop_lag_s: float) -> Reading:
     """Make a reading."""
     now = monotonic()
-    snapshot = at.runtime.snapshot
+    snapshot = at.snapshot
+    draining = at.process_drain.active
     routes = [RouteReading(name=name, counters=counters) for name, counters in at.routes.items()]
     routes.append(RouteReading(name="none", counters=at.runtime.no_route))
     return Reading(
-        draining=at.draining,
-        drain_remaining=at.remaining,
-        loop_lag_s=at.loop_lag_s,
-        access_log_dropped=tuple(at.log_lines_dropped),
+        draining=draining,
+        drain_remaining=at.remaining if draining else 0,
+        loop_lag_s=loop_lag_s,
+        access_log_dropped=at.targets.dropped(),
         listeners=tuple(
             _listener(name, at.listeners.get(name), counters)
             for name, counters in at.listener_counters.items()
         ),
         pools=tuple(
-            _pool(name, counters, snapshot.pools.get(name), at, now)
+            _pool(name, counters, snapshot.pools.get(name), at.leaving, now)
             for name, counters in at.pool_counters.items()
         ),
         routes=tuple(routes),
@@ -75,47 +60,28 @@ def _listener(name: str, listener: Listener | None, counters: ListenerCounters) 
 
 
 def _pool(
-    name: str, counters: PoolCounters, upstream: Upstream | None, at: Look, now: float
+    name: str,
+    counters: PoolCounters,
+    upstream: Upstream | None,
+    leaving: Sequence[Pool],
+    now: float,
 ) -> PoolReading:
-    endpoints: list[EndpointReading] = []
-    live = upstream is not None and upstream.plan.pool.counters is counters
+    plan = upstream.plan if upstream and upstream.plan.pool.counters is counters else None
     gone = [
         endpoint
-        for pool in (*at.leaving, *([upstream.plan.pool] if upstream and live else ()))
+        for pool in (*leaving, *([plan.pool] if plan else ()))
         if pool.counters is counters
         for endpoint in pool.leaving.values()
     ]
     # Splices of removed endpoints count too: their pool's totals must never go back.
-    everywhere = [*(upstream.plan.pool.endpoints.values() if upstream and live else ()), *gone]
+    everywhere = [*(plan.pool.endpoints.values() if plan else ()), *gone]
     moved = {endpoint: _moved(endpoint) for endpoint in everywhere if endpoint.splice_set}
-    if upstream is not None and live:
-        plan = upstream.plan
-        for member, state, why in plan.states(now):
-            endpoints.append(
-                _endpoint(
-                    member.endpoint, member.name, state, why, moved,
-                    weight=member.weight, backup=member.backup, labels=member.labels,
-                )
-            )  # fmt: skip
-        endpoints += [
-            _endpoint(
-                Endpoint(parse_address(spec.address)), spec.name, "unresolved",
-                "its name does not resolve", moved,
-                weight=spec.weight, backup=spec.backup, labels=spec.labels,
-            )
-            for spec in plan.unresolved
-        ]  # fmt: skip
-    endpoints += [
-        _endpoint(endpoint, endpoint.address, "removed", "removed; work on it still ends", moved)
-        for endpoint in gone
-        if endpoint.active
-    ]
     all_moved = Moved(*map(sum, zip(NONE_MOVED, *moved.values(), strict=True)))
     return PoolReading(
         name=name,
-        live=live,
+        live=plan is not None,
         counters=counters,
-        endpoints=tuple(endpoints),
+        endpoints=_endpoints(plan, [one for one in gone if one.active], moved, now),
         spliced_to_upstream=counters.spliced_to_upstream + all_moved.to_upstream,
         spliced_to_client=counters.spliced_to_client + all_moved.to_client,
         messages_to_upstream=counters.messages_to_upstream + all_moved.messages_to_upstream,
@@ -138,13 +104,51 @@ NONE_MOVED: Final = Moved()
 def _moved(endpoint: Endpoint) -> Moved:
     to_upstream = to_client = messages_to_upstream = messages_to_client = 0
     for splice in cast("set[Splice]", endpoint.splice_set):
-        to_upstream += splice.client.octets
-        to_client += splice.upstream.octets
-        if splice.kind == "websocket":
-            up, down = splice.messages
-            messages_to_upstream += up
-            messages_to_client += down
+        client, upstream = splice.client, splice.upstream
+        if isinstance(client, FrameHalf) and isinstance(upstream, FrameHalf):
+            # There may be ten thousand of them, so each attribute counts.
+            up, down = client.tracker, upstream.tracker
+            to_upstream += up.octets
+            to_client += down.octets
+            messages_to_upstream += up.messages
+            messages_to_client += down.messages
+        else:
+            to_upstream += client.octets
+            to_client += upstream.octets
     return Moved(to_upstream, to_client, messages_to_upstream, messages_to_client)
+
+
+def _endpoints(
+    plan: PoolPlan | None, gone: Sequence[Endpoint], moved: Mapping[Endpoint, Moved], now: float
+) -> Rows[EndpointReading]:
+    """Have the endpoints of a pool looked at by whoever wants to see them, in any thread."""
+    states: Iterator[tuple[Member, str, str]] = iter(()) if plan is None else plan.states(now)
+    unresolved = () if plan is None else plan.unresolved
+    before = {one: _carried(one, live) for one, live in moved.items()}
+
+    def rows() -> Iterator[EndpointReading]:
+        for member, state, why in states:
+            yield _endpoint(
+                member.endpoint, member.name, state, why, before,
+                weight=member.weight, backup=member.backup, labels=member.labels,
+            )  # fmt: skip
+        for spec in unresolved:
+            yield _endpoint(
+                Endpoint(parse_address(spec.address)), spec.name, "unresolved",
+                "its name does not resolve", before,
+                weight=spec.weight, backup=spec.backup, labels=spec.labels,
+            )  # fmt: skip
+        for one in gone:
+            yield _endpoint(one, one.address, "removed", "removed; work on it still ends", before)
+
+    members = 0 if plan is None else len(plan.members)
+    return Rows(members + len(unresolved) + len(gone), rows)
+
+
+def _carried(endpoint: Endpoint, moved: Moved) -> tuple[int, int]:
+    """Return octets to the endpoint and from it: once a splice ends, its counters have them."""
+    counters = endpoint.counters
+    return counters.bytes_out + moved.to_upstream, counters.bytes_in + moved.to_client
 
 
 def _endpoint(
@@ -152,14 +156,14 @@ def _endpoint(
     name: str,
     state: str,
     why: str,
-    moved: Mapping[Endpoint, Moved],
+    carried: Mapping[Endpoint, tuple[int, int]],
     *,
     weight: int = 0,
     backup: bool = False,
     labels: tuple[tuple[str, str], ...] = (),
 ) -> EndpointReading:
-    to_upstream, to_client, *_ = moved.get(endpoint, NONE_MOVED)
     counters = endpoint.counters
+    to_upstream, to_client = carried.get(endpoint) or (counters.bytes_out, counters.bytes_in)
     return EndpointReading(
         name=name,
         address=endpoint.address,
@@ -173,6 +177,6 @@ def _endpoint(
         connections_idle=len(endpoint.idle),
         labels=labels,
         counters=counters,
-        bytes_to_upstream=counters.bytes_out + to_upstream,
-        bytes_to_client=counters.bytes_in + to_client,
+        bytes_to_upstream=to_upstream,
+        bytes_to_client=to_client,
     )

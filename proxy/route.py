@@ -79,7 +79,6 @@ class Route:
         "differs_on_success",
         "direct",
         "error_pages",
-        "fields_decide",
         "forwarded",
         "forwarding_replaced",
         "governs",
@@ -109,6 +108,7 @@ class Route:
         "rewrites",
         "rewriting",
         "sets_request",
+        "settles",
         "spec",
         "split",
         "split_key",
@@ -139,8 +139,8 @@ class Route:
         self.only_pool = ""
         """The pool, if there is no choice to make."""
         self.request_rules: Rules
-        self.fields_decide = False
-        """What the request rules write depends on the pool and on the client's fields alone."""
+        self.settles = False
+        """What goes upstream may be settled by the client's fields; see ``field_block``."""
         self.sets_request = False
         self.appends_request = False
         self.forwarding_replaced: frozenset[bytes] = frozenset()
@@ -155,7 +155,7 @@ class Route:
         """Values are rewritten, or rules depend on the status."""
         self.writes_response = False
         self.response_decides = False
-        """What the response rules write depends on the upstream's head alone."""
+        """The lines that response rules write are the same for every response of a status."""
         self.asks_response = False
         """The response rules or a log ask for facts of the response."""
         self.logs: Logs | None = None
@@ -302,7 +302,7 @@ def compile_route(
     _add_response_rules(route, scope, f"{at}/response_headers", faults)
     _add_logs(route, compile_logs(spec.access_log, scope, sinks, at, faults))
     rules = route.request_rules
-    route.fields_decide = not route.holds_body and rules.of_fields
+    route.settles = spec.body is None and rules.settles
     route.sets_request = bool(rules.set)
     route.appends_request = bool(rules.appended)
     route.forwarding_replaced = rules.dropped & FORWARDING_NAMES
@@ -375,7 +375,7 @@ def _add_response_rules(route: Route, scope: Scope, at: str, faults: list[Fault]
     route.alters_response = route.rewriting is not None or route.differs_on_success
     asks = route.rewriting is not None and route.rewriting.asks_response
     route.asks_response = asks or rules.asks_response or on_success.asks_response
-    route.response_decides = constant and route.rewriting is None
+    route.response_decides = constant
     # A response's Content-Length is dropped where it would not be true: see response_head.
     dropped = HOP_BY_HOP | {b"transfer-encoding"}
     route.passes_response = route.passes_success = passing(dropped | rules.dropped)

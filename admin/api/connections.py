@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Final, Literal
 
 from aiohttp import web
@@ -15,7 +14,8 @@ from admin.api.operations import Call, whole
 from admin.api.problems import Problem
 from admin.documents.pool import sendable_code, sendable_reason
 from admin.documents.scalars import seconds
-from proxy.connections import PAGE, ConnectionView, Direction, Selector
+from proxy.connection_view import ConnectionView, Direction
+from proxy.connections import PAGE, Selector
 from proxy.errors import Fault, FaultError
 from proxy.splice.closing import GOING_AWAY
 
@@ -169,9 +169,13 @@ def _selector(query: dict[str, Any]) -> Selector:
     )
 
 
+FIELDS: Final = tuple(ConnectionView.__slots__)
+
+
 def _shown(view: ConnectionView) -> dict[str, Any]:
+    # A page has hundreds of them: dataclasses.asdict would hold up the traffic.
     return {
-        **asdict(view),
+        **{name: getattr(view, name) for name in FIELDS},
         "labels": dict(view.labels),
         "from_client": _direction(view.from_client),
         "from_upstream": _direction(view.from_upstream),

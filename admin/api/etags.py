@@ -12,7 +12,8 @@ import re
 from typing import Final, Literal
 
 from admin.api.problems import Problem
-from admin.edits import MISSING, Missing, canonical
+from admin.edits import MISSING, Missing
+from admin.json_text import canonical
 
 _TAG: Final = re.compile(r'\s*((?:W/)?)"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')
 

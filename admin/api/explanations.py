@@ -168,8 +168,10 @@ class PoolChoice(Part):
     balance: str
     key: str | None = Field(description="What is hashed, if something is.")
     chance: bool = Field(description="Whether pool or endpoint are drawn by chance.")
-    endpoints: list[EndpointView]
-    endpoints_left_out: int
+    endpoints: list[EndpointView] = Field(
+        description="The first hundred, and the one that is picked."
+    )
+    endpoints_left_out: dict[str, int] = Field(description="How many more there are, by state.")
 
 
 class Passing(Part):

@@ -67,7 +67,7 @@ EXPLANATION: Final[dict[str, Any]] = {
                 "override": None,
             }
         ],
-        "endpoints_left_out": 0,
+        "endpoints_left_out": {},
     },
     "answer": None,
     "passing": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,7 @@ from aiohttp import web
 from admin.api.problems import Problem
 from admin.documents import DocumentError, dump_yaml, load
 from admin.documents.loading import MAX_YAML_BYTES
+from admin.json_text import spaced
 from admin.offloading import INLINE_BYTES, offload
 from proxy.errors import Fault
 
@@ -27,8 +29,18 @@ BODY_BYTES: Final = 8 * 1024 * 1024
 BODY_TIMEOUT_S: Final = 30.0
 """For a whole request body, in seconds."""
 
+CODINGS: Final = ("gzip", "deflate")
+"""Content codings of request bodies that are undone."""
+
+UNDERSTOOD: Final = {"Accept-Encoding": ", ".join(CODINGS)}
+
+ZLIB_OR_GZIP: Final = 32 + zlib.MAX_WBITS
+
 YAML_COST: Final = 50
 """YAML takes that many times as long to read and write as JSON of the same length."""
+
+PIECES_BYTES: Final = 512 * 1024
+"""What is larger is written in pieces, which takes longer, but holds up nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ async def read_body(request: web.Request, accepted: tuple[str, ...]) -> Body:
     except web.RequestPayloadError:
         raise Problem(400, "The body broke off, or is not encoded as its fields say.") from None
     yaml = media == YAML
+    data = await _unpacked(request, data)
     if yaml and len(data) > MAX_YAML_BYTES:
         raise Problem(413, f"A body of YAML over {MAX_YAML_BYTES:,} bytes; JSON may be larger.")
     try:
@@ -93,6 +106,26 @@ async def read_body(request: web.Request, accepted: tuple[str, ...]) -> Body:
         language = "YAML" if yaml else "JSON"
         raise Problem(400, f"The body is not valid {language}.", error.faults) from error
     return Body(value, len(data))
+
+
+async def _unpacked(request: web.Request, data: bytes) -> bytes:
+    """Undo the content coding of a body, if it has one."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding == "identity":
+        return data
+    if coding not in CODINGS:
+        raise Problem(415, f"A body packed as {coding} is not understood here.", (), UNDERSTOOD)
+    unpacking = zlib.decompressobj(ZLIB_OR_GZIP)
+    try:
+        # In a thread: little that comes may be much, and zlib lets go of the interpreter.
+        unpacked = await asyncio.to_thread(unpacking.decompress, data, BODY_BYTES + 1)
+    except zlib.error:
+        unpacked = b""
+    if len(unpacked) > BODY_BYTES:
+        raise Problem(413, f"The body is over {BODY_BYTES:,} bytes.")
+    if not unpacking.eof:
+        raise Problem(400, "The body broke off, or is not encoded as its fields say.")
+    return unpacked
 
 
 def _media_type(request: web.Request, accepted: tuple[str, ...]) -> str:
@@ -118,7 +151,7 @@ async def answer(
     if media == YAML:
         data = (await offload(size * YAML_COST, dump_yaml, value)).encode()
     else:
-        data = await offload(size, _json, value, readable=size <= INLINE_BYTES)
+        data = await offload(size, _json, value, size)
     headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
     if tag is not None:
         headers["ETag"] = tag
@@ -132,6 +165,9 @@ async def fresh(value: object, media: str, *, size: int = 0) -> web.Response:
     return response
 
 
-def _json(value: object, *, readable: bool) -> bytes:
+def _json(value: object, size: int) -> bytes:
+    if size > PIECES_BYTES:
+        return spaced(value) + b"\n"
     # Indented, json.dumps leaves its C encoder and takes ten times as long.
+    readable = size <= INLINE_BYTES
     return json.dumps(value, ensure_ascii=False, indent=2 if readable else None).encode() + b"\n"

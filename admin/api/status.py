@@ -177,7 +177,7 @@ async def get(call: Call) -> web.Response:
 def _view(reading: Reading, controller: Controller, ready: bool) -> dict[str, object]:
     overrides = {one.key: one for one in controller.overrides.all()}
     pending = None if controller.pending is None else PendingStatus(**asdict(controller.pending))
-    return Status(
+    status = Status(
         versions=Versions(hotsplice=version(), python=python_version()),
         started=_STARTED_AT,
         uptime_s=time.monotonic() - _STARTED,
@@ -196,13 +196,11 @@ def _view(reading: Reading, controller: Controller, ready: bool) -> dict[str, ob
         listeners={
             one.name: _listener(one) for one in reading.listeners if one.address is not None
         },
-        pools={
-            pool.name: _pool(pool, overrides)
-            for pool in reading.pools
-            if pool.live or pool.endpoints
-        },
+        pools={},
         routes={route.name: _route(route.counters.requests.copy()) for route in reading.routes},
     ).model_dump()
+    pools = (pool for pool in reading.pools if pool.live or pool.endpoints)
+    return {**status, "pools": {pool.name: _pool(pool, overrides) for pool in pools}}
 
 
 def _apply(last: Attempt | None) -> ApplyStatus | None:
@@ -243,19 +241,22 @@ def _listener(one: ListenerReading) -> ListenerStatus:
     )
 
 
-def _pool(pool: PoolReading, overrides: Mapping[tuple[str, str], Override]) -> PoolStatus:
-    return PoolStatus(
-        endpoints=[
-            # One of several addresses of a name is called name@address.
-            _endpoint(one, overrides.get((pool.name, one.name.partition("@")[0])))
-            for one in pool.endpoints
-        ],
+def _pool(pool: PoolReading, overrides: Mapping[tuple[str, str], Override]) -> dict[str, object]:
+    status = PoolStatus(
+        endpoints=[],
         spliced_bytes_to_upstream=pool.spliced_to_upstream,
         spliced_bytes_to_client=pool.spliced_to_client,
         retries=pool.counters.retries,
         ejections=pool.counters.ejections,
         errors=pool.counters.errors.copy(),
-    )
+    ).model_dump()
+    # One by one: pydantic does not let go of the interpreter before it is through with a value.
+    endpoints = [
+        # One of several addresses of a name is called name@address.
+        _endpoint(one, overrides.get((pool.name, one.name.partition("@")[0]))).model_dump()
+        for one in pool.endpoints
+    ]
+    return {**status, "endpoints": endpoints}
 
 
 def _endpoint(one: EndpointReading, override: Override | None) -> EndpointStatus:

@@ -116,13 +116,14 @@ def _name(selector: Fields) -> str:
 
 
 def _wait(session: Session, name: str, found: Fields) -> Fields:
-    progress = Progress(session.output, f"drain {name}")
-    while not found["done"]:
+    again = f"`hotsplice drain {name}` tells how far it is, and --cancel ends it"
+    with Progress(session.output, f"drain {name}", again) as progress:
+        while not found["done"]:
+            progress.show(found["remaining"], found["selected"])
+            time.sleep(LOOK_S)
+            found = session.read(path_of("drains", name))
         progress.show(found["remaining"], found["selected"])
-        time.sleep(LOOK_S)
-        found = session.read(path_of("drains", name))
-    progress.show(found["remaining"], found["selected"])
-    progress.end("done")
+        progress.end("done")
     return found
 
 
@@ -177,22 +178,23 @@ def _process(session: Session) -> int:
 
 def _process_end(session: Session, found: Fields) -> int:
     """Wait for the end of a process drain: until it says so, or is gone."""
-    progress = Progress(session.output, "drain of the process")
-    while found["state"] == "draining":
+    again = "`hotsplice drain --wait` waits again, and `hotsplice drain --cancel` undoes it"
+    with Progress(session.output, "drain of the process", again) as progress:
+        while found["state"] == "draining":
+            progress.show(found["remaining"])
+            try:
+                found = session.get(
+                    PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S
+                ).value
+            except UnreachableError:
+                # It was told to end, too, and did: nothing is left to wait for.
+                progress.end("the process has ended")
+                return 0
+        if found["state"] == "serving":
+            progress.end("cancelled by somebody else")
+            return CONFLICT
         progress.show(found["remaining"])
-        try:
-            found = session.get(
-                PROCESS, {"wait": f"{PROCESS_LOOK_S}s"}, wait_s=PROCESS_LOOK_S
-            ).value
-        except UnreachableError:
-            # It was told to end, too, and did: nothing is left to wait for.
-            progress.end("the process has ended")
-            return 0
-    if found["state"] == "serving":
-        progress.end("cancelled by somebody else")
-        return CONFLICT
-    progress.show(found["remaining"])
-    progress.end("done")
+        progress.end("done")
     if not session.output.for_people:
         session.output.json(found)
     return 0

@@ -6,6 +6,7 @@ Colours are for terminals, and not where ``NO_COLOR`` is set or the terminal is 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TextIO
@@ -50,6 +51,7 @@ class Output:
         self._out: Final = out
         calm = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
         self._colours: Final = out.isatty() and not calm
+        self._movable: Final = err.isatty() and environ.get("TERM") != "dumb"
 
     @property
     def for_people(self) -> bool:
@@ -59,7 +61,12 @@ class Output:
     @property
     def live(self) -> bool:
         """Somebody looks on who may see a line change."""
-        return self.for_people and self.err.isatty()
+        return self.for_people and self._movable
+
+    @property
+    def columns(self) -> int:
+        """How wide the terminal of standard error is now."""
+        return os.get_terminal_size(self.err.fileno()).columns or 80
 
     def json(self, value: object) -> None:
         """Say a value as JSON."""

@@ -114,7 +114,8 @@ def _pool(pool: Json, passing: Json | None) -> Iterator[str]:
             f"{one['active']} active{override}",
         )
     if pool["endpoints_left_out"]:
-        yield _line("", f"and {pool['endpoints_left_out']} more")
+        more = (f"{number} {state}" for state, number in pool["endpoints_left_out"].items())
+        yield _line("", f"  and more: {', '.join(more)}")
 
 
 def _end(told: Json) -> Iterator[str]:

@@ -105,6 +105,7 @@ class Admission:
     def _unusual(self, head: bytes, peer: Peer, ordinal: int, now: float) -> Request:
         """Take what no pattern promises to be well-formed at the parser's word, and no further."""
         message = self._parser.parse(head)
+        _minor_version(message)
         name = message.method
         if name in _REFUSED_METHODS:
             raise MalformedHeadError(METHOD_NOT_ALLOWED, name)
@@ -126,13 +127,7 @@ class Admission:
 
 def _examine(message: RawRequestMessage) -> FieldBlock:
     """Take from version and fields what they say; raise ``MalformedHeadError``."""
-    version = message.version
-    if version is HttpVersion11:
-        minor = 1
-    elif version is HttpVersion10:
-        minor = 0
-    else:
-        raise MalformedHeadError(VERSION_UNKNOWN, "version")
+    minor = _minor_version(message)
     fields: Fields = message.raw_headers
     block = FieldBlock(fields, message.headers, minor, keep_alive=not message.should_close)
     transfer_coding: bytes | None = None
@@ -166,6 +161,14 @@ def _examine(message: RawRequestMessage) -> FieldBlock:
             raise MalformedHeadError(BAD_REQUEST, "transfer coding")
         block.chunked = True
     return block
+
+
+def _minor_version(message: RawRequestMessage) -> int:
+    if message.version is HttpVersion11:
+        return 1
+    if message.version is HttpVersion10:
+        return 0
+    raise MalformedHeadError(VERSION_UNKNOWN, "version")
 
 
 def _absolute_form(target: bytes, fields: Fields) -> tuple[bytes, Fields]:
@@ -235,6 +238,7 @@ def drop_names(request: Request, spec: ListenerSpec) -> Iterator[tuple[str, int]
         yield "odd_field", len(fields) - len(request.fields)
     if request.fields is not before:
         request.headers = decoded(request.fields)
+        request.differs = True
 
 
 def without_empty_lines(data: bytes) -> bytes:

@@ -142,7 +142,7 @@ def _without_body(exchange: Exchange, detour: Detour) -> None:
         detour.bodiless = True
         exchange.body.forget()
         exchange.client.unhold()
-    request.content_length = None
+    request.differs, request.content_length = True, None
     request.chunked = request.expects_continue = False
     if request.upgrade:
         request.keep_alive = False  # what may come behind it is another protocol's

@@ -67,7 +67,7 @@ def _go_whole(exchange: Exchange) -> None:
     """Dispatch with a body that is all there, so that its length is known."""
     request, head = exchange.request, exchange.head
     if request.chunked:
-        request.chunked = False
+        request.differs, request.chunked = True, False
         request.content_length = exchange.body.octets
         exchange.head = upstream_head(
             request, exchange.taken_route, head.target, peer_trusted=head.peer_trusted

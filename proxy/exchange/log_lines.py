@@ -16,7 +16,7 @@ from proxy.exchange import facts
 from proxy.exchange.detour import rules_route
 from proxy.logs.access import Logs
 from proxy.message import NO_HEADERS, Request, Response
-from proxy.telemetry.access_log import json_line
+from proxy.telemetry.access_log import Said, json_line
 
 if TYPE_CHECKING:
     from proxy.errors import Failure
@@ -58,7 +58,7 @@ def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
     response = _completed(exchange, monotonic())
     formatted = tuple(log for log in logs if log.render is not None)
     plain = tuple(log for log in logs if log.render is None and log.wants(request))
-    line = _line(exchange)
+    line = partial(json_line, **_said(exchange))
     if plain:
         opened = line(
             event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=monotonic() - started
@@ -154,37 +154,35 @@ def _status(exchange: Exchange) -> int:
     return exchange.told if gone and exchange.answering else exchange.status
 
 
-def _line(exchange: Exchange) -> Callable[..., bytes]:
-    """Return ``json_line`` with everything filled in but event, octets and duration."""
+def _said(exchange: Exchange) -> Said:
+    """Return what a line says beside event, octets and duration."""
     request, route, member = exchange.request, exchange.route, exchange.member
     failure, detour = exchange.failure, exchange.detour
     began = exchange.first_byte_at
-    return partial(
-        json_line,
-        request_id=request.request_id,
-        client_ip=request.client_ip,
-        method=(detour and detour.method) or request.method,
-        path=request.target,
-        status=exchange.status,
-        reason=None if failure is None else failure.reason,
-        route="none" if route is None else route.name,
-        pool=exchange.pool_name,
-        endpoint=_endpoint(exchange),
-        attempts=len(exchange.trail) + (member is not None),
-        ttfb_s=began - request.started if began else None,
-        revision=exchange.snapshot.number,
-    )
+    return {
+        "request_id": request.request_id,
+        "client_ip": request.client_ip,
+        "method": (detour and detour.method) or request.method,
+        "path": request.target,
+        "status": exchange.status,
+        "reason": None if failure is None else failure.reason,
+        "route": "none" if route is None else route.name,
+        "pool": exchange.pool_name,
+        "endpoint": _endpoint(exchange) if member is None else member.name,
+        "attempts": len(exchange.trail) + (member is not None),
+        "ttfb_s": began - request.started if began else None,
+        "revision": exchange.snapshot.number,
+    }
 
 
 def _endpoint(exchange: Exchange) -> str | None:
-    """Return where it went: to the last one that was tried, if none answered."""
-    if exchange.member is not None:
-        return exchange.member.name
+    """Return which one was tried last, if none answered."""
     return exchange.trail[-1].endpoint if exchange.trail else None
 
 
 def _whole_line(exchange: Exchange, now: float) -> bytes:
-    return _line(exchange)(
+    return json_line(
+        **_said(exchange),
         bytes_in=exchange.body.octets,
         bytes_out=exchange.bytes_out,
         duration_s=now - exchange.request.started,
@@ -205,7 +203,7 @@ def _process_tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] |
     access_log = exchange.client.runtime.access_log
     if access_log is None or not access_log.wants(101):
         return None
-    line = _line(exchange)
+    line = partial(json_line, **_said(exchange))
     started = exchange.request.started
     since = monotonic() - started
     access_log.add(line(event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=since))

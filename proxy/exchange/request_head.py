@@ -6,11 +6,13 @@ what passes, in the order, case and repetition it came in, then what rules appen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from proxy.field_block import Passage
+from proxy.field_block import PASSAGES, Passage, Way
 from proxy.headers.forwarded import forwarding_lines
 from proxy.headers.hop_by_hop import named_by_connection
+from proxy.headers.rules import Block
 from proxy.message import Request
 from proxy.route import Route
 
@@ -48,24 +50,10 @@ def upstream_head(
     body: bytes | None = None
     if route.holds_body and route.body is not None:
         body = route.body.render(request)
-    block = request.block
-    passage = block.passage
-    if (
-        passage is None
-        or passage.route != route.number
-        or passage.pool != request.pool
-        or passage.trusted is not peer_trusted
-        or request.fields is not block.fields
-    ):
-        failures = route.counters.header_rule_failures
-        passage = _passage(request, route, body, peer_trusted=peer_trusted)
-        if (
-            route.fields_decide
-            and block.authority  # without one, $host is the listener's
-            and request.fields is block.fields
-            and failures == route.counters.header_rule_failures  # each one counts
-        ):
-            block.passage = passage
+    way = (route.number, request.pool, peer_trusted)
+    passage = request.block.passages.get(way)
+    if passage is None or request.differs:
+        passage = _found(request, route, body, way)
     method = request.method
     to_head = method == b"HEAD"
     if route.method is not None:
@@ -75,21 +63,43 @@ def upstream_head(
     if route.forwarded:
         believed = peer_trusted and not route.request_rules.drops_all
         forwarding = forwarding_lines(request, believed, route.forwarding_replaced)
-    made = UpstreamHead(
-        b"".join((method, b" ", target, passage.before, forwarding, passage.behind)),
-        passage.upgrade,
-        persistent=passage.persistent,
-        to_head=to_head,
-    )
+    if passage.set is None:
+        blocks = [method, b" ", target, passage.before, passage.between, forwarding, passage.behind]
+    else:
+        ours = passage.set(request)
+        blocks = [method, b" ", target, passage.before, ours, passage.between, forwarding]
+        blocks.append(passage.behind)
+    if passage.more is not None:
+        blocks.append(passage.more(request))
+    blocks.append(b"\r\n")
+    data = b"".join(blocks)
+    made = UpstreamHead(data, passage.upgrade, persistent=passage.persistent, to_head=to_head)
     if route.holds_body:
         made.body, made.target, made.peer_trusted = body, target, peer_trusted
     return made
 
 
-def _passage(request: Request, route: Route, body: bytes | None, *, peer_trusted: bool) -> Passage:
+def _found(request: Request, route: Route, body: bytes | None, way: Way) -> Passage:
+    """Make the passage of a request, and keep it if others have come the same way."""
+    passages = request.block.passages
+    # Without an authority, $host is the listener's.
+    if not route.settles or request.differs or not request.authority:
+        return _passage(request, route, body, trusted=way[2], settle=False)
+    again = way in passages
+    passage = _passage(request, route, body, trusted=way[2], settle=again)
+    if not again and len(passages) >= PASSAGES:
+        passages.clear()
+    passages[way] = passage if again else None
+    return passage
+
+
+def _passage(
+    request: Request, route: Route, body: bytes | None, *, trusted: bool, settle: bool
+) -> Passage:
     """Write the head but for its target and what tells who forwards.
 
-    ``body`` is what goes upstream in place of the client's.
+    ``body`` is what goes upstream in place of the client's.  ``settle`` what depends on the way and
+    the fields alone, so that it holds for other requests; else it holds for this one.
     """
     version = route.upstream_version
     chunked, length = request.chunked, request.content_length
@@ -108,14 +118,20 @@ def _passage(request: Request, route: Route, body: bytes | None, *, peer_trusted
     elif rules.connection is not None:
         connection = rules.connection.render(request)
         request.sent_connection, request.sent_upgrade = connection, b""
-    before = [b" HTTP/", version, b"\r\n"]
+    if version == b"1.1":
+        persistent = not connection or b"close" not in connection.lower()
+    else:
+        persistent = b"keep-alive" in connection.lower()
+    passage = Passage(upgrade, persistent=persistent)
+    passage.before = b" HTTP/%b\r\n" % version
     if route.sets_request:
-        before.append((rules.set if asks else rules.plain).render(request))
+        ours, passage.set = _text(rules.set if asks else rules.plain, request, settle=settle)
+        passage.before += ours
     if upgrade:  # what no rule has a place for
         if rules.connection is None:
-            before.append(b"Connection: %b\r\n" % connection)
+            passage.between += b"Connection: %b\r\n" % connection
         if rules.upgrade is None:
-            before.append(b"Upgrade: %b\r\n" % upgrade)
+            passage.between += b"Upgrade: %b\r\n" % upgrade
     behind = []
     if chunked:
         behind.append(b"Transfer-Encoding: chunked\r\n")
@@ -124,7 +140,7 @@ def _passage(request: Request, route: Route, body: bytes | None, *, peer_trusted
     if not request.authority and b"host" not in rules.dropped:
         # HTTP/1.0 may come without; HTTP/1.1 may not go on without (RFC 9112, 3.2).
         behind.append(b"Host: %b\r\n" % request.pool)
-    starts = route.passes_trusted if peer_trusted else route.passes_untrusted
+    starts = route.passes_trusted if trusted else route.passes_untrusted
     fields = request.fields
     if request.connection and request.connection.lower() not in _ORDINARY_CONNECTION:
         named = named_by_connection(fields)
@@ -134,16 +150,20 @@ def _passage(request: Request, route: Route, body: bytes | None, *, peer_trusted
         passed.append(b"")
         behind.append(b"\r\n".join(passed))
     if route.appends_request:
-        behind.append(rules.appended.render(request))
-    behind.append(b"\r\n")
-    if version == b"1.1":
-        persistent = not connection or b"close" not in connection.lower()
-    else:
-        persistent = b"keep-alive" in connection.lower()
-    return Passage(
-        route.number, request.pool, b"".join(before), b"".join(behind), upgrade,
-        trusted=peer_trusted, persistent=persistent,
-    )  # fmt: skip
+        ours, passage.more = _text(rules.appended, request, settle=settle)
+        behind.append(ours)
+    passage.behind = b"".join(behind)
+    return passage
+
+
+def _text(
+    block: Block, request: Request, *, settle: bool
+) -> tuple[bytes, Callable[[Request], bytes] | None]:
+    """Return what rules write, or nothing and what renders it."""
+    if not settle:
+        return block.render(request), None
+    render, constant = block.settled(request)
+    return (b"", render) if constant is None else (constant, None)
 
 
 def _connection(request: Request, route: Route) -> tuple[bytes, bytes]:

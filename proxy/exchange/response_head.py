@@ -70,7 +70,8 @@ def client_head(
         blocks.append(_connection_lines(request, upgrade, keep_alive=keep_alive))
     blocks.append(b"\r\n")
     made = b"".join(blocks)
-    if repeats and head.remembered and route.response_decides:
+    rewritten = head.rewritable and route.rewriting is not None
+    if repeats and head.remembered and route.response_decides and not rewritten:
         head.shown, head.shown_by = made, number
     return made
 

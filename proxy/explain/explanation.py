@@ -204,7 +204,8 @@ class PoolChoice:
     chance: bool
     """The pool or the endpoint is drawn: another time it may be another one."""
     endpoints: list[EndpointView]
-    endpoints_left_out: int
+    endpoints_left_out: dict[str, int]
+    """How many more there are, by state."""
 
 
 @dataclass(slots=True)

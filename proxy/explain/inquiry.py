@@ -14,6 +14,7 @@ from proxy.explain.explanation import Explanation
 from proxy.explain.question import Question, QuestionError, question
 from proxy.explain.rehearsal import rehearse
 from proxy.explain.rivals import tell
+from proxy.explain.understudy import Understudies
 from proxy.snapshot import NOTHING, Snapshot, compile_snapshot
 from proxy.spec import Spec
 from proxy.telemetry.counters import Ledger, RouteCounters
@@ -44,7 +45,13 @@ async def explain(asked: Question, live: Live, candidate: Spec | None = None) ->
     """
     snapshot = live.snapshot if candidate is None else await _compiled(candidate, live)
     is_candidate = candidate is not None
-    explanation, searched = rehearse(asked, snapshot, live.addresses, candidate=is_candidate)
+    pools = Understudies(snapshot.pools)
+    play = partial(rehearse, asked, snapshot, live.addresses, pools, candidate=is_candidate)
+    explanation, searched = play()
+    while pools.sketched:
+        await pools.complete()
+        explanation, searched = play()
+    pools.forget()
     telling = partial(tell, explanation, searched, snapshot.spec)
     return await asyncio.to_thread(telling) if len(snapshot.routes) > INLINE else telling()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from proxy.spec import OverrideSpec
     from proxy.upstream.pool import PoolPlan
 
-ENDPOINTS: Final = 256
+ENDPOINTS: Final = 100
 """Endpoints of a pool told of at most; the one that is picked always is."""
 
 
@@ -68,38 +69,44 @@ def _key(exchange: Exchange) -> str | None:
 
 def _endpoints(
     plan: PoolPlan, overrides: Mapping[str, OverrideSpec], picked: str, now: float
-) -> tuple[list[EndpointView], int]:
+) -> tuple[list[EndpointView], dict[str, int]]:
     """Look at a pool's endpoints for a request that has been to none of them yet.
 
-    Return them, and how many were left out.
+    Return those that are told of, and how many there are beside them, by state.
     """
-    states = list(plan.states(now))
-    ejected = {member.endpoint for member, state, _ in states if state == "ejected"}
-    primaries = any(not member.backup and eligible(member, ejected) for member, _, _ in states)
-    views = [
-        EndpointView(
-            name=member.name,
-            address=member.endpoint.address,
-            state=state,
-            why=why,
-            eligible=eligible(member, ejected) and not (member.backup and primaries),
-            weight=member.weight,
-            backup=member.backup,
-            active=member.endpoint.active,
-            labels=dict(member.labels),
-            override=_override(overrides, member.name),
+    barred = plan.ejected(now)
+    primaries = any(not member.backup and eligible(member, barred) for member in plan.members)
+    views: list[EndpointView] = []
+    left_out: Counter[str] = Counter()
+    for at, (member, state, why) in enumerate(plan.states(now)):
+        if at >= ENDPOINTS and member.name != picked:
+            left_out[state] += 1
+            continue
+        views.append(
+            EndpointView(
+                name=member.name,
+                address=member.endpoint.address,
+                state=state,
+                why=why,
+                eligible=eligible(member, barred) and not (member.backup and primaries),
+                weight=member.weight,
+                backup=member.backup,
+                active=member.endpoint.active,
+                labels=dict(member.labels),
+                override=_override(overrides, member.name),
+            )
         )
-        for member, state, why in states
-    ]
+    room = max(0, ENDPOINTS - len(plan.members))
     views += [
         EndpointView(
             one.name, one.address, "unresolved", "its name does not resolve", False, one.weight,
             one.backup, 0, dict(one.labels), _override(overrides, one.name),
         )
-        for one in plan.unresolved
+        for one in plan.unresolved[:room]
     ]  # fmt: skip
-    kept = [view for at, view in enumerate(views) if at < ENDPOINTS or view.name == picked]
-    return kept, len(views) - len(kept)
+    if plan.unresolved[room:]:
+        left_out["unresolved"] = len(plan.unresolved[room:])
+    return views, dict(left_out)
 
 
 def _override(overrides: Mapping[str, OverrideSpec], name: str) -> str | None:

@@ -36,12 +36,17 @@ PLACEHOLDERS: Final = {REQUEST_ID: "the id that each request is given anew"}
 
 
 def rehearse(
-    asked: Question, snapshot: Snapshot, addresses: Mapping[str, str], *, candidate: bool = False
+    asked: Question,
+    snapshot: Snapshot,
+    addresses: Mapping[str, str],
+    pools: Understudies,
+    *,
+    candidate: bool = False,
 ) -> tuple[Explanation, list[Searched]]:
     """Play a request; ``rivals.tell`` completes the explanation.  Raise ``QuestionError``.
 
     ``addresses`` are those where listeners are bound.  Runs on the event loop's thread, since it
-    looks at live endpoints, and takes as long as the pool has endpoints.
+    goes through the code that serves.
     """
     listener, at = choose_listener(asked, snapshot.spec, addresses)
     notes = Notes(snapshot.names)
@@ -49,7 +54,7 @@ def rehearse(
     stage = replace(
         snapshot,
         sites={listener.name: site},
-        pools=Understudies(snapshot.pools),
+        pools=pools,
         routes=ObservedRoutes(snapshot.routes, notes),
     )
     door = Door(site, at, asked, StillRuntime(stage))
@@ -76,11 +81,13 @@ def rehearse(
         header_maps=notes.header_maps,
         named=notes.entered,
         error_pages=_pages(exchange),
-        pool=None if exchange is None else pool_choice(exchange, snapshot),
+        pool=None if exchange is None or pools.sketched else pool_choice(exchange, snapshot),
         answer=None if passed else _answer(door, wire, exchange),
         passing=_passing(exchange, octets) if exchange is not None and passed else None,
         placeholders=PLACEHOLDERS,
     )
+    if exchange is not None and hasattr(exchange, "pool"):
+        del exchange.pool  # the exchange is in a cycle, and the understudy may be large
     return explanation, notes.searched
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
@@ -47,9 +47,13 @@ Lines = list[tuple[str, Template]]
 class Block:
     """Header lines that rules write; empty (false) without rules."""
 
-    __slots__ = ("constant", "render")
+    __slots__ = ("_counters", "_lines", "constant", "of_fields", "render")
 
-    def __init__(self, lines: Iterable[tuple[str, Template]], counters: RouteCounters) -> None:
+    def __init__(self, lines: Lines, counters: RouteCounters, settled: Set[Template]) -> None:
+        self._lines: Final = lines
+        self._counters: Final = counters
+        self.of_fields: Final = settled
+        """Those of its values that depend on the request's fields alone, and on its pool."""
         render, constant = _renderer(lines, counters)
         self.render: Final = render
         """Return the lines, ``Name: value`` and CRLF each.  A value that is empty, or that holds
@@ -60,13 +64,25 @@ class Block:
     def __bool__(self) -> bool:
         return self.constant != b""
 
+    def settled(self, request: Request) -> tuple[Getter, bytes | None]:
+        """Return ``render`` and ``constant`` for requests with the same fields and pool."""
+        lines: Lines = []
+        for name, value in self._lines:
+            if value in self.of_fields:
+                text = value.render(request)
+                if not (10 in text or 13 in text or 0 in text):  # such a one counts each time
+                    lines.append((name, Template(value.text, value.render, constant=text)))
+                    continue
+            lines.append((name, value))
+        return _renderer(lines, self._counters)
+
 
 class Rules:
     """Compiled rules."""
 
     __slots__ = (
-        "appended", "asks_response", "connection", "dropped", "drops_all", "of_fields", "plain",
-        "removes_connection", "removes_upgrade", "set", "upgrade",
+        "appended", "asks_response", "connection", "dropped", "drops_all", "plain",
+        "removes_connection", "removes_upgrade", "set", "settles", "upgrade",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +98,7 @@ class Rules:
         removes_upgrade: bool = False,
         drops_all: bool = False,
         asks_response: bool = False,
-        of_fields: bool = False,
+        settles: bool = False,
     ) -> None:
         self.dropped: Final = dropped
         """Lower-case names of fields that do not pass through, because of ``remove`` or ``set``."""
@@ -99,8 +115,8 @@ class Rules:
         """Nothing that the client sent passes."""
         self.asks_response: Final = asks_response
         """A value has to do with the response."""
-        self.of_fields: Final = of_fields
-        """All values depend on the request's fields alone, and on its pool."""
+        self.settles: Final = settles
+        """What becomes of the connection depends on the request's fields alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +208,12 @@ def _rules(written: _Written, scope: Scope, counters: RouteCounters, *, to_upstr
     if connection is not None and connection.constant is not None:
         plain["connection"] = connection
 
+    settled = {value for _, value in lines if is_of_fields(value, scope)}
+    settled |= {*plain.values(), *_DECIDED.values()}
+
     def block(lines: Lines, ours: Mapping[str, Template]) -> Block:
-        return Block([(name, ours.get(name.lower(), value)) for name, value in lines], counters)
+        lines = [(name, ours.get(name.lower(), value)) for name, value in lines]
+        return Block(lines, counters, settled)
 
     set_ = block(written.set, decided)
     dropped = (written.removed | {name.lower() for name, _ in written.set}) - decided.keys()
@@ -208,7 +228,7 @@ def _rules(written: _Written, scope: Scope, counters: RouteCounters, *, to_upstr
         removes_upgrade=not written.removed.isdisjoint({"upgrade", "*"}),
         drops_all="*" in written.removed,
         asks_response=any(asks_response(value, scope) for _, value in lines),
-        of_fields=all(is_of_fields(value, scope) for _, value in lines),
+        settles=settled.issuperset(said.values()),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from random import random
-from typing import Final, Literal
+from typing import Final, Literal, TypedDict
 
 from proxy.telemetry.escaping import decode, json_string
 from proxy.telemetry.line_writer import STDERR
@@ -18,6 +18,10 @@ from proxy.telemetry.log_sink import LogSink
 
 Mode = Literal["off", "errors", "sampled", "all"]
 Event = Literal["access", "tunnel_open", "tunnel_close"]
+
+KNOWN: Final = 1024
+KNOWN_LENGTH: Final = 128
+"""How many values are remembered as they are written, and of what length."""
 
 _FROM: Final = {"off": 1000, "errors": 400, "sampled": 400, "all": 0}
 """The least status that is logged always."""
@@ -47,6 +51,23 @@ class AccessLog(LogSink):
         return status >= self._from or (self._sample > 0.0 and random() < self._sample)
 
 
+class Said(TypedDict):
+    """What a line says that is known before its request is over; see ``json_line``."""
+
+    request_id: bytes
+    client_ip: bytes
+    method: bytes
+    path: bytes
+    status: int
+    reason: str | None
+    route: str | None
+    pool: str | None
+    endpoint: str | None
+    attempts: int
+    ttfb_s: float | None
+    revision: int
+
+
 def json_line(
     *,
     request_id: bytes,
@@ -74,11 +95,10 @@ def json_line(
     line = (
         f'{{"timestamp":"{_timestamp()}","event":"{event}",'
         f'"request_id":{json_string(decode(request_id))},'
-        f'"client_ip":{json_string(decode(client_ip))},'
-        f'"method":{json_string(decode(method))},'
+        f'"client_ip":{_known[client_ip]},"method":{_known[method]},'
         f'"path":{json_string(decode(path.partition(b"?")[0]))},'
-        f'"status":{status},"reason":{_name(reason)},"route":{_name(route)},'
-        f'"pool":{_name(pool)},"endpoint":{_name(endpoint)},"attempts":{attempts},'
+        f'"status":{status},"reason":{_known[reason]},"route":{_known[route]},'
+        f'"pool":{_known[pool]},"endpoint":{_known[endpoint]},"attempts":{attempts},'
         f'"bytes_in":{bytes_in},"bytes_out":{bytes_out},'
         f'"ttfb_ms":{"null" if ttfb_s is None else f"{ttfb_s * 1000:.3f}"},'
         f'"duration_ms":{duration_s * 1000:.3f},"revision":{revision}}}\n'
@@ -100,5 +120,15 @@ def _timestamp() -> str:
     return f"{_second[1]}.{int((now - second) * 1_000_000):06d}Z"
 
 
-def _name(name: str | None) -> str:
-    return "null" if name is None else json_string(name)
+class _Known(dict["bytes | str | None", str]):
+    """Values that come again, such as names and methods, as they are written."""
+
+    def __missing__(self, value: bytes | str | None) -> str:
+        text = decode(value) if isinstance(value, bytes) else value
+        written = "null" if text is None else json_string(text)
+        if len(self) < KNOWN and len(written) <= KNOWN_LENGTH:
+            self[value] = written
+        return written
+
+
+_known: Final = _Known()

@@ -1,12 +1,15 @@
 """One consistent look at everything that is live: what ``/metrics`` and ``/v1/status`` show.
 
 ``proxy.Server.read`` makes a ``Reading`` in one go on the event loop; turning it into text may
-then happen anywhere, a thread included.
+then happen anywhere, a thread included.  What there are thousands of, endpoints, is looked at there
+too, as it is by then; totals, which must never go back, are those of the reading.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final, TypeVar, overload
 
 from proxy.telemetry.counters import (
     EndpointCounters,
@@ -14,6 +17,40 @@ from proxy.telemetry.counters import (
     PoolCounters,
     RouteCounters,
 )
+
+T = TypeVar("T")
+
+
+class Rows(Sequence[T]):
+    """So many rows, made by whom they are first asked of."""
+
+    __slots__ = ("_made", "_make", "_size")
+
+    def __init__(self, size: int, make: Callable[[], Iterable[T]]) -> None:
+        self._size: Final = size
+        self._make: Final = make
+        self._made: tuple[T, ...] | None = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self._rows[index]
+
+    @property
+    def _rows(self) -> tuple[T, ...]:
+        if self._made is None:
+            self._made = tuple(self._make())
+        return self._made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +94,7 @@ class PoolReading:
     name: str
     live: bool
     counters: PoolCounters
-    endpoints: tuple[EndpointReading, ...]
+    endpoints: Sequence[EndpointReading]
     spliced_to_upstream: int
     """Live splices included."""
     spliced_to_client: int

@@ -185,10 +185,12 @@ class PoolPlan:
         return _state_of(member, now, self.ejected(now))
 
     def states(self, now: float) -> Iterator[tuple[Member, str, str]]:
-        """Give every member with its state and why; cheaper than asking one by one."""
+        """Give every member with its state and why; cheaper than asking one by one.
+
+        Who is ejected is found out at once, the rest member by member, in any thread.
+        """
         ejected = self.ejected(now)
-        for member in self.members:
-            yield member, *_state_of(member, now, ejected)
+        return ((member, *_state_of(member, now, ejected)) for member in self.members)
 
     def ejected(self, now: float) -> set[Endpoint]:
         """Return the endpoints that failures keep out."""
@@ -273,13 +275,13 @@ def _canonical(written: str, given: tuple[str, ...], pool: Pool) -> tuple[str, .
 
 def _state_of(member: Member, now: float, ejected: set[Endpoint]) -> tuple[str, str]:
     endpoint = member.endpoint
-    fails = f"{endpoint.fails} of {member.max_fails} failures"
     if member.state == "drain":
         return "drain", "takes no new work, keeps what it has"
     if member.state == "down":
         return "down", "taken out of service"
     if endpoint.cordoned:
         return "drain", f"takes no new work while it is drained by {endpoint.cordoned}"
+    fails = f"{endpoint.fails} of {member.max_fails} failures" if endpoint.fails else ""
     if endpoint in ejected:
         left = endpoint.checked + member.fail_timeout_s - now
         return "ejected", f"{fails}, out for {left:.1f} s more"
@@ -287,6 +289,6 @@ def _state_of(member: Member, now: float, ejected: set[Endpoint]) -> tuple[str, 
         return "full", f"{endpoint.active} of {member.capacity} connections"
     if health.ejected(member, now):
         return "active", f"{fails}, ignored because too many endpoints would be out"
-    if endpoint.fails and member.max_fails:
+    if fails and member.max_fails:
         return "active", fails
     return "active", "serves when no other can" if member.backup else "serves"

@@ -356,7 +356,7 @@ async def test_drains_that_are_over_are_forgotten_when_there_are_too_many(
     start("long", 1000.0)
     with pytest.raises(TooManyDrainsError):
         start("third", 1000.0)
-    await eventually(lambda: running.server._drains._drains["short"].over, "its end")
+    await eventually(lambda: running.server._serving.drains._drains["short"].over, "its end")
     start("third", 1000.0)
     assert [one.name for one in running.server.drains()] == ["long", "third"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy import server
+from proxy import sweep
 from proxy.spec import KeepaliveSpec, PassiveHealthSpec, PoolTimeouts, RetrySpec
 from tests.peers import (
     OK,
@@ -421,7 +421,7 @@ async def test_fresh_connection_is_not_swept_away_before_it_is_used(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Sweeping all the time puts a sweep between any connection and its first request.
-    monkeypatch.setattr(server, "SWEEP_S", 0.00001)
+    monkeypatch.setattr(sweep, "SWEEP_S", 0.00001)
     origin = stage.origin()
     running = await serve(stage, origin.address, keepalive=KeepaliveSpec(max_idle=0))
     client = await running.connect()

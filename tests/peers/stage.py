@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
@@ -197,7 +197,7 @@ def largest_write_buffer() -> int:
     return max(sizes, default=0)
 
 
-def _one(items: tuple[T, ...], wanted: Callable[[T], bool]) -> T:
+def _one(items: Sequence[T], wanted: Callable[[T], bool]) -> T:
     found = [item for item in items if wanted(item)]
     assert len(found) == 1, f"{len(found)} of {items}"
     return found[0]

@@ -248,7 +248,7 @@ async def test_change_does_not_wait_for_names_that_are_being_refreshed(
         await asyncio.Event().wait()
         return {}
 
-    monkeypatch.setattr("proxy.server.RETRY_S", 0.01)
+    monkeypatch.setattr("proxy.preparation.RETRY_S", 0.01)
     monkeypatch.setattr("proxy.upstream.discovery.names.Names.resolve", resolve)
     monkeypatch.setattr("proxy.upstream.discovery.names.Names.refresh", refresh)
     spec = build_spec(pools=[pool("app.test:80")], routes=[route("r")])
@@ -271,7 +271,7 @@ async def test_refreshing_goes_on_after_an_error(
         asked += 1
         raise RuntimeError("no thread to spare")
 
-    monkeypatch.setattr("proxy.server.RETRY_S", 0.01)
+    monkeypatch.setattr("proxy.preparation.RETRY_S", 0.01)
     monkeypatch.setattr("proxy.upstream.discovery.names.Names.resolve", resolve)
     monkeypatch.setattr("proxy.upstream.discovery.names.Names.refresh", refresh)
     await server.apply(build_spec(pools=[pool("app.test:80")], routes=[route("r")]))

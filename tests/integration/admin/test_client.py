@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+from websockets.asyncio.client import connect
 
 from admin.client.completion import SCRIPTS
 from admin.demo import ANYWHERE, echo
@@ -22,7 +23,7 @@ from admin.documents import load
 from admin.listening import listening
 from tests.integration.admin.hotsplice import ROOT, done, hotsplice
 from tests.integration.admin.process import process
-from tests.peers import within
+from tests.peers import eventually, within
 
 README: Final = (ROOT / "README.md").read_text()
 
@@ -99,11 +100,51 @@ def _is_whole(command: str) -> bool:
 def plain(text: str) -> list[str]:
     """Return lines without what differs between two walks: times, octets, widths of columns."""
     text = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\+00:00)?", "TIME", text)
-    text = re.sub(r"\b\d+m\d+s\b", "SPAN", re.sub(r" {2,}", " ", text))
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+    text = re.sub(r"\b(\d+m\d+s|\d+s|[\d.]+ ms)\b", "SPAN", re.sub(r" {2,}", " ", text))
+    text = re.sub(r"\b[0-9a-f]{32}\b", "ID", text)
     text = re.sub(
-        r"(?m)^(backend(?: \S+){6,7}) [\d.]+K? [\d.]+K? (\d+ [so])", r"\1 OCTETS \2", text
+        r"(?m)^(backend(?: \S+){6,7}) [\d.]+K? [\d.]+K? (\d+ [sot])", r"\1 OCTETS \2", text
     )
     return text.splitlines()
+
+
+class Audience:
+    """Clients that hold a WebSocket open, and come again when they are told to go."""
+
+    def __init__(self, url: str, number: int) -> None:
+        self.told: Final[list[tuple[int | None, str | None]]] = []
+        self._url: Final = url
+        self._number: Final = number
+        self._open = 0
+
+    async def run(self) -> None:
+        """Hold them all, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._number):
+                group.create_task(self._hold())
+
+    async def seated(self) -> None:
+        """Wait until each is open."""
+        await eventually(lambda: self._open == self._number, lambda: f"{self._open} WebSockets")
+
+    async def _hold(self) -> None:
+        while True:
+            async with connect(self._url, ping_interval=None) as socket:
+                self._open += 1
+                await socket.wait_closed()
+                self._open -= 1
+                self.told.append((socket.close_code, socket.close_reason))
+
+
+async def curl(session: aiohttp.ClientSession, url: str, words: list[str]) -> str:
+    """Do as ``curl -si URL | grep -e ^WORD …`` would."""
+    async with session.get(url) as answer:
+        head = f"HTTP/1.1 {answer.status} {answer.reason}\n" + "".join(
+            f"{name.decode()}: {value.decode()}\n" for name, value in answer.raw_headers
+        )
+    wanted = tuple(word.removeprefix("^") for word in words if word.startswith("^"))
+    return "\n".join(line for line in head.splitlines() if line.startswith(wanted))
 
 
 async def test_walk_of_the_readme_says_what_it_says_there(
@@ -127,18 +168,30 @@ async def test_walk_of_the_readme_says_what_it_says_there(
         flags = ("--admin-token-file", str(tokens(tmp_path, "alice", "bob")))
         sidecar = await stack.enter_async_context(running(tmp_path, value, *flags))
         environ = {**sidecar.environ, "HOTSPLICE_TOKEN_FILE": "alice.token"}
-        commands = walk()
-        assert len(commands) > 12
-        for command, told in commands:
-            words = shlex.split(here(command))
+        public = sidecar.ready["listeners"]["public"]
+        audience = Audience(f"ws://{public}/ws", 30)
+        sitting = asyncio.create_task(audience.run())
+        stack.callback(sitting.cancel)
+        ids: dict[str, str] = {}
+        for command, told in walk():
+            await audience.seated()
+            words = [ids.get(word, word) for word in shlex.split(here(command))]
             if words[0] == "curl":
-                address = sidecar.ready["listeners"]["public"]
-                async with session.get(f"http://{address}/") as answer:
-                    assert str(answer.status) == told, command
-                continue
-            ended = await hotsplice(*words[1:], cwd=tmp_path, environ=environ)
-            assert ended.status == 0, (command, ended)
-            assert plain(ended.out + ended.err) == plain(here(told)), command
+                said = await curl(session, f"http://{public}/", words)
+                ids |= zip(_ids(told), _ids(said), strict=True)
+            else:
+                ended = await hotsplice(
+                    *words[1:], cwd=tmp_path, environ=environ, err=asyncio.subprocess.STDOUT
+                )
+                assert ended.status == 0, (command, ended)
+                said = ended.out
+            assert plain(said) == plain(here(told)), command
+        # Nobody but those of the drained node was told to go.
+        assert audience.told == [(1012, "service restart")] * 10
+
+
+def _ids(text: str) -> list[str]:
+    return re.findall(r"\b[0-9a-f]{32}\b", text)
 
 
 def tokens(folder: Path, *names: str) -> Path:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
+import sys
+import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.integration.admin.hotsplice import Done, Scripted, hotsplice, scripted
+from tests.integration.admin.hotsplice import ROOT, Done, Scripted, hotsplice, scripted
+from tests.peers import within
 
 CONNECTION: dict[str, Any] = {
     "id": "a1-7",
@@ -233,18 +238,49 @@ async def test_what_is_no_hotsplice_is_said_to_be_none() -> None:
         assert "502 Bad Gateway" in (await call(api, "status")).err
 
 
-async def test_bar_is_for_terminals() -> None:
-    """A pseudo-terminal for standard error, as at a desk."""
+async def seen(columns: int, **environ: str) -> str:
+    """Return what a pseudo-terminal for standard error, so wide, is told of a drain."""
     ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
     try:
         async with scripted(DRAIN, ENDED) as api:
-            ended = await hotsplice(
-                "drain", "n7", "--label", "node=n7", "--wait", "--admin", api.address, err=theirs
-            )
-        assert ended.status == 0
-        said = os.read(ours, 65536).decode()
+            words = ("drain", "n7", "--label", "node=n7", "--wait", "--admin", api.address)
+            assert (await hotsplice(*words, err=theirs, environ=environ)).status == 0
+        return os.read(ours, 65536).decode()
     finally:
         os.close(theirs)
         os.close(ours)
+
+
+async def test_bar_is_for_terminals() -> None:
+    said = await seen(80)
     assert f"\r[{'#' * 12}{'-' * 18}] drain n7: 4 of 10 closed, 6 left" in said
     assert f"\r[{'#' * 30}] drain n7: 10 of 10 closed, 0 left" in said
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"), [(40, f"[{'#' * 12}{'-' * 18}] 4/10"), (20, "4/10"), (3, "")]
+)
+async def test_bar_never_wraps(columns: int, shown: str) -> None:
+    assert (await seen(columns)).startswith(f"\r{shown}\x1b[K\r")
+
+
+async def test_terminal_that_cannot_move_gets_lines() -> None:
+    said = await seen(80, TERM="dumb")
+    assert said.startswith("drain n7: 4 of 10 closed, 6 left\r\n")
+    assert "\x1b" not in said
+
+
+async def test_who_stops_waiting_is_told_that_the_drain_goes_on() -> None:
+    async with scripted(*[DRAIN] * 100) as api:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "admin", "drain", "n7", "--label", "node=n7", "--wait",
+            "--admin", api.address, cwd=ROOT, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert child.stderr is not None
+        assert await within(child.stderr.readline(), "the first line", 30.0)
+        child.send_signal(signal.SIGINT)
+        said = await within(child.stderr.read(), "the end", 30.0)
+        assert await within(child.wait(), "the end", 30.0) == 130
+    assert said.startswith(b"drain n7 goes on: `hotsplice drain n7` tells")
+    assert all(line.startswith(("PUT", "GET")) for line in api.lines)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from admin.delta import delta
-from admin.edits import octets_of
+from admin.json_text import octets_of
 from admin.records import (
     Applied,
     Bootstrapped,

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from proxy.connections import ConnectionView, Page, Selector
+from proxy.connection_view import ConnectionView
+from proxy.connections import Page, Selector
 from proxy.drains import DrainOrder, DrainProgress, DrainState, TooManyDrainsError
 from proxy.errors import Fault, SpecError
 from proxy.explain.inquiry import Explanation, Live, Question, explain

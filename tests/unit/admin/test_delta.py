@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admin.delta import UNCHANGED, Difference, delta, differences, patched
-from admin.edits import MISSING, octets_of
+from admin.edits import MISSING
+from admin.json_text import octets_of
 
 KEYS = st.sampled_from(["a", "b", "c", "set", "gone", "order", ""])
 LEAVES = (

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from admin.delta import delta
-from admin.edits import octets_of
 from admin.history import REVISIONS, History
+from admin.json_text import octets_of
 from admin.revisions import Origin, Revision
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy.exchange.request_head import upstream_head
 from proxy.exchange.response_head import client_head
-from proxy.field_block import FieldBlock
+from proxy.field_block import PASSAGES, FieldBlock, Passage
 from proxy.message import Request
 from proxy.route import Route
 from proxy.spec import HeaderMapSpec, HeaderRulesSpec, ResponseRulesSpec
@@ -60,58 +60,82 @@ def again(made: Request, uri: bytes, pool: bytes) -> Request:
 def test_request_head_does_not_depend_on_those_before(
     value: str, heads: list[tuple[list[tuple[bytes, bytes]], str, bool, bytes]], forwards: bool
 ) -> None:
-    routes = [by(value, forwarded_headers=forwards), by("other")]
+    usual, other = by(value, forwarded_headers=forwards), by("other")
     first = request(*heads[0][0])
+    block = first.block
     for _, uri, trusted, pool in heads:
-        for one in routes:
+        for one in (usual, usual, usual, other):
             made = again(first, uri.encode(), pool)
             remembered = upstream_head(made, one, b"/t", peer_trusted=trusted)
+            passages = dict(block.passages)
+            block.passages.clear()
             fresh = again(first, uri.encode(), pool)
-            passage, fresh.block.passage = fresh.block.passage, None
             anew = upstream_head(fresh, one, b"/t", peer_trusted=trusted)
-            fresh.block.passage = passage
+            block.passages.update(passages)
             for name in ("data", "upgrade", "persistent", "to_head"):
                 assert getattr(remembered, name) == getattr(anew, name)
 
 
-@pytest.mark.parametrize("value", OF_FIELDS)
-def test_what_the_fields_decide_is_made_once(value: str) -> None:
+def passages(made: Request, *routes: Route) -> list[Passage | None]:
+    """Return what is remembered after each of some requests."""
+    found = []
+    for one in routes:
+        upstream_head(made, one, b"/t", peer_trusted=False)
+        found.append(made.block.passages.get((one.number, made.pool, False)))
+    return found
+
+
+@pytest.mark.parametrize("value", OF_FIELDS + OF_MORE)
+def test_what_comes_a_second_time_is_settled(value: str) -> None:
+    one, other = by(value), by(value)
     made = request((b"X-Plan", b"gold"))
-    kept = []
-    for _ in range(2):
-        upstream_head(made, by(value), b"/t", peer_trusted=False)
-        kept.append(made.block.passage)
-    one = by(value)
-    upstream_head(made, one, b"/t", peer_trusted=False)
-    passage = made.block.passage
-    upstream_head(made, one, b"/u", peer_trusted=False)
-    assert made.block.passage is passage is not None
-    assert kept[0] is not kept[1]  # another compiled route, another passage
+    first, second, apart, third = passages(made, one, one, other, one)
+    assert first is None
+    assert apart is None
+    assert second is not None
+    assert second is third
+    assert (second.set is None) == (value in OF_FIELDS)
 
 
-@pytest.mark.parametrize("value", OF_MORE)
-def test_what_more_decides_is_not_remembered(value: str) -> None:
+def test_other_compiled_route_of_the_same_name_settles_anew() -> None:
+    one, other = by("a"), by("b")
+    _, kept, _, last = passages(request(), one, one, other, other)
+    assert kept is not None
+    assert last is not None
+    assert b"X-Ours: a" in kept.before
+    assert b"X-Ours: b" in last.before
+
+
+@pytest.mark.parametrize("value", ["$http_upgrade", "$uri"])
+def test_connection_that_is_decided_by_more_than_fields_is_not_settled(value: str) -> None:
+    rules_ = HeaderRulesSpec(set=(("Connection", value),))
+    one = route(request_headers=rules_)
+    assert (passages(request(), one, one)[-1] is None) == (value == "$uri")
+
+
+def test_number_of_ways_is_bounded() -> None:
     made = request()
-    upstream_head(made, by(value), b"/t", peer_trusted=False)
-    assert made.block.passage is None
+    for _ in range(3 * PASSAGES):
+        passages(made, by("a"))
+        assert 0 < len(made.block.passages) <= PASSAGES
 
 
 def test_nothing_is_remembered_of_changed_fields_or_a_listeners_host() -> None:
     made = request((b"X_A", b"1"))
-    made.fields = made.fields[:1]
-    upstream_head(made, by("$host"), b"/t", peer_trusted=False)
-    assert made.block.passage is None
+    made.differs = True
     bare = Request(PEER, b"GET", b"/", FieldBlock((), made.headers, 0, keep_alive=False))
     bare.host, bare.pool = b"default.test", b"p"
-    upstream_head(bare, by("$host"), b"/t", peer_trusted=False)
-    assert bare.block.passage is None
+    one = by("$host")
+    for each in (made, bare):
+        assert passages(each, one, one, one) == [None, None, None]
 
 
 def test_value_that_cannot_be_sent_is_counted_each_time() -> None:
     one, made = by("$http_cookie"), request((b"Cookie", b"a\rb"))
-    for times in (1, 2):
+    for times in (1, 2, 3, 4):
+        before = one.counters.header_rule_failures
         assert b"X-Ours" not in upstream_head(made, one, b"/t", peer_trusted=False).data
-        assert one.counters.header_rule_failures == times
+        assert one.counters.header_rule_failures == before + 1, times
 
 
 RAW = b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"

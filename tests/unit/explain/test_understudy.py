@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.explain.understudy import understudy
+from proxy.explain import understudy as module
+from proxy.explain.understudy import Understudies, understudy
+from proxy.snapshot import Upstream
 from proxy.spec import BalanceKind
 from proxy.upstream.pool import PoolPlan
 from tests.unit.upstream.pools import endpoint, pool_spec, serving
@@ -89,3 +92,30 @@ def test_understudy_of_a_rotation_leaves_it_running() -> None:
 def test_hash_ring_is_not_built_anew() -> None:
     plan = serving(pool_spec(*[endpoint(name) for name in "abc"], kind="hash"))
     assert understudy(plan)._tiers[0].ring is plan._tiers[0].ring  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_large_pool_is_sketched_and_then_made_whole(
+    kind: BalanceKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "INLINE", 20)
+    large = serving(pool_spec(*[endpoint(chr(200 + at)) for at in range(40)], kind=kind))
+    small = serving(pool_spec(endpoint("a"), endpoint("b")))
+    for _ in range(3):
+        large.pick(1.0, KEY)
+    pools = Understudies({"large": Upstream(large, None), "small": Upstream(small, None)})
+    first = pools["small"].plan.pick(1.0)
+    assert not pools.sketched
+    assert len(pools["large"].plan.members) == module.SKETCHED
+    assert pools.sketched
+    await pools.complete()
+    assert not pools.sketched
+    foreseen = pools["large"].plan.pick(1.0, KEY)
+    assert foreseen is not None
+    assert not pools.sketched
+    # What was played with a sketch is as if it had never been.
+    again = pools["small"].plan.pick(1.0)
+    assert (first and first.name) == (again and again.name)
+    picked = large.pick(1.0, KEY)
+    assert picked is not None
+    assert foreseen.name == picked.name

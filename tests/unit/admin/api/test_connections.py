@@ -8,7 +8,8 @@ import pytest
 from yarl import URL
 
 from admin.api.connections import ConnectionBody, ConnectionPage
-from proxy.connections import ANY, MAX_PAGE, PAGE, ConnectionView, Direction, Selector
+from proxy.connection_view import ConnectionView, Direction
+from proxy.connections import ANY, MAX_PAGE, PAGE, Selector
 from tests.unit.admin.api.answers import ok, paths, problem
 from tests.unit.admin.api.test_auth import TOKENS, bearer
 from tests.unit.admin.conftest import Client, Connect

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from zlib import compress
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from admin.api import media
-from admin.api.media import HTML, JSON, YAML, choose
+from admin.api.media import BODY_BYTES, HTML, JSON, YAML, choose, read_body
 from admin.api.problems import Problem
+from admin.demo import ANYWHERE
 from admin.documents.loading import MAX_YAML_BYTES
+from admin.listening import listening
 from tests.unit.admin.api.answers import ok, problem
 from tests.unit.admin.conftest import Client
 
@@ -90,8 +96,51 @@ async def test_body_without_a_type_is_taken_for_json(client: Client) -> None:
     await ok(response, 201)
 
 
-async def test_gzipped_body_is_read(client: Client) -> None:
-    await ok(await client.put("/v1/pools/new", json={}, compress="gzip"), 201)
+async def sent(data: bytes, coding: str) -> tuple[int, str]:
+    """Send a packed body over a listener of ours; return the status, and what was understood."""
+
+    async def read(request: web.Request) -> web.Response:
+        try:
+            return web.json_response((await read_body(request, (JSON,))).value)
+        except Problem as refused:
+            return refused.response()
+
+    app = web.Application(client_max_size=BODY_BYTES)
+    app.router.add_put("/", read)
+    headers = {"Content-Encoding": coding, "Content-Type": JSON}
+    async with (
+        listening(app, ANYWHERE) as where,
+        aiohttp.ClientSession() as session,
+        session.put(f"http://{where}/", data=data, headers=headers) as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"), [("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", compress)]
+)
+async def test_packed_body_is_unpacked(coding: str, pack: Callable[[bytes], bytes]) -> None:
+    assert await sent(pack(b'{"a": 1}'), coding) == (200, '{"a": 1}')
+
+
+async def test_identity_is_no_coding() -> None:
+    assert await sent(b"{}", "identity") == (200, "{}")
+
+
+@pytest.mark.parametrize(
+    ("data", "coding", "status"),
+    [
+        (gzip.compress(b" " * (BODY_BYTES + 1)), "gzip", 413),
+        (gzip.compress(b'{"a": 1}')[:-9], "gzip", 400),
+        (b'{"a": 1}', "gzip", 400),
+        (b"{}", "br", 415),
+    ],
+    ids=["too much", "cut off", "not packed", "unknown"],
+)
+async def test_body_that_cannot_be_unpacked_is_refused(
+    data: bytes, coding: str, status: int
+) -> None:
+    assert (await sent(data, coding))[0] == status
 
 
 async def test_body_that_does_not_arrive_is_408(

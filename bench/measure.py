@@ -1,0 +1,216 @@
+"""The measuring itself: proxies in turn, A B A B …, under one load after the other.
+
+A scenario says what proxies are set up for and what a sample of one is.  What went wrong with a
+proxy takes it out of that scenario, and is kept; the others go on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from bench.load import Load, LoadError
+from bench.machine import cpu_seconds, family_bytes
+from bench.peers.peer import MissingError, Peer, Proxy, Setup, UnsupportedError
+from bench.processes import Processes, StartError
+
+WARM_UP_S: Final = 1.0
+
+Sample = dict[str, float]
+"""Figures of one proxy in one round, by the names that ``bench.figures`` has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A proxy that is measured."""
+
+    peer: Peer
+    proxy: Proxy
+    setup: Setup
+    ready_s: float
+    """From its start to the first time that it took a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row of the result."""
+
+    name: str
+    title: str
+    figure: str
+    """The one that counts."""
+    place: Callable[[Processes], Setup]
+    """Start origins; return what proxies are set up for."""
+    sample: Callable[[Subject, float], Sample]
+    """Measure one for so many seconds; ``LoadError`` if anything failed."""
+    direct: Callable[[str, float], Load] | None = None
+    """The load straight at the origin."""
+    check: Callable[[Sequence[Subject]], dict[str, str]] | None = None
+    """See that all do the same; return who does not, and why."""
+    against: Callable[[Setup], Setup] | None = None
+    """Measure each beside another one of its kind, with this setup: by how much does it grow?"""
+    peers: tuple[str, ...] = ()
+    """The only ones; if empty, all."""
+    rounds: int | None = None
+    """At most so many."""
+    warm_up_s: float = WARM_UP_S
+    fresh: bool = False
+    """Another process for each sample, and no other proxy beside it."""
+    quick: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was found."""
+
+    name: str
+    title: str
+    figure: str
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    """Who has no figures, and why."""
+    failed: list[str] = field(default_factory=list)
+    """Who of them should have some."""
+    direct: Sample = field(default_factory=dict)
+    """What the load reaches without a proxy."""
+
+    def without(self, name: str, error: Exception | str) -> None:
+        """Take a proxy out."""
+        self.samples.pop(name, None)
+        self.absent[name] = str(error).strip()
+        if not isinstance(error, MissingError | UnsupportedError):
+            self.failed.append(name)
+
+
+Tell = Callable[[str], None]
+
+
+def measure(
+    scenario: Scenario, peers: Iterable[Peer], rounds: int, seconds: float, tell: Tell
+) -> Outcome:
+    """Measure a scenario."""
+    outcome = Outcome(scenario.name, scenario.title, scenario.figure)
+    asked = [one for one in peers if not scenario.peers or one.name in scenario.peers]
+    rounds = min(rounds, scenario.rounds or rounds)
+    with Processes() as processes:
+        setup = scenario.place(processes)
+        outcome.samples = {one.name: [] for one in asked}
+        if scenario.fresh:
+            for number in range(rounds):
+                for peer in asked:
+                    tell(f"round {number + 1}, {peer.name}")
+                    _try(outcome, peer, partial(_once, scenario, peer, setup, seconds))
+        else:
+            _in_turn(scenario, asked, processes, setup, outcome, rounds, seconds, tell)
+    return outcome
+
+
+def _try(outcome: Outcome, peer: Peer, sample: Callable[[], Sample]) -> None:
+    if peer.name not in outcome.samples:
+        return
+    try:
+        outcome.samples[peer.name].append(sample())
+    except (StartError, LoadError, OSError, subprocess.TimeoutExpired) as error:
+        outcome.without(peer.name, error)
+
+
+def _once(scenario: Scenario, peer: Peer, setup: Setup, seconds: float) -> Sample:
+    with Processes() as processes:
+        subjects = _started(scenario, peer, processes, setup)
+        if scenario.check is not None and (fault := scenario.check(subjects).get(peer.name)):
+            raise LoadError(fault)
+        if scenario.warm_up_s:
+            _sample(scenario, subjects, scenario.warm_up_s * peer.warm_up)
+        return _sample(scenario, subjects, seconds)
+
+
+def _started(
+    scenario: Scenario, peer: Peer, processes: Processes, setup: Setup
+) -> tuple[Subject, ...]:
+    setups = [setup] if scenario.against is None else [setup, scenario.against(setup)]
+    return tuple(start(peer, processes, one) for one in setups)
+
+
+def _in_turn(
+    scenario: Scenario,
+    peers: Sequence[Peer],
+    processes: Processes,
+    setup: Setup,
+    outcome: Outcome,
+    rounds: int,
+    seconds: float,
+    tell: Tell,
+) -> None:
+    subjects: dict[str, tuple[Subject, ...]] = {}
+    for peer in peers:
+        tell(f"starting {peer.name}")
+        try:
+            subjects[peer.name] = _started(scenario, peer, processes, setup)
+        except (StartError, OSError) as error:
+            outcome.without(peer.name, error)
+    if scenario.check is not None:
+        faults = scenario.check([subject for both in subjects.values() for subject in both])
+        for name, fault in faults.items():
+            outcome.without(name, fault)
+    if scenario.direct is not None:
+        outcome.direct = _reached(scenario.direct(setup.endpoints[0], WARM_UP_S), scenario.figure)
+    for number in range(rounds + 1):
+        for peer in peers:
+            tell(f"round {number}, {peer.name}" if number else f"warming up {peer.name}")
+            for_s = seconds if number else scenario.warm_up_s * peer.warm_up
+            both = subjects.get(peer.name, ())
+            _try(outcome, peer, partial(_sample, scenario, both, for_s))
+        if number == 0:
+            for samples in outcome.samples.values():
+                samples.clear()
+
+
+def _sample(scenario: Scenario, subjects: Sequence[Subject], seconds: float) -> Sample:
+    one, *others = [scenario.sample(subject, seconds) for subject in subjects]
+    if others:
+        more, less = one[scenario.figure], others[0][scenario.figure]
+        one |= {"alone": less, "growth": more / less, "added_us": more - less}
+    return one
+
+
+def start(peer: Peer, processes: Processes, setup: Setup) -> Subject:
+    """Start a proxy, and see how long that takes."""
+    started = time.perf_counter()
+    proxy = peer.start(processes, setup)
+    return Subject(peer, proxy, setup, time.perf_counter() - started)
+
+
+def loaded(
+    subject: Subject,
+    generate: Callable[[str, float], Load],
+    seconds: float,
+    *,
+    octets: bool = False,
+) -> Sample:
+    """Load a proxy; return what it took, for each request or for each KB that clients took."""
+    pid = subject.proxy.pid
+    before, wall = cpu_seconds(pid), time.monotonic()
+    load = generate(subject.proxy.address, seconds)
+    cpu_s, wall_s = cpu_seconds(pid) - before, time.monotonic() - wall
+    figure, per = ("cpu_ns_kb", load.octets / 1e12) if octets else ("cpu_us", load.requests / 1e6)
+    return {
+        figure: cpu_s / per,
+        **_reached(load, figure),
+        "busy": cpu_s / min(load.seconds, wall_s),
+        "resident_mb": family_bytes(pid) / 1e6,
+    }
+
+
+def _reached(load: Load, figure: str) -> Sample:
+    if figure == "cpu_ns_kb":
+        return {"mb_s": load.octets / 1e6 / load.seconds}
+    return {
+        "rate": load.rate,
+        "p50_us": load.p50_us,
+        "p99_us": load.p99_us,
+        "p999_us": load.p999_us,
+    }

@@ -1,0 +1,160 @@
+"""Small requests: what one costs, and what it must not depend on."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from bench.load import Load, LoadError, wrk
+from bench.measure import Sample, Scenario, Subject, loaded
+from bench.peers import BASELINE
+from bench.peers.nginx import BODY, origin
+from bench.peers.peer import KEPT, MANY, USUAL, Rules, Setup
+from bench.processes import Processes
+
+CONNECTIONS: Final = 64
+MOST: Final = 10_000
+REACH_S: Final = 60.0
+
+
+def addresses(origin: str, count: int, first: int = 0) -> tuple[str, ...]:
+    """Return so many loopback addresses of an origin that listens on all of them."""
+    _, _, port = origin.rpartition(":")
+    numbers = range(first, first + count)
+    return tuple(f"127.{1 + n // 62500}.{n // 250 % 250}.{1 + n % 250}:{port}" for n in numbers)
+
+
+def place(
+    processes: Processes,
+    *,
+    endpoints: int = 1,
+    routes: int = 0,
+    rules: Rules = USUAL,
+    kept: int = KEPT,
+    access_log: bool = False,
+) -> Setup:
+    """Start the origin."""
+    address = origin(processes, wide=endpoints > 1)
+    at = addresses(address, endpoints) if endpoints > 1 else (address,)
+    sockets = max(4096, 2 * kept)
+    return Setup(at, routes, rules, access_log=access_log, kept=kept, sockets=sockets)
+
+
+def check(subjects: Sequence[Subject]) -> dict[str, str]:
+    """See that every proxy sends the origin the same, and answers the same as the baseline."""
+    seen = {subject.peer.name: _seen(subject) for subject in subjects}
+    wanted = seen.get(BASELINE)
+    faults: dict[str, str] = {}
+    for subject in subjects:
+        name = subject.peer.name
+        if seen[name][-1] != BODY:
+            faults[name] = "does not pass the origin's answer on"
+        elif wanted is not None and seen[name] != wanted and not subject.peer.lacks:
+            faults[name] = f"does other work: {seen[name]} instead of {wanted}"
+    return faults
+
+
+def _seen(subject: Subject) -> tuple[str | None, ...]:
+    connection = http.client.HTTPConnection(subject.proxy.address, timeout=10)
+    headers = {"Host": "bench.test", "X-Forwarded-For": "192.0.2.1"}
+    headers |= {one.source: one.when for one in subject.setup.rules.maps[:2]}
+    connection.request("GET", "/headers", headers=headers)
+    answer = connection.getresponse()
+    sent, _, request_id = answer.read().decode().rpartition("|")
+    rules = subject.setup.rules.response
+    answered = [answer.headers[name] for name in (*rules, "Content-Type", "Content-Length")]
+    connection.request("GET", "/")
+    body = connection.getresponse().read().decode()
+    connection.close()
+    # The id is another one each time, and of the proxy's own form.
+    return sent, "an id" if len(request_id) >= 16 else "no id", *answered[:-1], body
+
+
+def reach_all(subject: Subject) -> None:
+    """See to it that a proxy is connected to all of many endpoints, which take turns."""
+    left, deadline = len(subject.setup.endpoints) * 1.2, time.monotonic() + REACH_S
+    while left > 1.2:
+        if time.monotonic() > deadline:
+            raise LoadError(f"did not reach all endpoints within {REACH_S:g} s")
+        left -= wrk(subject.proxy.address, CONNECTIONS, 1.0).requests
+
+
+def scenario(
+    name: str,
+    title: str,
+    *words: str,
+    place: Callable[[Processes], Setup] = place,
+    connections: int = CONNECTIONS,
+    octets: bool = False,
+) -> Scenario:
+    """Return one in which wrk sends what the words say."""
+    # Each connection is to have some turns.
+    least_s = connections / 500
+
+    def generate(address: str, seconds: float) -> Load:
+        return wrk(address, connections, max(seconds, least_s), *words)
+
+    def sample(subject: Subject, seconds: float) -> Sample:
+        reach_all(subject)
+        return loaded(subject, generate, seconds, octets=octets)
+
+    figure = "cpu_ns_kb" if octets else "cpu_us"
+    return Scenario(name, title, figure, place, sample, generate, check)
+
+
+def _alone(setup: Setup) -> Setup:
+    return replace(setup, endpoints=setup.endpoints[:1], routes=0, kept=KEPT)
+
+
+SCENARIOS: Final = (
+    replace(scenario("get_64", "small GET, 64 connections"), quick=True),
+    scenario("get_1", "small GET, 1 connection", connections=1),
+    scenario(
+        "get_1000",
+        "small GET, 1,000 connections",
+        connections=1000,
+        place=partial(place, kept=1024),
+    ),
+    scenario("varied", "small GET, no two heads alike", "varied"),
+    scenario("rules", "10 header rules, 3 maps", place=partial(place, rules=MANY)),
+    scenario(
+        "routes_1k", "1,000 routes, in turn", "varied", "1000", place=partial(place, routes=1000)
+    ),
+    scenario(
+        "routes_10k",
+        "10,000 routes, in turn",
+        "varied",
+        str(MOST),
+        place=partial(place, routes=MOST),
+    ),
+    replace(
+        scenario(
+            "endpoints_10k", "10,000 endpoints", place=partial(place, endpoints=MOST, kept=MOST)
+        ),
+        fresh=True,
+        rounds=3,
+    ),
+    replace(
+        scenario(
+            "grown",
+            "10,000 routes and endpoints against 1 and 1",
+            "varied",
+            str(MOST),
+            place=partial(place, endpoints=MOST, kept=MOST, routes=MOST),
+        ),
+        against=_alone,
+        fresh=True,
+        rounds=3,
+        peers=("nginx", "hotsplice"),
+    ),
+    scenario("connect", "small GET, a new connection each", "close"),
+    replace(
+        scenario("logged", "access log on against off", place=partial(place, access_log=True)),
+        against=lambda setup: replace(setup, access_log=False),
+        peers=("nginx", "hotsplice"),
+    ),
+)

@@ -1,0 +1,103 @@
+"""WebSockets: echoes, bulk, handshakes, and what one that is idle holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from bench import echo
+from bench.load import Load, LoadError, websockets
+from bench.machine import family_bytes, max_files
+from bench.measure import Sample, Scenario, Subject, loaded
+from bench.peers.peer import Setup
+from bench.processes import ROOT, STOP_S, Processes
+
+OPEN_S: Final = 90.0
+
+IDLE: Final = min(10_000, max_files() // 2 - 100)
+"""A proxy has two sockets for each, and a limit for both together."""
+
+
+class Holder:
+    """Connections that are held, by a process of their own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process: Final = process
+
+    def end(self) -> dict[str, int]:
+        """Let go; return how many were ``opened``, ``failed``, and how many ``echoes`` came."""
+        said, _ = self._process.communicate(timeout=STOP_S + OPEN_S)
+        if self._process.returncode:
+            raise LoadError("those who hold connections failed")
+        found: dict[str, int] = json.loads(said)
+        return found
+
+
+@contextmanager
+def held(address: str, count: int, *, every_s: float = 0.0) -> Iterator[Holder]:
+    """Hold so many connections, and one more every so many seconds."""
+    flags = ["--connections", str(count), "--every", str(every_s)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.websocket_load", "hold", address, *flags],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise LoadError(f"could not open {count} WebSockets")
+        yield Holder(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _place(processes: Processes, sockets: int = 4096) -> Setup:
+    return Setup((echo.origin(processes),), sockets=sockets)
+
+
+def _scenario(name: str, title: str, mode: str, connections: int, size: int = 64) -> Scenario:
+    def generate(address: str, seconds: float) -> Load:
+        return websockets(mode, address, connections, seconds, size=size)
+
+    def sample(subject: Subject, seconds: float) -> Sample:
+        return loaded(subject, generate, seconds, octets=mode == "bulk")
+
+    figure = "cpu_ns_kb" if mode == "bulk" else "cpu_us"
+    return Scenario(name, title, figure, _place, sample, generate)
+
+
+def _idle(subject: Subject, seconds: float) -> Sample:
+    before = family_bytes(subject.proxy.pid)
+    with held(subject.proxy.address, IDLE) as holder:
+        grown = family_bytes(subject.proxy.pid) - before
+        found = holder.end()
+    if found["failed"]:
+        raise LoadError(f"{found['failed']} of {IDLE} idle WebSockets were closed")
+    return {"tunnel_kb": grown / IDLE / 1e3, "resident_mb": (before + grown) / 1e6}
+
+
+SCENARIOS: Final = (
+    replace(_scenario("echo_64", "WebSocket echo, 64 octets", "echo", 64), quick=True),
+    _scenario("echo_4k", "WebSocket echo, 4 KiB", "echo", 64, 4096),
+    replace(_scenario("bulk", "WebSocket bulk, frames of 64 KiB", "bulk", 4), quick=True),
+    _scenario("handshake", "WebSocket opened, used and closed", "connect", 16),
+    Scenario(
+        "idle",
+        f"{IDLE:,} idle WebSockets",
+        "tunnel_kb",
+        partial(_place, sockets=max_files()),
+        _idle,
+        rounds=2,
+        warm_up_s=0.0,
+        fresh=True,
+    ),
+)

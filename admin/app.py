@@ -122,6 +122,7 @@ async def serve(
     )
     lifecycle = Lifecycle(server, controller, settings, drain)
     server.watch_endpoints(lambda moved: controller.events.emit("endpoint", **asdict(moved)))
+    server.watch_discovery(lambda found: controller.events.emit("discovery", **asdict(found)))
     server.watch_drains(partial(tell_of_drain, controller.events))
     admin_requests: Counter[int] = Counter()
     started = asyncio.Event()

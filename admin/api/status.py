@@ -24,7 +24,13 @@ from admin.folder.ownership import apart
 from admin.offloading import offload
 from admin.records import Override
 from admin.revisions import Attempt, Result, Source
-from proxy.telemetry.reading import EndpointReading, ListenerReading, PoolReading, Reading
+from proxy.telemetry.reading import (
+    DiscoveryReading,
+    EndpointReading,
+    ListenerReading,
+    PoolReading,
+    Reading,
+)
 
 ENDPOINT_OCTETS: Final = 1024
 """About what an endpoint takes in the answer."""
@@ -112,10 +118,26 @@ class EndpointStatus(Part):
     requests: int = Field(description="Attempts made on it.")
     active_requests: int
     splices: int = Field(description="WebSockets and other tunnels.")
+    discovered: bool = Field(description="It is in no document, but was found.")
     connections_idle: int
     bytes_to_upstream: int = Field(description="Live splices included.")
     bytes_to_client: int = Field(description="Live splices included.")
     labels: dict[str, str]
+
+
+class DiscoveryStatus(Part):
+    """What a pool is told of its endpoints."""
+
+    name: str = Field(description="That DNS is asked for.")
+    records: str
+    found: int | None = Field(
+        description="Endpoints of the last good answer; `null` if there never was one."
+    )
+    answered_at: float | None = Field(description="When that was, in seconds since 1970.")
+    failing: str | None = Field(
+        description="Why the last look-up failed, and what was found before goes on; or `null`."
+    )
+    lookups: dict[str, int] = Field(description="How many were `answered`, and `failed`.")
 
 
 class PoolStatus(Part):
@@ -127,6 +149,9 @@ class PoolStatus(Part):
     retries: int
     ejections: int
     errors: dict[str, int] = Field(description="By reason.")
+    discovery: DiscoveryStatus | None = Field(
+        description="How it is with `discovery`, if the pool has any."
+    )
 
 
 class RouteStatus(Part):
@@ -249,14 +274,34 @@ def _pool(pool: PoolReading, overrides: Mapping[tuple[str, str], Override]) -> d
         retries=pool.counters.retries,
         ejections=pool.counters.ejections,
         errors=pool.counters.errors.copy(),
+        discovery=_discovery(pool.discovery),
     ).model_dump()
     # One by one: pydantic does not let go of the interpreter before it is through with a value.
     endpoints = [
-        # One of several addresses of a name is called name@address.
-        _endpoint(one, overrides.get((pool.name, one.name.partition("@")[0]))).model_dump()
+        _endpoint(one, _override(pool.name, one.name, overrides)).model_dump()
         for one in pool.endpoints
     ]
     return {**status, "endpoints": endpoints}
+
+
+def _discovery(one: DiscoveryReading | None) -> DiscoveryStatus | None:
+    if one is None:
+        return None
+    return DiscoveryStatus(
+        name=one.name,
+        records=one.records,
+        found=one.found,
+        answered_at=one.answered_at,
+        failing=one.reason or None,
+        lookups=dict(one.lookups),
+    )
+
+
+def _override(
+    pool: str, endpoint: str, overrides: Mapping[tuple[str, str], Override]
+) -> Override | None:
+    # One of several addresses of a name is called name@address.
+    return overrides.get((pool, endpoint)) or overrides.get((pool, endpoint.partition("@")[0]))
 
 
 def _endpoint(one: EndpointReading, override: Override | None) -> EndpointStatus:
@@ -272,6 +317,7 @@ def _endpoint(one: EndpointReading, override: Override | None) -> EndpointStatus
         requests=one.counters.requests,
         active_requests=one.active_requests,
         splices=one.splices,
+        discovered=one.discovered,
         connections_idle=one.connections_idle,
         bytes_to_upstream=one.bytes_to_upstream,
         bytes_to_client=one.bytes_to_client,

@@ -23,6 +23,7 @@ def status(session: Session) -> None:
     _listeners(found["listeners"], output)
     output.raw("")
     _endpoints(found["pools"], output)
+    _discovery(found["pools"], output)
     _errors(found["pools"], output)
     if found["overrides"]:
         output.raw("")
@@ -121,6 +122,7 @@ def endpoints(session: Session, pools: Iterable[str]) -> None:
     found = session.read(path_of("status"))["pools"]
     chosen = {name: found[name] for name in pools if name in found}
     _endpoints(chosen, session.output)
+    _discovery(chosen, session.output)
     _errors(chosen, session.output)
 
 
@@ -149,6 +151,18 @@ def _endpoints(pools: Fields, output: Output) -> None:
             for one in each["endpoints"]
         ),
     )  # fmt: skip
+
+
+def _discovery(pools: Fields, output: Output) -> None:
+    """Tell which pools are told of their endpoints, and of which nobody can tell at present."""
+    for pool, each in pools.items():
+        found = each.get("discovery")
+        if found is None:
+            continue
+        number = "no answer yet" if found["found"] is None else f"{found['found']} found"
+        failing = f"; failing, so they stay: {found['failing']}" if found["failing"] else ""
+        colour = "yellow" if failing else None
+        output.line(f"discovery of {pool}: {found['name']}, ", Cell(number + failing, colour))
 
 
 def _errors(pools: Fields, output: Output) -> None:

@@ -37,6 +37,10 @@ from proxy.telemetry.logging import get_logger
 LOGGED_FAULTS: Final = 20
 """How many faults of a refused document the log shows."""
 
+EFFECTIVE_GROWTH: Final = 20
+"""So many times its length a document may have with every default: an endpoint can be written in
+10 octets, and has 200 in effect."""
+
 _log = get_logger("admin.controller")
 
 Edit = Callable[[object], object]
@@ -263,7 +267,8 @@ class Controller:
 
     async def effective(self) -> object:
         """Return the document with every default filled in."""
-        return await offload(self.size, effective, self._serving.document)
+        size = self.size * EFFECTIVE_GROWTH
+        return await offload(size, effective, self._serving.document)
 
     async def _change(self, edit: Edit, origin: Origin, terms: Terms, size: int) -> Outcome:
         raw = await offload(size, edit, self.raw)

@@ -144,12 +144,13 @@ class ReadyFile:
     def __init__(self, path: Path | None) -> None:
         """Remove what an earlier process may have left."""
         self._path: Final = path
+        self._written = ""
         self.remove()
 
     def write(
         self, admin: str, telemetry: str, listeners: Mapping[str, str], token_file: Path | None
     ) -> None:
-        """Say where everything is; ``OSError`` if it cannot be written."""
+        """Say where everything is, if that is new; ``OSError`` if it cannot be written."""
         if self._path is None:
             return
         content = {
@@ -158,9 +159,13 @@ class ReadyFile:
             "listeners": dict(listeners),
             "admin_token_file": None if token_file is None else str(token_file),
         }
-        write_atomically(self._path, json.dumps(content, indent=2) + "\n", 0o644)
+        text = json.dumps(content, indent=2) + "\n"
+        if text != self._written:  # most changes move no listener, and a disk takes its time
+            write_atomically(self._path, text, 0o644)
+            self._written = text
 
     def remove(self) -> None:
         """Take it away: nothing serves any more."""
+        self._written = ""
         if self._path is not None:
             self._path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,9 @@ _ALL: Final = frozenset(os.sched_getaffinity(0) if sys.platform == "linux" else 
 
 LOAD_CORES: Final = _ALL - {PROXY_CORE}
 """Where load generators, origins and the measuring program itself run: everywhere else."""
+
+_GONE: Final = (ProcessLookupError, FileNotFoundError)
+"""What reading of a process says that has ended; those of a reload come and go."""
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -56,8 +59,9 @@ def family(pid: int) -> list[int]:
     """Return a process and all that live below it (nginx works in a child)."""
     found = [pid]
     for parent in found:
-        for thread in Path(f"/proc/{parent}/task").iterdir():
-            found += map(int, (thread / "children").read_text().split())
+        with suppress(*_GONE):
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (thread / "children").read_text().split())
     return found
 
 
@@ -81,9 +85,12 @@ def family_bytes(pid: int) -> int:
 
     It is that of the largest, and of the others what they have for themselves.
     """
-    members = [(resident_bytes(one), one) for one in family(pid)]
+    members = []
+    for one in family(pid):
+        with suppress(*_GONE):
+            members.append((resident_bytes(one), _private_bytes(one)))
     largest, _ = max(members)
-    return largest + sum(_private_bytes(one) for _, one in sorted(members)[:-1])
+    return largest + sum(private for _, private in sorted(members)[:-1])
 
 
 def _private_bytes(pid: int) -> int:

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, Literal, NoReturn
 
 from proxy.errors import FaultError
+
+ADDRESSES: Final = 4096
+"""Addresses that are remembered as they were read: a change names the old ones again."""
 
 UNIX_PATH_BYTES: Final = 107
 """What ``sockaddr_un`` holds beside its NUL, on Linux."""
@@ -43,6 +47,7 @@ class Address:
         return self.text
 
 
+@lru_cache(maxsize=ADDRESSES)
 def parse_address(text: str, *, any_port: bool = False) -> Address:
     """Parse and canonicalise an address.
 

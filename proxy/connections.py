@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 
 from proxy.connection_view import (
@@ -130,14 +131,28 @@ class Connections:
     def select(self, selector: Selector, now: float) -> Iterator[object]:
         """Give every connection that a selector takes, in one go."""
         snapshot = self._runtime.snapshot
+        # What thousands have in common is looked at once.
+        known: dict[tuple[object, ...], bool] = {}
+        lasting = replace(selector, min_age_s=None, min_idle_s=None)
+        born = inf if selector.min_age_s is None else now - selector.min_age_s
+        moved = inf if selector.min_idle_s is None else now - selector.min_idle_s
         for one in list(self._runtime.live.values()):
-            # As ``takes``, but ten thousand times in one go.
-            if isinstance(one, Splice):
-                belongs = of_splice(one, snapshot)
-            else:
-                belongs = belonging(one, snapshot, now)
-            if takes(selector, belongs, now):
-                yield one
+            if not isinstance(one, Splice):
+                if takes(selector, belonging(one, snapshot, now), now):
+                    yield one
+            elif one.started <= born and one.moved_at <= moved:
+                place = one.place
+                if place is None:
+                    raise TypeError(one)
+                common = (
+                    one.kind, place.listener, place.route, place.pool, place.endpoint_key,
+                    place.endpoint, place.labels,
+                )  # fmt: skip
+                taken = known.get(common)
+                if taken is None:
+                    taken = known[common] = takes(lasting, of_splice(one, snapshot), now)
+                if taken:
+                    yield one
 
     def takes(self, selector: Selector, one: object, now: float) -> bool:
         """Tell whether a selector takes a connection."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BLOCKS: Final = 256
 """Blocks that a listener remembers; more begin the memory anew."""
 
-PASSAGES: Final = 8
+PASSAGES: Final = 32
 """Ways upstream that are remembered of a block; more begin anew."""
 
 BLOCK_BYTES: Final = 2048

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, TypeVar
 
 MEMO_NAMES: Final = 1024
 """Spellings remembered per memo; what comes beyond is computed each time."""
+
+MEMOS: Final = 256
+"""Memos that are kept for whoever asks for the same."""
 
 MEMO_NAME_BYTES: Final = 64
 """Longer names are not remembered: they are rare, and memory is bounded by this."""
@@ -74,9 +78,11 @@ class Memo(dict[bytes, V]):
         return value
 
 
+@lru_cache(maxsize=MEMOS)
 def passing(dropped: frozenset[bytes], prefix: bytes | None = None) -> Memo[bytes]:
     """Return the memo of which names pass: ``name: `` as it was spelled, or nothing.
 
+    Routes with the same rules share it: none of many is new to a name.
     ``dropped`` are the lower-case names that do not, ``prefix`` is what others of them begin with.
     """
 

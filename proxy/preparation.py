@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Final
 
 from proxy.binding import bind_listeners, stop_new
@@ -139,7 +138,7 @@ class Preparation:
         targets = await serving.targets.open(spec)
         try:
             sinks = {name: target.sink for name, target in targets.items()}
-            snapshot = await self._compile(spec, revision, addresses, sinks, secrets)
+            snapshot, warnings = await self._compile(spec, revision, addresses, sinks, secrets)
             listeners = await bind_listeners(
                 spec, snapshot, serving.listeners, serving.listener_counters, serving.runtime,
                 self._sockets,
@@ -147,12 +146,8 @@ class Preparation:
         except BaseException:
             serving.targets.abandon(targets)
             raise
-        warnings = (
-            *missing(secrets),
-            *serving.discovery.unanswered(spec),
-            *warned(snapshot, serving.snapshot, serving.runtime.upstreams.denied),
-        )
-        return Prepared(self, snapshot, listeners, targets, warnings)
+        found = serving.discovery.unanswered(spec)
+        return Prepared(self, snapshot, listeners, targets, (*missing(secrets), *found, *warnings))
 
     async def _compile(
         self,
@@ -161,12 +156,18 @@ class Preparation:
         addresses: Addresses,
         sinks: Mapping[str, LogSink],
         secrets: Secrets,
-    ) -> Snapshot:
+    ) -> tuple[Snapshot, tuple[str, ...]]:
+        """Return the snapshot, and what is to be said of it."""
         serving = self.serving
-        compiling = partial(
-            compile_snapshot, spec, serving.snapshot, addresses, serving.known_pools(spec),
-            serving.routes, revision, sinks, secrets,
-        )  # fmt: skip
+        previous, denied = serving.snapshot, serving.runtime.upstreams.denied
+        pools = serving.known_pools(spec)
+
+        def compiling() -> tuple[Snapshot, tuple[str, ...]]:
+            snapshot = compile_snapshot(
+                spec, previous, addresses, pools, serving.routes, revision, sinks, secrets
+            )
+            return snapshot, tuple(warned(snapshot, previous, denied))
+
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:
             return await asyncio.to_thread(compiling)

@@ -121,7 +121,7 @@ async def delete(call: Call) -> web.Response:
 def read_span(text: str) -> float:
     """Read a query parameter that is a duration."""
     if re.fullmatch(SPAN, text, re.ASCII) is None:
-        raise ValueError("a duration, such as 500ms, 60s, 5m or 1h")
+        raise ValueError("a duration above zero, such as 500ms, 60s, 5m or 1h")
     return seconds(text)
 
 

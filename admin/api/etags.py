@@ -22,7 +22,12 @@ Resource = object | Literal[Missing.MISSING]
 
 def tag_of(resource: object, representation: str = "") -> str:
     """Make the tag of a resource, quotes included."""
-    digest = hashlib.sha256(canonical(resource)).hexdigest()[:24]
+    return tag_of_text(canonical(resource), representation)
+
+
+def tag_of_text(written: bytes, representation: str = "") -> str:
+    """Make the tag of a resource that was written in canonical form."""
+    digest = hashlib.sha256(written).hexdigest()[:24]
     return f'"{digest}-{representation}"' if representation else f'"{digest}"'
 
 

@@ -13,8 +13,8 @@ from aiohttp import web
 from admin.api.problems import Problem
 from admin.documents import DocumentError, dump_yaml, load
 from admin.documents.loading import MAX_YAML_BYTES
-from admin.json_text import spaced
-from admin.offloading import INLINE_BYTES, offload
+from admin.json_text import SPACED, spaced
+from admin.offloading import offload
 from proxy.errors import Fault
 
 JSON: Final = "application/json"
@@ -38,6 +38,9 @@ ZLIB_OR_GZIP: Final = 32 + zlib.MAX_WBITS
 
 YAML_COST: Final = 50
 """YAML takes that many times as long to read and write as JSON of the same length."""
+
+READABLE_BYTES: Final = 32 * 1024
+"""What is no longer than this is indented."""
 
 PIECES_BYTES: Final = 512 * 1024
 """What is larger is written in pieces, which takes longer, but holds up nobody."""
@@ -147,7 +150,7 @@ def _media_type(request: web.Request, accepted: tuple[str, ...]) -> str:
 async def answer(
     value: object, media: str, *, size: int = 0, status: int = 200, tag: str | None = None
 ) -> web.Response:
-    """Make an answer of JSON or YAML; ``size`` is about how many octets it will have."""
+    """Make an answer of JSON or YAML; ``size`` is how many octets it may have, about."""
     if media == YAML:
         data = (await offload(size * YAML_COST, dump_yaml, value)).encode()
     else:
@@ -166,8 +169,8 @@ async def fresh(value: object, media: str, *, size: int = 0) -> web.Response:
 
 
 def _json(value: object, size: int) -> bytes:
-    if size > PIECES_BYTES:
-        return spaced(value) + b"\n"
-    # Indented, json.dumps leaves its C encoder and takes ten times as long.
-    readable = size <= INLINE_BYTES
-    return json.dumps(value, ensure_ascii=False, indent=2 if readable else None).encode() + b"\n"
+    text = spaced(value) if size > PIECES_BYTES else SPACED.encode(value).encode()
+    if len(text) <= READABLE_BYTES:
+        # Indented, json.dumps leaves its C encoder and takes ten times as long.
+        text = json.dumps(value, ensure_ascii=False, indent=2).encode()
+    return text + b"\n"

@@ -12,14 +12,15 @@ from typing import Final
 from aiohttp import web
 
 from admin.api.audit import REVISION
-from admin.api.etags import check_write, not_modified, tag_of
+from admin.api.etags import check_write, not_modified, tag_of, tag_of_text
 from admin.api.media import JSON, MERGE_PATCH, YAML, answer, read_body
 from admin.api.operations import Call
 from admin.api.problems import Problem, unknown
-from admin.controller import Outcome, RefusedError, Terms
+from admin.controller import EFFECTIVE_GROWTH, Outcome, RefusedError, Terms
 from admin.documents import merge_patch
 from admin.edits import MISSING, Place, look_up, placed, removed, section
-from admin.offloading import INLINE_BYTES, offload
+from admin.json_text import canonical
+from admin.offloading import offload
 from admin.revisions import Origin
 from proxy.errors import pointer
 
@@ -42,10 +43,11 @@ async def get(call: Call) -> web.Response:
     representation = "-".join(
         name for name, used in (("effective", in_effect), ("yaml", call.media == YAML)) if used
     )
-    tag = await offload(controller.size, tag_of, resource, representation)
+    written = await offload(controller.size, canonical, resource)
+    tag = tag_of_text(written, representation)
     if not_modified(tag, call.field("If-None-Match")):
         return web.Response(status=304, headers={"ETag": tag, "Vary": "Accept"})
-    size = controller.size if len(place) < 2 else INLINE_BYTES
+    size = len(written) * (EFFECTIVE_GROWTH if in_effect else 1)
     return await answer(existing(shown, place), call.media, size=size, tag=tag)
 
 

@@ -24,6 +24,7 @@ from admin.folder.ownership import apart
 from admin.offloading import offload
 from admin.records import Override
 from admin.revisions import Attempt, Result, Source
+from proxy.telemetry.counters import RequestKey
 from proxy.telemetry.reading import (
     DiscoveryReading,
     EndpointReading,
@@ -331,7 +332,7 @@ def _why(override: Override) -> str:
     return f"overridden by {override.author} until {until}{note}"
 
 
-def _route(requests: dict[tuple[str, str, int], int]) -> RouteStatus:
+def _route(requests: dict[RequestKey, int]) -> RouteStatus:
     by_code: dict[str, int] = {}
     for (_, _, code), count in sorted(requests.items(), key=lambda item: item[0][2]):
         by_code[str(code)] = by_code.get(str(code), 0) + count

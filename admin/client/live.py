@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,10 +13,14 @@ from admin.client.selection import add_selection, selection
 from admin.client.session import Session
 
 LIMIT: Final = 100
-"""Connections that are listed, unless it is said."""
+"""Connections that are shown to people, unless it is said; scripts get all."""
 
 PAGE: Final = 100
 """Connections asked for at a time."""
+
+HEADINGS: Final = (
+    "ID", "KIND", "STATE", "CLIENT", "ROUTE", "POOL", "ENDPOINT", "AGE", "IDLE", "OUT", "IN"
+)  # fmt: skip
 
 Fields = Mapping[str, Any]
 
@@ -24,23 +29,26 @@ def add_list(parser: ArgumentParser) -> None:
     """Describe ``connections list``."""
     add_selection(parser)
     parser.add_argument(
-        "--limit", type=int, default=LIMIT, metavar="N", help=f"at most so many; default {LIMIT}"
+        "--limit",
+        type=int,
+        metavar="N",
+        help=f"at most so many; default {LIMIT}, and all with -o json",
     )
 
 
 def list_(session: Session) -> int:
     """Show who is connected, the oldest first."""
     arguments, output = session.arguments, session.output
-    found, more = _collect(session, selection(arguments), arguments.limit)
-    if not output.for_people:
+    limit = arguments.limit
+    if limit is None:
+        limit = LIMIT if output.for_people else sys.maxsize
+    found, more = _collect(session, selection(arguments), limit)
+    if output.for_people:
+        output.table(HEADINGS, (_row(one) for one in found))
+    else:
         output.json(found)
-        return 0
-    output.table(
-        ("ID", "KIND", "STATE", "CLIENT", "ROUTE", "POOL", "ENDPOINT", "AGE", "IDLE", "OUT", "IN"),
-        (_row(one) for one in found),
-    )
     if more:
-        output.aside(f"there are more: --limit {arguments.limit * 10}")
+        output.aside(f"there are more: --limit {limit * 10}")
     return 0
 
 

@@ -32,6 +32,9 @@ MAX_POOLS: Final = 5_000
 MAX_HEADER_MAPS: Final = 1_000
 MAX_ROUTES: Final = 20_000
 
+KINDS: Final = ("listeners", "pools", "header_maps", "routes")
+"""Of named objects."""
+
 Cuts: TypeAlias = "dict[str | int, Cuts] | None"
 """What to cut out of an object, by key; ``None`` is all of it."""
 
@@ -125,13 +128,26 @@ def effective(document: Document) -> dict[str, Any]:
     Durations and sizes stay as they were written.  What has no fixed default, because it follows
     another object (the timeouts of a route, say), stays absent.
     """
+    filled = _filled(document.model_copy(update={kind: {} for kind in KINDS}))
+    for kind in KINDS:
+        fill = _filled_pool if kind == "pools" else _filled
+        filled[kind] = {name: fill(one) for name, one in getattr(document, kind).items()}
+    return filled
+
+
+def _filled(model: Model) -> dict[str, Any]:
+    # Object by object: pydantic does not let go of the interpreter before it is through with one.
     # Words that stand for objects are not what the serializers of those objects expect.
-    filled = document.model_dump(exclude_none=True, warnings=False)
-    for pool in filled["pools"].values():
-        for name, endpoint in pool["endpoints"].items():
-            health = _endpoint_health(pool["passive_health"], endpoint.get("passive_health"))
-            whole = {"address": name, **endpoint, "passive_health": health}
-            pool["endpoints"][name] = whole
+    return model.model_dump(exclude_none=True, warnings=False)
+
+
+def _filled_pool(pool: Pool) -> dict[str, Any]:
+    filled = _filled(pool.model_copy(update={"endpoints": {}}))
+    for name, one in pool.endpoints.items():
+        endpoint = _filled(one)
+        health = _endpoint_health(filled["passive_health"], endpoint.get("passive_health"))
+        whole = {"address": name, **endpoint, "passive_health": health}
+        filled["endpoints"][name] = whole
     return filled
 
 
@@ -157,7 +173,7 @@ def _with_known(raw: object, previous: Validated) -> object:
     if not isinstance(raw, dict) or not isinstance(previous.raw, dict):
         return raw
     mixed = dict(raw)
-    for kind in ("listeners", "pools", "header_maps", "routes"):
+    for kind in KINDS:
         written, before = raw.get(kind), previous.raw.get(kind)
         if isinstance(written, dict) and isinstance(before, dict):
             known = getattr(previous.document, kind)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from admin.nginx.servers import Server
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+CLIENT_GONE: Final = 499
+"""Alone it closes the connection, as 444 does."""
 _BODILESS: Final = frozenset({204, 304})
 _ABSOLUTE: Final = ("http://", "https://", "$scheme")
 _ROOTED: Final = re.compile(r"/|\$\{?(?:uri|document_uri|request_uri)\b", re.IGNORECASE)
@@ -64,6 +66,9 @@ def read_return(directive: Directive, at: Setting) -> dict[str, Any]:
         raise FaultError(f'invalid return code "{first[:60]}"')
     if not 200 <= status <= 599:
         raise RefusalError(f"{status} is no final status of HTTP", "use one from 200 to 599")
+    if status == CLIENT_GONE and text is None:
+        at.draft.report.approximated(directive, "logs show 444")
+        status = 444
     if status in REDIRECTS:
         if not text:
             raise RefusalError("a redirect without a target", "say where to")

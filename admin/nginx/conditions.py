@@ -28,7 +28,7 @@ def read_condition(directive: Directive, at: Setting) -> tuple[str, dict[str, An
         FaultError: nginx would not take it.
         RefusalError: nginx would, and a document cannot say it.
     """
-    words = _words(directive)
+    words = words_of(directive)
     first = words[0]
     if first.lstrip("!") in _FILES:
         raise RefusalError("hotsplice looks at no files", "let an upstream serve them")
@@ -47,7 +47,7 @@ def read_condition(directive: Directive, at: Setting) -> tuple[str, dict[str, An
     return key, condition | ({"ignore_case": True} if operator.endswith("*") else {})
 
 
-def _words(directive: Directive) -> list[str]:
+def words_of(directive: Directive) -> list[str]:
     """Take the parentheses off, which stand alone or at the words inside of them."""
     words = list(directive.args)
     if not words or not words[0].startswith("(") or not words[-1].endswith(")"):

@@ -37,7 +37,8 @@ def here(draft: Draft, server: Server, captures: frozenset[str]) -> dict[str, st
     """
     known = captures | draft.variables.numbers
     empty = {str(number): "" for number in range(1, 10) if str(number) not in known}
-    empty |= {name.lower(): "" for name in server.captures - captures}
+    gone = server.captures - captures
+    empty |= {name.lower(): "" for name in gone if not name.isdecimal()}
     return {"server_name": constant(server.shown.removeprefix("."))} | empty
 
 

@@ -167,7 +167,10 @@ def _rest(
         return {"respond": {"status": 403}}
     limit = body_bytes(scope, draft.report)
     regex = location.path.get("regex")
-    captures = captured(server, hosts) | (Pattern(regex).names if regex else frozenset())
+    captures = captured(server, hosts)
+    if regex:  # it matches after those of the hosts, so numbers are its own
+        captures = frozenset(name for name in captures if not name.isdecimal())
+        captures |= Pattern(regex).names
     local = here(draft, server, captures)
     made: dict[str, Any] = {}
     if proxy_pass is not None:

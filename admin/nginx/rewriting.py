@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from admin.nginx.answers import Setting, is_absolute, location, read_return
-from admin.nginx.conditions import read_condition
+from admin.nginx.conditions import read_condition, words_of
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError
 from admin.nginx.values import words
@@ -94,9 +95,9 @@ class Steps:
         return {"rewrite": self._rewrite(directive)}
 
     def _rewrite(self, directive: Directive) -> dict[str, Any]:
-        at = self._at
         match, to, *flags = directive.args
         made: dict[str, Any] = {"match": pattern(match)}
+        at = _behind(Pattern(match), self._at)
         if flags and flags[0] not in _FLAGS:
             raise FaultError(f'invalid parameter "{flags[0][:60]}"')
         flag = _FLAGS[flags[0]] if flags else {}
@@ -140,6 +141,13 @@ class Steps:
                 yield {"when": {"value": f"${flag}"}, **step}
 
 
+def _behind(matched: Pattern, at: Setting) -> Setting:
+    """Return the same place once an expression has matched: what else had a number has none."""
+    gone = {str(number): "" for number in range(1, 10) if str(number) not in matched.names}
+    own = {number: f"${number}" for number in matched.names if number.isdecimal()}
+    return replace(at, local=at.local | gone | own)
+
+
 def ends(steps: list[Step]) -> bool:
     """Tell whether no request gets past some steps."""
     return any("respond" in step and not {"when", "unless"} & step.keys() for step in steps)
@@ -177,10 +185,11 @@ def captured_numbers(tree: tuple[Directive, ...]) -> frozenset[str]:
     """Return the numbers that regular expressions of ``rewrite`` and ``if`` capture, wherever."""
     found: set[str] = set()
     for directive in tree:
-        texts = directive.args[:1] if directive.name == "rewrite" else ()
-        texts = directive.args if directive.name == "if" else texts
-        for text in texts:
-            with suppress(FaultError):  # told where it is read
+        with suppress(FaultError):  # told where it is read
+            texts = directive.args[:1] if directive.name == "rewrite" else ()
+            if directive.name == "if":
+                texts = tuple(words_of(directive)[2:])
+            for text in texts:
                 found.update(filter(str.isdecimal, Pattern(text).names))
         found |= captured_numbers(directive.block or ())
     return frozenset(found)

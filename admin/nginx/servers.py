@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
 from admin.nginx.listen import listen_addresses
 from admin.nginx.reading import Directive
@@ -15,6 +17,8 @@ from proxy.routing.table import check_host
 
 Hosts = tuple[str, ...] | None
 """``hosts`` of a route; ``None`` is any."""
+
+_NUMBER: Final = re.compile(r"\$\{?[1-9]")
 
 
 @dataclass(slots=True)
@@ -44,14 +48,23 @@ class Server:
 
     @property
     def captures(self) -> frozenset[str]:
-        """What its regular expressions capture by name."""
+        """What its regular expressions capture; by number, if anything within asks for one."""
         patterns = [Pattern(name[1:]) for name in self.names if name.startswith("~")]
-        return frozenset(name for each in patterns for name in each.names if not name.isdecimal())
+        found = frozenset(name for each in patterns for name in each.names)
+        if any(map(str.isdecimal, found)) and not _asks_for_number(self.directive.block or ()):
+            return frozenset(name for name in found if not name.isdecimal())
+        return found
 
     @property
     def shown(self) -> str:
         """A name for people, and ``$server_name``: its first, or empty."""
         return next(iter(self.names), "")
+
+
+def _asks_for_number(block: tuple[Directive, ...]) -> bool:
+    return any(
+        any(map(_NUMBER.search, each.args)) or _asks_for_number(each.block or ()) for each in block
+    )
 
 
 def read_server(directive: Directive, http: Scope, report: Report) -> Server:

@@ -34,6 +34,8 @@ def read_upstream(directive: Directive, variables: Variables, report: Report) ->
             _add_endpoint(endpoints, server, report, backups=balance in (None, "least_connections"))
     if not scope.own("server"):
         report.fault(directive, "no servers are inside upstream")
+    elif endpoints and all(each.get("backup") for each in endpoints.values()):
+        report.fault(directive, "no servers in upstream but backup ones")
     pool["endpoints"] = endpoints
     pool["passive_health"] = dict(NGINX_HEALTH)
     pool["keepalive"] = _keepalive(scope, report)
@@ -132,16 +134,18 @@ def _port(address: str) -> str:
 
 
 def _balance(scope: Scope, variables: Variables, report: Report) -> Any:
-    found: Any = None
-    for name in ("least_conn", "ip_hash", "hash", "random"):
-        directive = scope.one(name)
-        if directive is None:
-            continue
-        if found is not None:
-            report.fault(directive, "load balancing method redefined")
-        with report.judging(directive):
-            found = _method(directive, variables, report)
-    return found
+    *others, last = scope.together("least_conn", "ip_hash", "hash", "random") or (None,)
+    for directive in others:
+        report.kept(directive, "the method behind it is the one that counts, as in nginx")
+    if last is None:
+        return None
+    for keepalive in scope.own("keepalive"):
+        if scope.precedes(keepalive, last):
+            remark = "nginx forgets it, for the balancing method stands behind it; here it holds"
+            report.approximated(keepalive, remark)
+    with report.judging(last):
+        return _method(last, variables, report)
+    return None
 
 
 def _method(directive: Directive, variables: Variables, report: Report) -> Any:

@@ -142,8 +142,6 @@ SCENARIOS: Final = (
         scenario(
             "grown",
             "10,000 routes and endpoints against 1 and 1",
-            "varied",
-            str(MOST),
             place=partial(place, endpoints=MOST, kept=MOST, routes=MOST),
         ),
         against=_alone,

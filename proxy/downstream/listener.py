@@ -130,7 +130,7 @@ class Listener:
     def count_refused(self, failure: Failure) -> None:
         """Count a request whose head no route ever saw."""
         requests = self.runtime.no_route.requests
-        key = ("none", "other", failure.status)
+        key = ("none", b"other", failure.status)
         requests[key] = requests.get(key, 0) + 1
 
     def sweep(self, now: float) -> None:

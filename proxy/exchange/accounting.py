@@ -26,13 +26,15 @@ def settle(exchange: Exchange, now: float) -> None:
     if exchange.detour is not None:
         method = exchange.detour.method or method
         answered = exchange.detour.answered or status
-    key = (exchange.pool_name, method.decode(), status)
+    key = (exchange.pool_name, method, status)
     requests = counters.requests
     requests[key] = requests.get(key, 0) + 1
     if status != 101:
         counters.duration.observe(now - exchange.request.started)
     if member is not None:
-        sent, received = facts.body_sent(exchange), exchange.bytes_out
+        another = exchange.head.body
+        sent = exchange.body.octets if another is None else len(another)
+        received = exchange.bytes_out
         totals = exchange.pool.counters
         totals.http_to_upstream += sent
         totals.http_to_client += received

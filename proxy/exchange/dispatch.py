@@ -29,7 +29,9 @@ def dispatch(exchange: Exchange) -> None:
         now = monotonic()
     else:
         now = exchange.request.started
-    member = pick(exchange, now)
+    plan = exchange.pool.plan
+    simple = plan.key_kind == "none"
+    member = plan.pick(now, b"", exchange.tried) if simple else pick(exchange, now)
     if member is None:
         # Nobody is left: what the last one did wrong is what the client is told.
         if exchange.failure is None:

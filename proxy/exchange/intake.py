@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
 def proceed(exchange: Exchange) -> None:
     """Go on to dispatch with a request that is routed, now or once the body is there."""
-    route, body = exchange.taken_route, exchange.body
-    if body is not NOTHING:
-        body.limit = exchange.retry.spec.replay_bytes
-        body.chunked = exchange.request.chunked
-    if not route.holds_body or body is NOTHING:
+    body = exchange.body
+    if body is NOTHING:
+        dispatch(exchange)
+        return
+    route = exchange.taken_route
+    body.limit = exchange.retry.spec.replay_bytes
+    body.chunked = exchange.request.chunked
+    if not route.holds_body:
         dispatch(exchange)
     elif exchange.head.body is not None:
         body.sent(may_retry=route.keeps_body)

@@ -58,7 +58,7 @@ def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
     response = _completed(exchange, monotonic())
     formatted = tuple(log for log in logs if log.render is not None)
     plain = tuple(log for log in logs if log.render is None and log.wants(request))
-    line = partial(json_line, **_said(exchange))
+    line = partial(json_line, _said(exchange))
     if plain:
         opened = line(
             event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=monotonic() - started
@@ -86,24 +86,11 @@ def log_refused(
     if answer:
         head, response.body_bytes = facts.sizes(answer)
         response.head_bytes, response.sent = head, answer[:head]
-    line = partial(
-        json_line,
-        request_id=request.request_id,
-        client_ip=request.client_ip,
-        method=request.method,
-        path=request.target,
-        status=status,
-        reason=failure.reason,
-        route="none",
-        pool="none",
-        endpoint=None,
-        attempts=0,
-        bytes_in=0,
-        bytes_out=response.body_bytes,
-        ttfb_s=None,
-        duration_s=0.0,
-        revision=runtime.snapshot.number,
-    )
+    said = (
+        request.request_id, request.client_ip, request.method, request.target, status,
+        failure.reason, "none", "none", None, 0, None, runtime.snapshot.number,
+    )  # fmt: skip
+    line = partial(json_line, said, 0, response.body_bytes, 0.0)
     _write(logs, request, line)
 
 
@@ -159,20 +146,20 @@ def _said(exchange: Exchange) -> Said:
     request, route, member = exchange.request, exchange.route, exchange.member
     failure, detour = exchange.failure, exchange.detour
     began = exchange.first_byte_at
-    return {
-        "request_id": request.request_id,
-        "client_ip": request.client_ip,
-        "method": (detour and detour.method) or request.method,
-        "path": request.target,
-        "status": exchange.status,
-        "reason": None if failure is None else failure.reason,
-        "route": "none" if route is None else route.name,
-        "pool": exchange.pool_name,
-        "endpoint": _endpoint(exchange) if member is None else member.name,
-        "attempts": len(exchange.trail) + (member is not None),
-        "ttfb_s": began - request.started if began else None,
-        "revision": exchange.snapshot.number,
-    }
+    return (
+        request.request_id,
+        request.client_ip,
+        (detour and detour.method) or request.method,
+        request.target,
+        exchange.status,
+        None if failure is None else failure.reason,
+        "none" if route is None else route.name,
+        exchange.pool_name,
+        _endpoint(exchange) if member is None else member.name,
+        len(exchange.trail) + (member is not None),
+        began - request.started if began else None,
+        exchange.snapshot.number,
+    )
 
 
 def _endpoint(exchange: Exchange) -> str | None:
@@ -181,12 +168,8 @@ def _endpoint(exchange: Exchange) -> str | None:
 
 
 def _whole_line(exchange: Exchange, now: float) -> bytes:
-    return json_line(
-        **_said(exchange),
-        bytes_in=exchange.body.octets,
-        bytes_out=exchange.bytes_out,
-        duration_s=now - exchange.request.started,
-    )
+    took_s = now - exchange.request.started
+    return json_line(_said(exchange), exchange.body.octets, exchange.bytes_out, took_s)
 
 
 def _closing(line: Callable[..., bytes], splice: Splice, duration_s: float) -> Callable[[], bytes]:
@@ -203,7 +186,7 @@ def _process_tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] |
     access_log = exchange.client.runtime.access_log
     if access_log is None or not access_log.wants(101):
         return None
-    line = partial(json_line, **_said(exchange))
+    line = partial(json_line, _said(exchange))
     started = exchange.request.started
     since = monotonic() - started
     access_log.add(line(event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=since))

@@ -132,7 +132,9 @@ def _follow(exchange: Exchange, found: Resolution) -> bool:
         exchange.route = route
         if route.governs:
             _govern(exchange, route)
-        if found.captures is not None or detour is None:
+        path = route.spec.path
+        if detour is None or (path is not None and path.kind == "regex"):
+            # What the host's expression captured has been there since the prelude.
             request.captures = found.captures
             if request.maps and found.captures:  # what is captured is assigned now, not before
                 for name in found.captures:

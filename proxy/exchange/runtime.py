@@ -19,11 +19,15 @@ NEVER: Final = float("inf")
 """A deadline that does not come."""
 
 
+_TWO_DIGITS: Final = tuple(b"%02x" % number for number in range(256))
+
+
 class Runtime:
     """Loop, parser, logs, live splices; and whether the process drains."""
 
     __slots__ = (
         "_id_prefix",
+        "_id_start",
         "_ids",
         "access_log",
         "draining",
@@ -61,10 +65,15 @@ class Runtime:
         self.no_route: Final = RouteCounters()
         """Requests that no route took."""
         self.failures: Final = Failures()
-        self._id_prefix: Final = os.urandom(10).hex().encode()
-        self._ids = 0x100000000000 + int.from_bytes(os.urandom(4), "big")
+        self._id_start: Final = os.urandom(10).hex().encode()
+        self._id_prefix = b""
+        self._ids = (0x100000000000 + int.from_bytes(os.urandom(4), "big")) & ~0xFF
 
     def new_request_id(self) -> bytes:
         """Return 32 hexadecimal digits, unique to this request: a random part and a count."""
-        self._ids += 1
-        return self._id_prefix + b"%x" % self._ids
+        number = self._ids
+        self._ids = number + 1
+        last = number & 0xFF
+        if not last:  # 256 in a row differ in the last two digits only
+            self._id_prefix = self._id_start + b"%x" % (number >> 8)
+        return self._id_prefix + _TWO_DIGITS[last]

@@ -56,7 +56,7 @@ class Found(Generic[R]):
     ) -> None:
         self.payload: Final = payload
         self.captures: Final = captures
-        """Of the path's regex by number and name, and those of the host's regex by name."""
+        """By name of the host's regex and the path's, by number of the one that matched last."""
         self.matched: Final = matched
         """Octets of the path that a rewrite replaces: a prefix's, else all of them."""
         self.redirect: Final = redirect
@@ -138,7 +138,7 @@ class _Paths(Generic[R]):
         index, captures = hit
         payload, inner = self._regexes[index]
         deeper = None if inner is None else inner.find(uri)
-        return deeper or Found(payload, len(uri), captures or None), True
+        return deeper or Found(payload, len(uri), captures), True
 
 
 class Table(Generic[R]):
@@ -195,19 +195,21 @@ class Table(Generic[R]):
         found = paths.find(uri) if paths is not None else None
         if found is None or not captures:
             return found
-        both = captures | (found.captures or {})
-        return Found(found.payload, found.matched, both, redirect=found.redirect)
+        if found.captures is not None:
+            # The path's expression has matched since, with whatever it has of numbers.
+            named = {name: text for name, text in captures.items() if not name.isdecimal()}
+            captures = named | found.captures
+        return Found(found.payload, found.matched, captures, redirect=found.redirect)
 
     def _select(self, host: bytes) -> tuple[_Paths[R] | None, dict[str, bytes]]:
-        """Return the table of a host, and what a regular expression of hosts captured by name."""
+        """Return the table of a host, and what a regular expression of hosts captured."""
         paths = self._names.find(host)
         if paths is not None:
             return paths, {}
         hit = self._patterns.find(host)
         if hit is None:
             return self._any, {}
-        captures = {name: text for name, text in hit[1].items() if not name.isdecimal()}
-        return self._patterned[hit[0]], captures
+        return self._patterned[hit[0]], hit[1]
 
 
 def _inner(entry: Entry[R], within: Mapping[str, Sequence[Entry[R]]]) -> _Paths[R] | None:
@@ -242,16 +244,18 @@ def check_host(host: str) -> None:
 def capture_names(path: PathSpec | None, hosts: Iterable[str] | None = None) -> frozenset[str]:
     """Return what templates of a route may name: ``"1"``… and names of the path's regex.
 
-    Names captured by regexes among ``hosts`` count too (nginx ``server_name``); their numbers do
-    not.  Raise ``FaultError`` if a pattern, or the text of the path, is bad.
+    What regexes among ``hosts`` capture counts too (nginx ``server_name``); but for numbers, if the
+    path's regex matches after them.  Raise ``FaultError`` if a pattern, or the text of the path, is
+    bad.
     """
     names = frozenset[str]()
-    if path is not None:
-        octets(path.value)
-        names = _pattern(path).names if path.kind == "regex" else names
     for host in hosts or ():
         if host.startswith("~"):
-            names |= {name for name in _host_pattern(host).names if not name.isdecimal()}
+            names |= _host_pattern(host).names
+    if path is not None:
+        octets(path.value)
+        if path.kind == "regex":
+            names = _pattern(path).names | {name for name in names if not name.isdecimal()}
     return names
 
 

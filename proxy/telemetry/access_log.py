@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from random import random
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, TypeVar
 
 from proxy.telemetry.escaping import decode, json_string
 from proxy.telemetry.line_writer import STDERR
@@ -20,8 +20,10 @@ Mode = Literal["off", "errors", "sampled", "all"]
 Event = Literal["access", "tunnel_open", "tunnel_close"]
 
 KNOWN: Final = 1024
-KNOWN_LENGTH: Final = 128
-"""How many values are remembered as they are written, and of what length."""
+KNOWN_LENGTH: Final = 256
+"""How much is remembered as it is written, and of what length."""
+
+K = TypeVar("K")
 
 _FROM: Final = {"off": 1000, "errors": 400, "sampled": 400, "all": 0}
 """The least status that is logged always."""
@@ -51,54 +53,31 @@ class AccessLog(LogSink):
         return status >= self._from or (self._sample > 0.0 and random() < self._sample)
 
 
-class Said(TypedDict):
-    """What a line says that is known before its request is over; see ``json_line``."""
-
-    request_id: bytes
-    client_ip: bytes
-    method: bytes
-    path: bytes
-    status: int
-    reason: str | None
-    route: str | None
-    pool: str | None
-    endpoint: str | None
-    attempts: int
-    ttfb_s: float | None
-    revision: int
+Said = tuple[
+    bytes, bytes, bytes, bytes, int, str | None, str, str, str | None, int, float | None, int
+]  # fmt: skip
+"""Request id, client's address, method, path, status, reason, route, pool, endpoint, attempts, time
+to first byte in seconds, revision: what a line says beside event, octets and duration.  ``None``
+becomes ``null``; a query in the path is left out."""
 
 
 def json_line(
-    *,
-    request_id: bytes,
-    client_ip: bytes,
-    method: bytes,
-    path: bytes,
-    status: int,
-    reason: str | None,
-    route: str | None,
-    pool: str | None,
-    endpoint: str | None,
-    attempts: int,
-    bytes_in: int,
-    bytes_out: int,
-    ttfb_s: float | None,
-    duration_s: float,
-    revision: int,
-    event: Event = "access",
+    said: Said, bytes_in: int, bytes_out: int, duration_s: float, event: Event = "access"
 ) -> bytes:
-    """Write a line; ``None`` becomes ``null``, a query in ``path`` is left out.
+    """Write a line.
 
     ``bytes_in`` came from the client, ``bytes_out`` went to it; durations are seconds here and
     milliseconds in the line.
     """
+    (request_id, client_ip, method, path, status, reason, route, pool, endpoint, attempts, ttfb_s,
+     revision) = said  # fmt: skip
     line = (
         f'{{"timestamp":"{_timestamp()}","event":"{event}",'
         f'"request_id":{json_string(decode(request_id))},'
-        f'"client_ip":{_known[client_ip]},"method":{_known[method]},'
+        f'"client_ip":{_quoted[client_ip]},"method":{_quoted[method]},'
         f'"path":{json_string(decode(path.partition(b"?")[0]))},'
-        f'"status":{status},"reason":{_known[reason]},"route":{_known[route]},'
-        f'"pool":{_known[pool]},"endpoint":{_known[endpoint]},"attempts":{attempts},'
+        f"{_outcomes[status, reason, route, pool, endpoint]}"
+        f'"attempts":{attempts},'
         f'"bytes_in":{bytes_in},"bytes_out":{bytes_out},'
         f'"ttfb_ms":{"null" if ttfb_s is None else f"{ttfb_s * 1000:.3f}"},'
         f'"duration_ms":{duration_s * 1000:.3f},"revision":{revision}}}\n'
@@ -120,15 +99,27 @@ def _timestamp() -> str:
     return f"{_second[1]}.{int((now - second) * 1_000_000):06d}Z"
 
 
-class _Known(dict["bytes | str | None", str]):
-    """Values that come again, such as names and methods, as they are written."""
+class _Known(dict[K, str]):
+    """What comes again, as it is written."""
 
-    def __missing__(self, value: bytes | str | None) -> str:
-        text = decode(value) if isinstance(value, bytes) else value
-        written = "null" if text is None else json_string(text)
+    def __init__(self, write: Callable[[K], str]) -> None:
+        super().__init__()
+        self._write: Final = write
+
+    def __missing__(self, value: K) -> str:
+        written = self._write(value)
         if len(self) < KNOWN and len(written) <= KNOWN_LENGTH:
             self[value] = written
         return written
 
 
-_known: Final = _Known()
+def _outcome(of: tuple[int, str | None, str | None, str | None, str | None]) -> str:
+    status, *names = of
+    pairs = zip(("reason", "route", "pool", "endpoint"), names, strict=True)
+    return f'"status":{status},' + "".join(
+        f'"{key}":{"null" if name is None else json_string(name)},' for key, name in pairs
+    )
+
+
+_quoted: Final = _Known[bytes](lambda octets: json_string(decode(octets)))
+_outcomes: Final = _Known(_outcome)

@@ -53,7 +53,7 @@ class ListenerCounters:
         """By reason of the closed list in ``proxy.errors``, and ``underscore_field``."""
 
 
-RequestKey = tuple[str, str, int]
+RequestKey = tuple[str, bytes, int]
 """Pool (``none`` if the request got none), method, status."""
 
 

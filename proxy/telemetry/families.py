@@ -129,7 +129,8 @@ def _of_routes(routes: Iterable[RouteReading]) -> Families:
 def _by_label(requests: dict[RequestKey, int]) -> dict[tuple[str, str, str], int]:
     """Fold what shares ``other`` into one series."""
     totals: dict[tuple[str, str, str], int] = {}
-    for (pool, method, status), count in requests.copy().items():
+    for (pool, octets, status), count in requests.copy().items():
+        method = octets.decode()
         key = (pool, method if method in METHODS else "other", CODES.get(status, "other"))
         totals[key] = totals.get(key, 0) + count
     return totals

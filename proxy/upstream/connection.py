@@ -139,7 +139,7 @@ class UpstreamConnection(asyncio.Protocol):
     def release(self, reuse: bool, keepalive: KeepaliveSpec, now: float) -> None:
         """End the lease.  With ``reuse``, the connection goes back to its endpoint's pool."""
         self.lessee = None
-        idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
+        idle: deque[UpstreamConnection] = self.endpoint.idle
         transport = self.transport
         if (
             not (reuse and self.clean and self.persistent)
@@ -235,8 +235,6 @@ class UpstreamConnection(asyncio.Protocol):
                 return
             if end > self._head_limit:
                 raise MalformedResponseError("head too large")
-            if data.count(b"\n", 0, end) != data.count(b"\r\n", 0, end):
-                raise MalformedResponseError("bare LF")
             rest = data[end:] if end < len(data) else b""
             head = self._parser.parse(data[:end] if rest else data, to_head=self._to_head)
             if head.status >= 200:
@@ -352,14 +350,14 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _leave_idle(self) -> None:
-        idle = cast("deque[UpstreamConnection]", self.endpoint.idle)
+        idle: deque[UpstreamConnection] = self.endpoint.idle
         if self in idle:
             idle.remove(self)
 
 
 def lease_idle(endpoint: Endpoint, max_requests: int | None) -> UpstreamConnection | None:
     """Take the connection used last from the endpoint's pool, if there is a usable one."""
-    idle = cast("deque[UpstreamConnection]", endpoint.idle)
+    idle: deque[UpstreamConnection] = endpoint.idle
     while idle:
         connection = idle.pop()
         if connection.transport.is_closing():
@@ -373,7 +371,7 @@ def lease_idle(endpoint: Endpoint, max_requests: int | None) -> UpstreamConnecti
 
 def make_room(endpoints: Iterable[Endpoint], most: int) -> None:
     """Close the connections that were idle for longest until there are at most so many."""
-    pools = [cast("deque[UpstreamConnection]", each.idle) for each in endpoints if each.idle]
+    pools: list[deque[UpstreamConnection]] = [each.idle for each in endpoints if each.idle]
     for _ in range(sum(map(len, pools)) - most):
         oldest = min((idle for idle in pools if idle), key=lambda idle: idle[0].idle_since)
         oldest.popleft().transport.close()
@@ -381,7 +379,7 @@ def make_room(endpoints: Iterable[Endpoint], most: int) -> None:
 
 def close_idle(endpoint: Endpoint) -> None:
     """Close the idle connections of an endpoint."""
-    idle = cast("deque[UpstreamConnection]", endpoint.idle)
+    idle: deque[UpstreamConnection] = endpoint.idle
     while idle:
         idle.pop().transport.close()
 

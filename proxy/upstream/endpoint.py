@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 from proxy.addresses import Address
 from proxy.spec import EndpointSpec, EndpointState, Pairs
@@ -35,7 +35,7 @@ class Endpoint:
         """Splices on it now."""
         self.splice_set: Final[set[object]] = set()
         """The live splices themselves; owned by who makes them."""
-        self.idle: Final[deque[object]] = deque()
+        self.idle: Final[deque[Any]] = deque()
         """Idle connections, the one used last at the right; owned by who makes them."""
         self.retired = False
         """Its pool no longer has it: what is under way on it ends, and nothing of it is kept."""

@@ -123,6 +123,8 @@ class ResponseHeadParser:
             known = self._known.get(head)
             if known is not None:
                 return known
+        if head.count(b"\n") != head.count(b"\r\n"):
+            raise MalformedResponseError("bare LF")
         try:
             messages, upgraded, _ = self._feed(head)
         except HttpProcessingError as error:

@@ -368,9 +368,9 @@ async def test_responses_are_counted_by_route_pool_method_and_status(stage: Stag
     await client.request(b"PUT", body=b"x")
     await client.get()
     assert running.route().counters.requests == {
-        ("backend", "GET", 200): 1,
-        ("backend", "PUT", 200): 1,
-        ("backend", "GET", 404): 1,
+        ("backend", b"GET", 200): 1,
+        ("backend", b"PUT", 200): 1,
+        ("backend", b"GET", 404): 1,
     }
     at = running.endpoint(origin.address).counters
     assert (at.requests, at.by_class) == (3, [0, 0, 2, 0, 1, 0])

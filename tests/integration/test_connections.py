@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from proxy import connections
+from proxy.connection_view import id_of
 from proxy.connections import Selector
 from tests.peers import (
     OK,
@@ -80,6 +82,14 @@ def listed(running: Running, **selector: Any) -> list[str]:
     return [one.id for one in running.server.connections(Selector(**selector)).items]
 
 
+def selected(running: Running, **selector: Any) -> list[str]:
+    """Return whom a drain would choose."""
+    runtime = running.server._runtime
+    chosen = connections.Connections(runtime).select(Selector(**selector), time.monotonic())
+    serials = {id(one): serial for serial, one in runtime.live.items()}
+    return [id_of(serials[id(one)]) for one in chosen]
+
+
 async def test_each_kind_is_told_with_everything_about_it(stage: Stage) -> None:
     running = await serve(stage)
     chat = await upgraded(running, b"/chat", *HANDSHAKE_FIELDS)
@@ -145,6 +155,7 @@ async def test_selectors_choose_by_everything_that_they_say(stage: Stage) -> Non
     ]
     for selector, expected in cases:
         assert listed(running, **selector) == expected, selector
+        assert selected(running, **selector) == expected, selector
 
 
 async def test_label_that_the_endpoint_has_got_since_counts(stage: Stage) -> None:
@@ -157,6 +168,7 @@ async def test_label_that_the_endpoint_has_got_since_counts(stage: Stage) -> Non
     await running.server.apply(replace(spec, pools=pools))
     assert listed(running, labels=(("node", "n7"),)) == []
     assert len(listed(running, labels=(("node", "n8"),), endpoint="azure")) == 1
+    assert len(selected(running, labels=(("node", "n8"),), endpoint="azure")) == 1
     await running.server.apply(replace(spec, pools={**spec.pools, "chat": pool(name="chat")}))
     assert len(listed(running, labels=(("node", "n7"),))) == 1, "as it was, once it is removed"
 

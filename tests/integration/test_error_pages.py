@@ -112,7 +112,7 @@ async def test_refused_connection_leads_to_the_page(stage: Stage) -> None:
         (b"GET", b"/errors/page.html")
     ] * 2
     assert len(good.connections) == 1
-    assert running.route("errors").counters.requests == {("pages", "GET", 502): 2}
+    assert running.route("errors").counters.requests == {("pages", b"GET", 502): 2}
     assert running.statuses() == {}
     assert running.endpoint(bad).counters.by_class[0] == 2
     assert running.endpoint(good.address, "pages").counters.by_class[2] == 2
@@ -171,8 +171,8 @@ async def test_page_may_be_an_answer_of_our_own(stage: Stage) -> None:
     assert (answer.status, answer.body) == (502, b"sorry for /x")
     assert (await client.get(b"/errors/")).status == 200
     assert running.route("errors").counters.requests == {
-        ("none", "GET", 502): 1,
-        ("none", "GET", 200): 1,
+        ("none", b"GET", 502): 1,
+        ("none", b"GET", 200): 1,
     }
 
 
@@ -243,7 +243,7 @@ async def test_page_is_asked_for_without_the_body(stage: Stage, framing: str) ->
         assert (asked.method, asked.body) == (b"GET", b"")
         assert asked.all(b"content-length") == asked.all(b"transfer-encoding") == []
     assert len(good.connections) == 1
-    assert running.route("errors").counters.requests == {("pages", "POST", 502): 2}
+    assert running.route("errors").counters.requests == {("pages", b"POST", 502): 2}
     entry = await lines.entry()
     assert (entry["method"], entry["bytes_in"], entry["bytes_out"]) == ("POST", 4, 5)
     assert running.endpoint(good.address, "pages").counters.bytes_out == 0
@@ -706,7 +706,7 @@ async def test_named_route_takes_the_request_as_it_is(stage: Stage, framing: str
     for taken in good.requests:
         assert (taken.method, taken.target, taken.body) == (b"POST", b"/a%20b?q", b"body")
         assert taken.get(b"x-a") == b"1"
-    assert running.route("errors").counters.requests == {("pages", "POST", 502): 2}
+    assert running.route("errors").counters.requests == {("pages", b"POST", 502): 2}
 
 
 async def test_named_route_gets_a_body_that_was_already_sent(stage: Stage) -> None:

@@ -7,6 +7,7 @@ answer; one that never did stands for no endpoint, and is asked for again more o
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterable
 from typing import Final
@@ -26,6 +27,9 @@ RETRY_S: Final = 2.0
 
 CONCURRENCY: Final = 16
 """Look-ups under way at once."""
+
+_NO_NAME: Final = re.compile(r"[0-9.]+:[0-9]+").fullmatch
+"""Most addresses are told from names at a glance; it happens on the event loop, for all of them."""
 
 
 class Names:
@@ -96,7 +100,7 @@ def written(spec: Spec) -> list[str]:
 def _names(written: Iterable[str]) -> dict[str, Address]:
     named: dict[str, Address] = {}
     for text in written:
-        if text in named:
+        if text in named or _NO_NAME(text):
             continue
         try:
             address = parse_address(text)

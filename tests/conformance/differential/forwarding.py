@@ -44,15 +44,16 @@ _HOP_BY_HOP.form("of requests: Proxy-Connection")(_of_requests(b"proxy-connectio
 _HOP_BY_HOP.form("of requests: Trailer")(_of_requests(b"trailer"))
 
 
-@_HOP_BY_HOP.form("of requests: an Upgrade that the client does not or cannot ask for, or to h2c")
+@_HOP_BY_HOP.form("of requests: an Upgrade that a Connection does not name, in HTTP/1.0 or to h2c")
 def _upgrades(row: Row, ours: Side, theirs: Side) -> bool:
     head = row.writes[0].lower()
     asked = re.search(rb"\r\nconnection:[^\r\n]*upgrade", head) and b"\r\nupgrade:" in head
     possible = b"http/1.0" not in head and b"\r\nupgrade: h2c" not in head
-    if asked and possible:
-        return False
     occurred = False
     for mine, yours in requests(ours, theirs):
+        said = b"upgrade" in (yours.get(b"connection") or b"").lower()
+        if asked and possible and said:
+            continue
         if put_back(mine, yours, b"upgrade"):
             occurred = True
             if asked and b"\r\nupgrade: h2c\r\n" in head:

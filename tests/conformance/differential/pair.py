@@ -31,10 +31,14 @@ class Pair:
         self._origins: Final = origins
         self._play: Final = play
 
-    async def observe(self, row: Row) -> tuple[Side, Side]:
-        """Let a row happen to both; return ours and nginx's."""
-        mine, yours = [await self._observed(row, socket) for socket in self._sockets]
-        return mine, yours
+    async def observe(self, row: Row) -> tuple[Side, Side, Side]:
+        """Let a row happen to both; return ours, ours of the third time, and nginx's.
+
+        What comes again is remembered the second time, and used the third.
+        """
+        ours, theirs = self._sockets
+        first, _, third = [await self._observed(row, ours) for _ in range(3)]
+        return first, third, await self._observed(row, theirs)
 
     async def _observed(self, row: Row, socket: Path) -> Side:
         before = [len(origin.connections) for origin in self._origins]

@@ -67,10 +67,22 @@ async def test_connections_are_listed_page_by_page_up_to_the_limit() -> None:
 
 
 async def test_connections_are_listed_to_the_end_as_json() -> None:
-    async with scripted({"items": [CONNECTION], "next": None}) as api:
+    pages = ({"items": [CONNECTION] * 100, "next": "c1"}, {"items": [CONNECTION], "next": None})
+    async with scripted(*pages) as api:
         ended = await call(api, "connections", "list", "--min-age", "10m", "-o", "json")
-    assert json.loads(ended.out) == [CONNECTION]
-    assert api.lines == ["GET /v1/connections?min_age=10m&limit=100"]
+    assert json.loads(ended.out) == [CONNECTION] * 101
+    assert ended.err == ""
+    assert api.lines == [
+        "GET /v1/connections?min_age=10m&limit=100",
+        "GET /v1/connections?min_age=10m&limit=100&cursor=c1",
+    ]
+
+
+async def test_list_as_json_that_was_asked_to_be_short_says_that_there_are_more() -> None:
+    async with scripted({"items": [CONNECTION] * 7, "next": "c1"}) as api:
+        ended = await call(api, "connections", "list", "--limit", "7", "-o", "json")
+    assert json.loads(ended.out) == [CONNECTION] * 7
+    assert "there are more" in ended.err
 
 
 async def test_empty_page_is_not_the_end() -> None:

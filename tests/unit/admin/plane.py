@@ -255,6 +255,6 @@ def _pool(name: str, endpoints: tuple[EndpointSpec, ...]) -> PoolReading:
 
 def _route() -> RouteCounters:
     counters = RouteCounters()
-    counters.requests.update({("backend", "GET", 200): 5, ("backend", "PUT", 200): 1})
-    counters.requests["none", "GET", 404] = 2
+    counters.requests.update({("backend", b"GET", 200): 5, ("backend", b"PUT", 200): 1})
+    counters.requests["none", b"GET", 404] = 2
     return counters

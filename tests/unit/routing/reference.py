@@ -66,5 +66,5 @@ def _path(entries: Sequence[Entry[str]], uri: str) -> Outcome | None:
             if found:
                 groups = {str(n): g for n, g in enumerate(found.groups(), 1)} | found.groupdict()
                 texts = {key: (text or "").encode("latin-1") for key, text in groups.items()}
-                return entry.payload, False, texts or None
+                return entry.payload, False, texts
     return None if best is None else (best.payload, False, None)

@@ -144,10 +144,10 @@ def test_regex_group_that_took_no_part_captures_nothing() -> None:
     assert found.captures == {"1": b"x", "kind": b"x", "2": b""}
 
 
-def test_regex_without_groups_has_no_captures() -> None:
+def test_regex_without_groups_captures_nothing_and_says_that_it_matched() -> None:
     found = lookup(PATHS, "h", "/a.php")
     assert found is not None
-    assert found.captures is None
+    assert found.captures == {}
 
 
 @pytest.mark.parametrize(
@@ -192,9 +192,9 @@ def test_names_captured_from_the_host_reach_the_route() -> None:
     plain, regex = (lookup(entries, "acme.eu", uri) for uri in ("/p", "/zz"))
     assert plain is not None
     assert regex is not None
-    assert plain.captures == {"tenant": b"acme", "zone": b"eu"}
+    assert plain.captures == {"1": b"acme", "2": b"eu", "tenant": b"acme", "zone": b"eu"}
     assert regex.captures == {"tenant": b"acme", "zone": b"zz", "1": b"zz"}
-    assert capture_names(entries[0].path, entries[0].hosts) == {"tenant", "zone"}
+    assert capture_names(entries[0].path, entries[0].hosts) == {"1", "2", "tenant", "zone"}
     assert capture_names(entries[1].path, entries[1].hosts) == {"1", "tenant", "zone"}
 
 
@@ -292,15 +292,16 @@ def test_first_of_two_preludes_is_the_one() -> None:
     assert name_of(Table([prelude("z"), prelude("a")]).prelude(b"h")) == "z"
 
 
-def test_prelude_has_what_the_host_captured_by_name() -> None:
+def test_prelude_has_what_the_host_captured() -> None:
     host = r"~^(?P<tenant>[a-z]+)\.(.+)$"
     entries = [prelude("first", host), entry("plain", path("prefix", "/"), host)]
     table = Table(entries)
     found, again = table.prelude(b"acme.eu"), table.prelude(b"other.eu")
     assert found is not None
     assert again is not None
-    assert (found.captures, again.captures) == ({"tenant": b"acme"}, {"tenant": b"other"})
-    assert capture_names(None, [host]) == {"tenant"}
+    assert found.captures == {"1": b"acme", "2": b"eu", "tenant": b"acme"}
+    assert again.captures == {"1": b"other", "2": b"eu", "tenant": b"other"}
+    assert capture_names(None, [host]) == {"1", "2", "tenant"}
     assert capture_names(None) == frozenset()
 
 

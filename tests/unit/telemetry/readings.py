@@ -126,7 +126,7 @@ def _busy_pool(name: str, endpoints: int) -> PoolReading:
 def _busy_route(name: str) -> RouteReading:
     counters = RouteCounters()
     counters.requests.update(
-        {("pool-0", "GET", 200): 10, ("pool-0", "POST", 502): 1, ("none", "GET", 404): 2}
+        {("pool-0", b"GET", 200): 10, ("pool-0", b"POST", 502): 1, ("none", b"GET", 404): 2}
     )
     counters.duration.observe(0.02)
     counters.header_rule_failures = 1

@@ -42,6 +42,14 @@ ENTRY: dict[str, Any] = {
 }
 
 
+def line(**fields: Any) -> bytes:
+    """Write the line of an entry that differs from ``ENTRY``."""
+    entry = ENTRY | fields
+    extra = {name: entry.pop(name) for name in ("bytes_in", "bytes_out", "duration_s")}
+    event = entry.pop("event", "access")
+    return json_line(tuple(entry.values()), **extra, event=event)
+
+
 class Sink:
     """Takes lines, or not."""
 
@@ -67,7 +75,7 @@ def logged(**fields: Any) -> dict[str, Any]:
     """Return the one line that an entry makes."""
     sink = Sink()
     log = AccessLog("all", sink.write)
-    log.add(json_line(**(ENTRY | fields)))
+    log.add(line(**fields))
     log.flush()
     (entry,) = sink.entries()
     return entry
@@ -156,8 +164,8 @@ def test_sampled_wants_its_share_and_every_error(
 def test_lines_wait_for_the_flush_and_go_together() -> None:
     sink = Sink()
     log = AccessLog("all", sink.write)
-    log.add(json_line(**ENTRY))
-    log.add(json_line(**ENTRY))
+    log.add(line())
+    log.add(line())
     assert sink.batches == []
     log.flush()
     log.flush()
@@ -171,11 +179,11 @@ def test_flush_is_scheduled_once_for_each_batch() -> None:
     log = AccessLog("all", sink.write)
     log.schedule = calls.append
     for _ in range(3):
-        log.add(json_line(**ENTRY))
+        log.add(line())
     (flush,) = calls
     flush()
     assert len(sink.entries()) == 3
-    log.add(json_line(**ENTRY))
+    log.add(line())
     assert len(calls) == 2
 
 
@@ -184,7 +192,7 @@ def test_full_buffer_is_flushed_without_being_asked() -> None:
     log = AccessLog("all", sink.write)
     count = 0
     while not sink.batches:
-        log.add(json_line(**ENTRY))
+        log.add(line())
         count += 1
     (batch,) = sink.batches
     assert len(sink.entries()) == count
@@ -195,11 +203,11 @@ def test_lines_without_room_are_counted_and_forgotten() -> None:
     sink = Sink(room=False)
     log = AccessLog("all", sink.write)
     for _ in range(3):
-        log.add(json_line(**ENTRY))
+        log.add(line())
     log.flush()
     assert log.dropped == 3
     sink.room = True
-    log.add(json_line(**ENTRY))
+    log.add(line())
     log.flush()
     assert len(sink.entries()) == 1
     assert log.dropped == 3
@@ -212,7 +220,7 @@ def test_timestamp_moves_on_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(
             access_log, "time", SimpleNamespace(**vars(time) | {"time": lambda now=now: now})
         )
-        log.add(json_line(**ENTRY))
+        log.add(line())
     log.flush()
     assert [entry["timestamp"] for entry in sink.entries()] == [
         "2023-11-14T22:13:20.000000Z",

@@ -87,12 +87,12 @@ def test_unknown_methods_and_codes_become_one_other_series_each() -> None:
     counters = RouteCounters()
     counters.requests.update(
         {
-            ("backend", "BREW", 200): 1,
-            ("backend", "brew", 200): 2,
-            ("backend", "GET", 299): 3,
-            ("backend", "GET", 999): 4,
-            ("backend", "GET", 499): 5,
-            ("backend", "PROPFIND", 207): 6,
+            ("backend", b"BREW", 200): 1,
+            ("backend", b"brew", 200): 2,
+            ("backend", b"GET", 299): 3,
+            ("backend", b"GET", 999): 4,
+            ("backend", b"GET", 499): 5,
+            ("backend", b"PROPFIND", 207): 6,
         }
     )
     found = samples(readings.reading(routes=(readings.route(counters),)), "requests_total")
@@ -249,7 +249,7 @@ def test_counters_that_grow_meanwhile_are_shown_from_a_copy() -> None:
     for counters, name, key in (
         (listener, "rejected", "bad_request"),
         (pool, "errors", "read_timeout"),
-        (route, "requests", ("backend", "GET", 200)),
+        (route, "requests", ("backend", b"GET", 200)),
     ):
         setattr(counters, name, _Growing({key: 1}))
     shown = readings.reading(

@@ -8,6 +8,7 @@ from typing import Final
 from tests.conformance.differential.row import Row
 from tests.conformance.differential.tables.answers import own_answers
 from tests.conformance.differential.tables.bodies import bodies
+from tests.conformance.differential.tables.captures import captures
 from tests.conformance.differential.tables.headers import headers
 from tests.conformance.differential.tables.hosts import hosts
 from tests.conformance.differential.tables.locations import locations
@@ -31,6 +32,7 @@ TOPICS: Final[tuple[Callable[[], Iterator[Row]], ...]] = (
     pipelines,
     oddities,
     rewriting,
+    captures,
     own_answers,
 )
 

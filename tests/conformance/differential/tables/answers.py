@@ -28,8 +28,8 @@ _FORMS: Final = (
     "200", "200 text", "'200' 'a b\n c'", "200 $arg_x-$host", "201 made", "204", "204 ignored",
     "206 part", "301 /there", "302 /there?x=$arg_x", "303 http://o.test/", "307 $request_uri",
     "308 https://$host$uri", "301 //o.test/", "400", "400 bad", "403", "404 none", "404", "405",
-    "410", "413", "418", "418 teapot", "429 slow", "444", "500", "500 oops", "502", "503", "504",
-    "599 odd", "http://o.test/$arg_x", "https://o.test/", "$scheme://o.test/",
+    "410", "413", "418", "418 teapot", "429 slow", "444", "499", "500", "500 oops", "502", "503",
+    "504", "599 odd", "http://o.test/$arg_x", "https://o.test/", "$scheme://o.test/",
 )  # fmt: skip
 _RETURNS: Final = server(
     *(_returns(number, form) for number, form in enumerate(_FORMS)),

@@ -33,6 +33,7 @@ _CONF: Final = (
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $http_connection;
         }
+        location /alone/ { proxy_pass http://backend; proxy_set_header Upgrade $http_upgrade; }
         location /plain/ { proxy_pass http://backend; }
         location /always/ {
             proxy_pass http://backend;
@@ -42,7 +43,7 @@ _CONF: Final = (
         """
     )
 )
-_PATHS: Final = (b"/fixed/", b"/mapped/", b"/as-sent/", b"/plain/", b"/always/")
+_PATHS: Final = (b"/fixed/", b"/mapped/", b"/as-sent/", b"/alone/", b"/plain/", b"/always/")
 _ASKS: Final[dict[str, tuple[bytes, ...]]] = {
     "asked": HANDSHAKE_FIELDS,
     "not-asked": (),

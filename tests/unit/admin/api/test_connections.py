@@ -82,6 +82,11 @@ async def test_one_connection_is_shown_whole(live: FakePlane, client: Client) ->
     assert shown["from_upstream"]["close_code"] == 1000
 
 
+async def test_age_of_zero_is_told_what_is_wrong_with_it(client: Client) -> None:
+    body = await problem(await client.get("/v1/connections?min_age=0s"), 400)
+    assert body["errors"][0]["message"].startswith("'0s' is not a duration above zero")
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -259,6 +261,20 @@ async def test_prelude_is_created_replaced_patched_and_removed(
     await ok(await client.patch("/v1/routes/all", json=headers))
     await ok(await client.delete(path))
     assert await ok(await client.get("/v1/config")) == DOCUMENT
+
+
+@pytest.mark.parametrize("view", ["written", "effective"])
+async def test_large_pool_is_written_in_a_thread(client: Client, view: str) -> None:
+    endpoints: dict[str, Any] = {f"10.0.{n // 250}.{n % 250}:80": {} for n in range(5_000)}
+    await ok(await client.put("/v1/pools/big", json={"endpoints": endpoints}), 201)
+    began = time.thread_time()
+    response = await client.get(f"/v1/pools/big?view={view}")
+    text = await response.read()
+    here = time.thread_time() - began
+    began = time.thread_time()
+    json.dumps(json.loads(text), indent=2)
+    assert here < (time.thread_time() - began) / 2, "the client's part is in it too"
+    assert text.count(b"\n") == 1, "what is large is not indented"
 
 
 async def test_effective_prelude_can_be_put_back(client: Client) -> None:

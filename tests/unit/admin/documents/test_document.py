@@ -19,6 +19,7 @@ from admin.documents import (
     validate,
 )
 from admin.documents.model import Model
+from admin.documents.pool import Pool
 from admin.translate import to_spec
 from proxy.errors import Fault
 from proxy.snapshot import NOTHING, compile_snapshot
@@ -88,6 +89,28 @@ def test_an_effective_document_says_the_same(raw: dict[str, Any]) -> None:
     assert effective(again) == filled
     assert load(dump_yaml(filled).encode(), yaml=True) == filled
     assert load(json.dumps(filled).encode(), yaml=False) == filled
+
+
+def test_large_pools_are_filled_in_endpoint_by_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = validate({"pools": {"big": {"endpoints": {f"10.0.0.{n}:80": {} for n in range(9)}}}})
+    together: list[int] = []
+    dump = Model.model_dump
+
+    def counted(model: Model, **how: Any) -> dict[str, Any]:
+        together.append(len(getattr(model, "pools", ())) + len(getattr(model, "endpoints", ())))
+        return dump(model, **how)
+
+    monkeypatch.setattr(Model, "model_dump", counted)
+    assert len(effective(document)["pools"]["big"]["endpoints"]) == 9
+    assert len(together) > 9
+    assert set(together) == {0}, "what holds the interpreter holds it for one object"
+
+
+def test_an_effective_document_has_its_keys_in_the_order_of_the_models() -> None:
+    filled = effective(validate(everything()))
+    assert [key for key in filled if key != "x-note"] == list(Document.model_fields)
+    keys = list(filled["pools"]["backend"])
+    assert keys == [key for key in Pool.model_fields if key in keys]
 
 
 def test_defaults_are_filled_in_as_users_write_them() -> None:

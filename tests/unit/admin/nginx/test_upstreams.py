@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.admin.nginx.conf import document, faults, http, location, server
+from admin.nginx.report import Verdict
+from tests.unit.admin.nginx.conf import document, faults, http, location, server, verdict
 
 DEFAULTS: dict[str, Any] = {
     "passive_health": {"max_fails": 1, "max_ejected_percent": 100},
@@ -47,7 +48,6 @@ def test_upstream_has_the_defaults_of_nginx() -> None:
             {"passive_health": {"max_fails": 3, "fail_timeout": "30s"}},
         ),
         ("a:1 fail_timeout=0", "a:1", {"passive_health": {"fail_timeout": "1ms"}}),
-        ("a:1 backup", "a:1", {"backup": True}),
         ("a:1 down", "a:1", {"state": "down"}),
         ("a:1 max_conns=9", "a:1", {"max_connections": 9}),
         ("a:1 max_conns=0", "a:1", {}),
@@ -55,6 +55,31 @@ def test_upstream_has_the_defaults_of_nginx() -> None:
 )
 def test_server_becomes_an_endpoint(server_: str, name: str, expected: dict[str, Any]) -> None:
     assert pool(f"server {server_};")["endpoints"] == {name: expected}
+
+
+def test_backup_server_is_one() -> None:
+    assert pool("server a:1;", "server b:2 backup;")["endpoints"]["b:2"] == {"backup": True}
+
+
+def test_of_several_balancing_methods_the_last_one_counts() -> None:
+    assert pool("hash $uri;", "ip_hash;", "least_conn;", "server a:1;")["balance"] == (
+        "least_connections"
+    )
+    assert pool("least_conn;", "ip_hash;", "server a:1;")["balance"] == "ip_hash"
+
+
+@pytest.mark.parametrize(
+    ("directives", "expected"),
+    [
+        ("keepalive 4; ip_hash;", Verdict.APPROXIMATED),
+        ("ip_hash; keepalive 4;", Verdict.KEPT),
+        ("keepalive 4;", Verdict.KEPT),
+    ],
+)
+def test_keepalive_before_the_method_that_makes_nginx_forget_it_is_told(
+    directives: str, expected: Verdict
+) -> None:
+    assert verdict(http(f"upstream u {{ {directives} server a:1; }}"), "keepalive") is expected
 
 
 def test_address_that_is_there_twice_has_two_seats() -> None:
@@ -109,7 +134,7 @@ def test_kept_connections_are_those_of_nginx() -> None:
         ("server a:1 heavy;", 'invalid parameter "heavy"'),
         ("server a:b;", "not a port"),
         ("ip_hash; server a:1 backup;", "this balancing has no backup servers"),
-        ("ip_hash; least_conn; server a:1;", "load balancing method redefined"),
+        ("server a:1 backup;", "no servers in upstream but backup ones"),
         ("hash $uri ketama; server a:1;", 'invalid parameter "ketama"'),
         ("random three; server a:1;", 'invalid parameter "three"'),
         ("server a:1; keepalive 0;", 'invalid value "0"'),

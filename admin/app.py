@@ -26,6 +26,9 @@ from admin.cli import FAULTY, report
 from admin.config_file import bootstrap
 from admin.controller import Controller, RefusedError
 from admin.drain import ProcessDrain, tell_of_drain
+from admin.folder.following import follow
+from admin.folder.ownership import Folder
+from admin.folder.watching import Watch
 from admin.lifecycle import Lifecycle
 from admin.listening import ListenError, listening
 from admin.memory import Memory
@@ -112,6 +115,7 @@ async def serve(
     secrets = NONE if folder is None else folder
     server = Server(access_log=access_log, denied=denied, secrets=secrets)
     controller = Controller(server, memory)
+    controller.folder = _folder_of(settings, memory)
     drain = ProcessDrain(
         server,
         controller.events,
@@ -120,6 +124,7 @@ async def serve(
     )
     lifecycle = Lifecycle(server, controller, settings, drain)
     server.watch_endpoints(lambda moved: controller.events.emit("endpoint", **asdict(moved)))
+    server.watch_discovery(lambda found: controller.events.emit("discovery", **asdict(found)))
     server.watch_drains(partial(tell_of_drain, controller.events))
     admin_requests: Counter[int] = Counter()
     started = asyncio.Event()
@@ -139,7 +144,14 @@ async def serve(
                 settings.telemetry,
             )
         )
+        watch = None
+        if controller.folder is not None:
+            watch = Watch(controller.folder.path)  # before it is read, so that nothing is missed
+            stack.callback(watch.close)
         await _first(controller, settings, document)
+        if controller.folder is not None and watch is not None:
+            following = asyncio.create_task(follow(controller, controller.folder, watch))
+            stack.callback(following.cancel)
         tokens, made = _tokens(settings)
         guard = Guard(settings.admin, tokens)
         api = application(controller, server, guard, admin_requests, drain)
@@ -167,6 +179,14 @@ async def _first(controller: Controller, settings: RunSettings, document: object
         await begin(controller, bootstrap(settings), FILE)
     else:
         await begin(controller, lambda: document, Origin("demo", "hotsplice"))
+
+
+def _folder_of(settings: RunSettings, memory: Memory) -> Folder | None:
+    """Return the folder of ``--config``, if it is one, or was and is not there now."""
+    path = settings.config
+    if path is None or not (path.is_dir() or (memory.state.owned and not path.exists())):
+        return None
+    return Folder(path)
 
 
 def _keep(made: str | None, admin: str, settings: RunSettings) -> Path | None:

@@ -2,7 +2,8 @@
 
 A file that says what it said before is where the kept document came from, and that has been changed
 since: it goes on.  A file that says something else wins, and what was kept stays a revision.  A
-file that is no good is not served as long as there is anything that was.
+file that is no good is not served as long as there is anything that was.  A folder has its say over
+its own objects, and over no others.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Source = Callable[[], object]
 async def begin(controller: Controller, source: Source | None, origin: Origin = FILE) -> None:
     """Serve what is to be served first; ``RefusedError`` if there is nothing that can be."""
     await controller.overrides.begin()
-    if not controller.memory.found:
+    if controller.folder is not None:
+        await _begin_with_folder(controller)
+    elif not controller.memory.found:
         if source is not None:
             # Should the disk be full: what is in the file is not lost.
             await controller.read(source, origin, come_what_may=True)
@@ -35,6 +38,29 @@ async def begin(controller: Controller, source: Source | None, origin: Origin = 
         await controller.resume()
     else:
         await _choose(controller, source, origin)
+
+
+async def _begin_with_folder(controller: Controller) -> None:
+    """Serve what was kept, and then the folder's objects in place of those it had.
+
+    That is what becomes of a change while the process runs, too; and what nobody confirmed in time
+    is taken back before.
+    """
+    refused = None
+    if controller.memory.found:
+        try:
+            await controller.resume()
+        except RefusedError as refusal:
+            refused = refusal
+    try:
+        outcome = await controller.read_folder(come_what_may=True)
+    except RefusedError:
+        if refused is not None or not controller.memory.found:
+            raise
+        _log.error("folder_refused", going_on_with=f"revision {controller.revision.number}")
+    else:
+        if refused is not None and not outcome.changed:
+            raise refused
 
 
 async def _choose(controller: Controller, source: Source, origin: Origin) -> None:

@@ -31,19 +31,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(path: Path) -> int:
-    """Say everything that is wrong with a document, without opening a socket."""
+    """Say everything that is wrong with a document, or a folder's, without opening a socket."""
     from admin.config_file import read_document
     from admin.documents import DocumentError, validate
+    from admin.folder.reading import NOTHING as NO_FOLDER
+    from admin.folder.reading import read_folder
     from admin.translate import to_spec
     from proxy.errors import SpecError
     from proxy.snapshot import NOTHING, compile_snapshot
     from proxy.telemetry.counters import Ledger
 
+    folded = NO_FOLDER
     try:
-        spec = to_spec(validate(read_document(path)))
-        compile_snapshot(spec, NOTHING, {}, {}, Ledger())
+        if path.is_dir():
+            document: object = (folded := read_folder(path)).document
+        else:
+            document = read_document(path)
+        compile_snapshot(to_spec(validate(document)), NOTHING, {}, {}, Ledger())
     except (DocumentError, SpecError) as error:
-        report(error.faults, sys.stdout)
+        report(map(folded.located, error.faults), sys.stdout)
         return FAULTY
     print("ok")
     return 0

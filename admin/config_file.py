@@ -1,4 +1,4 @@
-"""The file of ``--config`` or ``--nginx-conf``: read at the start, and again on SIGHUP."""
+"""What ``--config`` or ``--nginx-conf`` names: read at the start, and again on SIGHUP."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from admin.documents import DocumentError, load
+from admin.folder.reading import read_folder
 from admin.settings import RunSettings
 from proxy.errors import Fault
 from proxy.telemetry.logging import get_logger
@@ -24,7 +25,12 @@ def bootstrap(settings: RunSettings) -> Callable[[], object] | None:
 
 
 def read_document(path: Path) -> object:
-    """Read and parse a file, JSON if its name ends so, else YAML; ``DocumentError`` if it fails."""
+    """Read and parse a file, JSON if its name ends so, else YAML; ``DocumentError`` if it fails.
+
+    A folder is read as one document.
+    """
+    if path.is_dir():
+        return read_folder(path).document
     try:
         data = path.read_bytes()
     except OSError as error:

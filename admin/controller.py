@@ -16,17 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from admin.candidate import Candidate, Change, digest_of, examine, examine_change
+from admin.candidate import Candidate, digest_of, examine, examine_change
 from admin.confirmation import Confirmation
 from admin.documents import DocumentError, effective
-from admin.edits import MISSING, changed, same
+from admin.edits import KINDS, MISSING, changed, same
 from admin.events import Events, listed
+from admin.folder.ownership import Folder, laid_over
 from admin.json_text import canonical
 from admin.memory import Memory
 from admin.offloading import INLINE_BYTES, completed, offload
 from admin.overrides import Overrides
 from admin.plane import DataPlane, Prepared
-from admin.records import Applied, Bootstrapped, Confirmed
+from admin.records import Applied, Bootstrapped, Confirmed, Owned
 from admin.revisions import Applies, Attempt, Origin, Pending, Result, Revision
 from admin.store import NotKeptError
 from proxy.errors import Fault, SpecError
@@ -87,12 +88,15 @@ class Terms:
     """What becomes of tunnels of endpoints that it removes, in place of what their pool says."""
     from_file: bool = False
     """It is what the bootstrap file says."""
+    from_folder: bool = False
+    """It is what the folder says, with what is there besides."""
     come_what_may: bool = False
     """Even if it cannot be kept, or something else is pending."""
 
 
 ORDINARY: Final = Terms()
 RESUMED: Final = Origin("state", "hotsplice")
+FROM_FOLDER: Final = Origin("folder", "hotsplice")
 
 
 class Controller:
@@ -117,6 +121,8 @@ class Controller:
         """Octets of the document as compact JSON."""
         self.bootstrap: object = MISSING
         """What the file of ``--config`` said when it was last read."""
+        self.folder: Folder | None = None
+        """The folder of ``--config``, which owns its objects."""
         self._drift: tuple[object, object, tuple[str, ...]] = (MISSING, MISSING, ())
         self._confirmation: Final = Confirmation(self.memory, self._roll_back)
         self.applies: Final = Applies()
@@ -144,7 +150,8 @@ class Controller:
         """Apply an edit of the document as one revision.
 
         ``added`` is about how many octets the edit may add.  An edit that changes nothing makes no
-        revision and touches nothing.  Raise ``RefusedError``, ``PendingError``, ``NotKeptError``.
+        revision and touches nothing.  Raise ``RefusedError``, ``PendingError``, ``NotKeptError``,
+        ``OwnedError``.
         """
         async with self._lock:
             self._check_pending(terms)
@@ -152,6 +159,8 @@ class Controller:
                 return await self._change(edit, origin, terms, self.size + added)
             except (DocumentError, SpecError) as error:
                 faults = tuple(error.faults)
+                if terms.from_folder and self.folder is not None:
+                    faults = tuple(map(self.folder.said.located, faults))
                 if not terms.dry_run:
                     self._record(origin, "refused", faults)
                 raise RefusedError(faults) from error
@@ -167,6 +176,21 @@ class Controller:
         outcome = await self.change(lambda _: source(), origin, terms, added=INLINE_BYTES)
         self.bootstrap = outcome.raw
         return outcome
+
+    async def read_folder(self, *, come_what_may: bool = False) -> Outcome:
+        """Apply what the folder says, beside what is there besides."""
+        folder = self.folder
+        assert folder is not None
+
+        def edit(raw: object) -> object:
+            return laid_over(raw, self.memory.state.owned, folder.read())
+
+        terms = Terms(from_folder=True, come_what_may=come_what_may)
+        try:
+            return await self.change(edit, FROM_FOLDER, terms, added=INLINE_BYTES)
+        except NotKeptError:
+            folder.seen = None  # until it is read again
+            raise
 
     async def restore(self, number: int, origin: Origin, terms: Terms, check: Edit) -> Outcome:
         """Apply the document of a revision again, which is kept; ``check`` sees the present one."""
@@ -225,15 +249,20 @@ class Controller:
 
     @property
     def drift(self) -> tuple[str, ...]:
-        """Pointers to the objects in which what serves differs from the file last read.
+        """Pointers to the objects in which what serves differs from the file or folder last read.
 
-        Found once per revision; empty if no file was ever read.
+        Found once per revision; empty if nothing was ever read.
         """
         bootstrap, raw = self.bootstrap, self.raw
+        if self.folder is not None:
+            bootstrap = self.folder.said.document or MISSING
         if bootstrap is MISSING:
             return ()
         if self._drift[0] is not bootstrap or self._drift[1] is not raw:
-            self._drift = (bootstrap, raw, changed(bootstrap, raw))
+            differing = changed(bootstrap, raw)
+            # An empty section says the same as none.
+            drift = tuple(at for at in differing if at[1:] not in KINDS)
+            self._drift = (bootstrap, raw, drift)
         return self._drift[2]
 
     async def effective(self) -> object:
@@ -243,10 +272,17 @@ class Controller:
 
     async def _change(self, edit: Edit, origin: Origin, terms: Terms, size: int) -> Outcome:
         raw = await offload(size, edit, self.raw)
+        folder, owned = self.folder, self.memory.state.owned
+        if folder is not None and terms.from_folder:
+            owned = folder.said.files
+        elif folder is not None and not terms.come_what_may:
+            await offload(size, folder.check, self.raw, raw, owned)
         digest = await offload(size, digest_of, raw) if terms.from_file else None
         if await offload(size, same, self.raw, raw):
             if digest not in (None, self.memory.state.bootstrap):
                 await completed(self.memory.keep(Bootstrapped(digest), come_what_may=True))
+            if owned != self.memory.state.owned:
+                await completed(self.memory.keep(Owned(owned), come_what_may=True))
             if not terms.dry_run:
                 self._record(origin, "unchanged")
             return Outcome(self.raw, self.revision.number, ())
@@ -258,33 +294,32 @@ class Controller:
             prepared.discard()
         else:
             revision = Revision(number, time.time(), origin, change.changed, terms.restores)
-            await completed(self._commit(prepared, change, revision, terms, digest))
+            record = Applied(
+                revision,
+                change.delta,
+                bootstrap=digest,
+                owned=owned if terms.from_folder else None,
+            )
+            await completed(self._commit(prepared, change.candidate, record, terms))
         return Outcome(
             change.candidate.raw, self.revision.number, change.changed, prepared.warnings
         )
 
     async def _commit(
-        self,
-        prepared: Prepared,
-        change: Change,
-        revision: Revision,
-        terms: Terms,
-        digest: str | None,
+        self, prepared: Prepared, candidate: Candidate, record: Applied, terms: Terms
     ) -> None:
-        pending = None
+        revision = record.revision
         # What takes a pending one back ends the matter.
         if terms.confirm_within_s is not None and self.pending is None:
             until = revision.time + terms.confirm_within_s
             pending = Pending(revision.number, self.revision.number, until)
+            record = replace(record, pending=pending)
         try:
-            await self.memory.keep(
-                Applied(revision, change.delta, pending, digest),
-                come_what_may=terms.come_what_may,
-            )
+            await self.memory.keep(record, come_what_may=terms.come_what_may)
         except BaseException:
             prepared.discard()
             raise
-        self._publish(prepared, change.candidate, revision.origin, terms.on_removal)
+        self._publish(prepared, candidate, revision.origin, terms.on_removal)
 
     def _publish(
         self,
@@ -344,6 +379,8 @@ class Controller:
         warnings: tuple[str, ...] = (),
     ) -> None:
         self.applies.record(Attempt(time.time(), origin, result, len(faults)))
+        if origin is FROM_FOLDER and self.folder is not None:
+            self.folder.faults, self.folder.refused_at = faults, self.revision.number
         say = _log.warning if faults or warnings else _log.info
         say(
             f"config_{result}",

@@ -25,7 +25,7 @@ LISTENERS: Final = 32
 LISTED: Final = 50
 """Objects that an event names, at most; ``more`` counts the rest."""
 
-Kind = Literal["revision", "endpoint", "override", "drain"]
+Kind = Literal["revision", "endpoint", "override", "drain", "discovery"]
 
 
 class TooManyListenersError(Exception):

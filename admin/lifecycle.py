@@ -89,7 +89,7 @@ class Lifecycle:
         self.terminate()
 
     def hang_up(self) -> None:
-        """Read the file of ``--config`` or ``--nginx-conf`` again, and open log files anew."""
+        """Read what ``--config`` or ``--nginx-conf`` names again, and open log files anew."""
         self.reopen_logs()
         task = asyncio.get_running_loop().create_task(self._reload())
         self._reloads.add(task)
@@ -105,7 +105,10 @@ class Lifecycle:
             _log.warning("nothing_to_reload", hint="there is no --config and no --nginx-conf")
             return
         try:
-            await self._controller.read(source, Origin("sighup", "hotsplice"))
+            if self._controller.folder is not None:
+                await self._controller.read_folder()
+            else:
+                await self._controller.read(source, Origin("sighup", "hotsplice"))
         except (RefusedError, NotKeptError):
             # The controller has logged and counted it; what served before goes on.
             return

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proxy.explain.question import Question
     from proxy.telemetry.failures import Failures
     from proxy.telemetry.reading import Reading
+    from proxy.upstream.discovery.following import Discovered
     from proxy.upstream.transitions import Transition
 
 
@@ -87,6 +88,9 @@ class DataPlane(Protocol):
 
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         """Have ``told`` called for endpoints whose state changes."""
+
+    def watch_discovery(self, told: Callable[[Discovered], None]) -> None:
+        """Have ``told`` called when found endpoints come or go, and when nobody can tell."""
 
     def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
         """Have ``told`` called for drains that begin, go on or end."""

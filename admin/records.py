@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -54,6 +54,8 @@ class Applied:
     """If it has to be confirmed."""
     bootstrap: str | None = None
     """If it is what the bootstrap file says: that document's digest."""
+    owned: Mapping[str, str] | None = None
+    """If it is what a folder says: its objects, by pointer, with the file of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ class Bootstrapped:
 
 
 @dataclass(frozen=True, slots=True)
+class Owned:
+    """A folder has these objects of what serves already."""
+
+    owned: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Overridden:
     """An override was set, or removed."""
 
@@ -77,7 +86,7 @@ class Overridden:
     override: Override | None
 
 
-Record = Base | Applied | Confirmed | Bootstrapped | Overridden
+Record = Base | Applied | Confirmed | Bootstrapped | Owned | Overridden
 
 
 def encode(record: Record) -> bytes:
@@ -117,6 +126,7 @@ def _applied(content: Any) -> Applied:
         octets_of(content["delta"]),
         _pending(content["pending"]),
         content["bootstrap"],
+        content.get("owned"),
     )
 
 
@@ -131,6 +141,7 @@ _READ: Final[dict[str, Callable[[Any], Record]]] = {
     "applied": _applied,
     "confirmed": lambda content: Confirmed(**content),
     "bootstrapped": lambda content: Bootstrapped(**content),
+    "owned": lambda content: Owned(**content),
     "overridden": _overridden,
 }
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Source = Literal["start", "rest", "file", "demo", "sighup", "rollback", "state"]
+Source = Literal["start", "rest", "file", "folder", "demo", "sighup", "rollback", "state"]
 """``state``: taken up as it was kept; that makes no revision, so no revision has it."""
 Result = Literal["applied", "unchanged", "refused"]
 

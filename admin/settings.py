@@ -176,7 +176,13 @@ LOGGING: Final = (
     Option("log-format", _one_of("json", "console"), "json", "FORMAT", "json or console"),
 )
 RUN: Final = (
-    Option("config", Path, None, "FILE", "the document to start with and to read again on SIGHUP"),
+    Option(
+        "config",
+        Path,
+        None,
+        "FILE|DIR",
+        "the document to start with and to read again on SIGHUP; a folder's documents are followed",
+    ),
     Option("nginx-conf", Path, None, "FILE", "the same as an nginx.conf, instead of --config"),
     Option(
         "lenient",
@@ -262,7 +268,9 @@ def command_line() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.Argum
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {name: _command(commands, name, help_) for name, (help_, _) in COMMANDS.items()}
-    parsers["check"].add_argument("file", type=Path, metavar="FILE", help="JSON or YAML")
+    parsers["check"].add_argument(
+        "file", type=Path, metavar="FILE", help="JSON or YAML, or a folder of them"
+    )
     parsers["check"].add_argument("--nginx", action="store_true", help="FILE is an nginx.conf")
     importing = parsers["import-nginx"]
     importing.add_argument("file", type=Path, metavar="FILE", help="an nginx.conf")

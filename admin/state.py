@@ -20,6 +20,7 @@ from admin.records import (
     Confirmed,
     Overridden,
     Override,
+    Owned,
     Record,
 )
 from admin.revisions import Origin, Pending, Revision
@@ -37,7 +38,9 @@ class State:
     """By pool and endpoint, also of endpoints that the document does not have."""
     pending: Pending | None = None
     bootstrap: str | None = None
-    """The digest of what the bootstrap file said last."""
+    """The digest of what the bootstrap file said last, if it was the last to be read."""
+    owned: Mapping[str, str] = field(default_factory=dict)
+    """The objects that a folder had, if it was the last to be read: by pointer, the file."""
 
     @classmethod
     def fresh(cls) -> State:
@@ -50,21 +53,26 @@ class State:
             case Base():
                 return State(History.of(record.revision, record.document))
             case Applied():
-                return replace(
-                    self,
-                    history=self.history.after(record.revision, record.delta),
-                    pending=record.pending,
-                    bootstrap=record.bootstrap or self.bootstrap,
-                )
+                state = self._read(record.bootstrap, record.owned)
+                history = self.history.after(record.revision, record.delta)
+                return replace(state, history=history, pending=record.pending)
             case Confirmed():
                 return replace(self, pending=None)
             case Bootstrapped():
-                return replace(self, bootstrap=record.digest)
+                return self._read(record.digest, None)
+            case Owned():
+                return self._read(None, record.owned)
             case Overridden():
                 others = {key: one for key, one in self.overrides.items() if key != _key(record)}
                 if record.override is not None:
                     others[_key(record)] = record.override
                 return replace(self, overrides=others)
+
+    def _read(self, bootstrap: str | None, owned: Mapping[str, str] | None) -> State:
+        """Return the state once a file or a folder was read, if one of them was."""
+        if bootstrap is not None:
+            return replace(self, bootstrap=bootstrap, owned={})
+        return self if owned is None else replace(self, bootstrap=None, owned=owned)
 
     def without_expired(self, now: float) -> State:
         """Return the state without the overrides whose time is over."""
@@ -74,7 +82,7 @@ class State:
     def records(self) -> Iterator[Record]:
         """Give the fewest records that add up to this state.
 
-        What they say of the file comes last: should the end be lost, the file has its say again.
+        What they say of file or folder comes last: should the end be lost, it has its say again.
         """
         oldest, *others = self.history.entries
         yield Base(oldest.revision, self.history.base)
@@ -83,9 +91,13 @@ class State:
         for entry in others[:-1]:
             yield Applied(entry.revision, entry.delta)
         if others:
-            yield Applied(others[-1].revision, others[-1].delta, self.pending, self.bootstrap)
+            last = others[-1]
+            owned = self.owned or None
+            yield Applied(last.revision, last.delta, self.pending, self.bootstrap, owned)
         elif self.bootstrap is not None:
             yield Bootstrapped(self.bootstrap)
+        elif self.owned:
+            yield Owned(self.owned)
 
 
 def _key(record: Overridden) -> tuple[str, str]:

@@ -66,7 +66,7 @@ class Prepared:
         """
         preparation = self._preparation
         preparation.serving.publish(self._snapshot, self._listeners, self._targets, on_removal)
-        preparation.follow_names()
+        preparation.follow()
         preparation.turn.release()
 
     def discard(self) -> None:
@@ -88,12 +88,14 @@ class Preparation:
         self._sockets: Final = Sockets()
         self._names: Final = Names()
         self._following: asyncio.Task[None] | None = None
+        serving.discovery.moved = self._move
 
     async def prepare(self, spec: Spec, revision: int | None, *, served: bool) -> Prepared:
         """Make everything ready to serve ``spec``: ``Server.prepare``."""
         async with self._begun():
             if revision is None:
                 revision = self.serving.snapshot.number + 1
+            spec = await self.serving.discovery.resolve(spec)
             addresses = await self._names.resolve(written(spec))
             secrets = ExpectedSecrets(self._secrets) if served else self._secrets
             return await self._prepare(spec, revision, addresses, secrets)
@@ -107,13 +109,15 @@ class Preparation:
             targets = await serving.targets.open(spec)  # those that are open
             return Prepared(self, snapshot, serving.listeners, targets, ())
 
-    def follow_names(self) -> None:
-        """Look names up again and again, if there are any."""
+    def follow(self) -> None:
+        """Look names up again and again, if there are any, and whatever else finds endpoints."""
+        self.serving.discovery.follow(self.serving.snapshot.spec)
         if self._following is None and self.serving.snapshot.addresses:
             self._following = self.serving.runtime.loop.create_task(self._follow())
 
     def stop(self) -> None:
-        """Follow no names any more."""
+        """Follow nothing any more."""
+        self.serving.discovery.stop()
         if self._following is not None:
             self._following.cancel()
 
@@ -142,7 +146,8 @@ class Preparation:
         except BaseException:
             serving.targets.abandon(targets)
             raise
-        return Prepared(self, snapshot, listeners, targets, (*missing(secrets), *warnings))
+        found = serving.discovery.unanswered(spec)
+        return Prepared(self, snapshot, listeners, targets, (*missing(secrets), *found, *warnings))
 
     async def _compile(
         self,
@@ -183,15 +188,17 @@ class Preparation:
         self._following = None
 
     async def _move(self) -> None:
-        """Serve the present configuration with what its names stand for by now."""
+        """Serve the present configuration with what is known of names and discovery by now."""
         async with self._begun():
-            present = self.serving.snapshot
-            known = self._names.known(written(present.spec))
-            prepared = await self._prepare(present.spec, present.number, known, self._secrets)
-        if prepared.addresses == self.serving.snapshot.addresses:
+            present, discovery = self.serving.snapshot, self.serving.discovery
+            spec = discovery.known(present.spec)
+            known = self._names.known(written(spec))
+            prepared = await self._prepare(spec, present.number, known, self._secrets)
+        if prepared.addresses == present.addresses and spec is present.spec:
             prepared.discard()
         else:
             prepared.publish()
+            discovery.tell_moved(present.spec, spec)
 
 
 def warned(snapshot: Snapshot, previous: Snapshot, denied: Denied) -> Iterator[str]:

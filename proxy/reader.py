@@ -14,6 +14,7 @@ from proxy.splice.half import FrameHalf
 from proxy.splice.relay import Splice
 from proxy.telemetry.counters import ListenerCounters, PoolCounters
 from proxy.telemetry.reading import (
+    DiscoveryReading,
     EndpointReading,
     ListenerReading,
     PoolReading,
@@ -22,7 +23,7 @@ from proxy.telemetry.reading import (
     Rows,
 )
 from proxy.upstream.endpoint import Endpoint, Member
-from proxy.upstream.pool import Pool, PoolPlan
+from proxy.upstream.pool import PoolPlan
 
 
 def look(at: Serving, loop_lag_s: float) -> Reading:
@@ -42,7 +43,7 @@ def look(at: Serving, loop_lag_s: float) -> Reading:
             for name, counters in at.listener_counters.items()
         ),
         pools=tuple(
-            _pool(name, counters, snapshot.pools.get(name), at.leaving, now)
+            _pool(name, counters, snapshot.pools.get(name), at, now)
             for name, counters in at.pool_counters.items()
         ),
         routes=tuple(routes),
@@ -63,13 +64,13 @@ def _pool(
     name: str,
     counters: PoolCounters,
     upstream: Upstream | None,
-    leaving: Sequence[Pool],
+    at: Serving,
     now: float,
 ) -> PoolReading:
     plan = upstream.plan if upstream and upstream.plan.pool.counters is counters else None
     gone = [
         endpoint
-        for pool in (*leaving, *([plan.pool] if plan else ()))
+        for pool in (*at.leaving, *([plan.pool] if plan else ()))
         if pool.counters is counters
         for endpoint in pool.leaving.values()
     ]
@@ -86,6 +87,22 @@ def _pool(
         spliced_to_client=counters.spliced_to_client + all_moved.to_client,
         messages_to_upstream=counters.messages_to_upstream + all_moved.messages_to_upstream,
         messages_to_client=counters.messages_to_client + all_moved.messages_to_client,
+        discovery=None if plan is None else _discovery(plan, at),
+    )
+
+
+def _discovery(plan: PoolPlan, at: Serving) -> DiscoveryReading | None:
+    question = None if plan.spec.discovery is None else plan.spec.discovery.dns
+    source = None if question is None else at.discovery.source(question)
+    if question is None or source is None:
+        return None
+    return DiscoveryReading(
+        name=question.name,
+        records=question.records,
+        found=None if source.answer is None else len(source.answer),
+        answered_at=source.answered_at,
+        reason=source.reason,
+        lookups=source.lookups.copy(),
     )
 
 
@@ -131,6 +148,7 @@ def _endpoints(
             yield _endpoint(
                 member.endpoint, member.name, state, why, before,
                 weight=member.weight, backup=member.backup, labels=member.labels,
+                discovered=member.discovered,
             )  # fmt: skip
         for spec in unresolved:
             yield _endpoint(
@@ -161,6 +179,7 @@ def _endpoint(
     weight: int = 0,
     backup: bool = False,
     labels: tuple[tuple[str, str], ...] = (),
+    discovered: bool = False,
 ) -> EndpointReading:
     counters = endpoint.counters
     to_upstream, to_client = carried.get(endpoint) or (counters.bytes_out, counters.bytes_in)
@@ -179,4 +198,5 @@ def _endpoint(
         counters=counters,
         bytes_to_upstream=to_upstream,
         bytes_to_client=to_client,
+        discovered=discovered,
     )

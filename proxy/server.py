@@ -31,6 +31,7 @@ from proxy.telemetry.logging import get_logger
 from proxy.telemetry.loop_lag import LoopLag
 from proxy.telemetry.reading import Reading
 from proxy.upstream.denied import Denied
+from proxy.upstream.discovery.following import Discovered
 from proxy.upstream.transitions import Transition
 
 CLOSE_S: Final = 5.0
@@ -113,12 +114,18 @@ class Server:
         """Say what would become of a request, here or with ``candidate``: ``inquiry.explain``."""
         serving = self._serving
         pools = {} if candidate is None else serving.known_pools(candidate)
+        if candidate is not None:
+            candidate = serving.discovery.known(candidate)
         live = Live(serving.snapshot, self.addresses, pools, serving.routes)
         return await explain(asked, live, candidate)
 
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         """Have ``told`` called for endpoints whose state changes, within ``sweep.SWEEP_S``."""
         self._sweep.told = told
+
+    def watch_discovery(self, told: Callable[[Discovered], None]) -> None:
+        """Have ``told`` called when found endpoints come or go, and when nobody can tell."""
+        self._serving.discovery.told = told
 
     # Changing it
 

@@ -24,6 +24,7 @@ from proxy.spec import OnRemoval, Spec
 from proxy.splice.relay import Splice
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
 from proxy.upstream.connection import close_idle
+from proxy.upstream.discovery.following import Discovery
 from proxy.upstream.pool import Pool
 
 
@@ -46,6 +47,7 @@ class Serving:
         self.retirement: Final = Retirement()
         self.drains: Final = Drains(runtime, self.connections)
         self.process_drain: Final = ProcessDrain()
+        self.discovery: Final = Discovery()
         runtime.joined = self._joined
 
     @property

@@ -18,10 +18,11 @@ from admin.api.audit import OPERATION, PRINCIPAL, REFUSAL, Audit
 from admin.api.auth import Guard, require
 from admin.api.media import BODY_BYTES, choose
 from admin.api.operations import Call, Operation
-from admin.api.problems import Problem, not_kept, pending, unknown
+from admin.api.problems import Problem, not_kept, owned, pending, unknown
 from admin.api.table import OPERATIONS
 from admin.controller import Controller, PendingError, RefusedError
 from admin.drain import ACCEPT_S, DRAIN_S, ProcessDrain
+from admin.folder.ownership import OwnedError
 from admin.plane import DataPlane
 from admin.store import NotKeptError
 from proxy.errors import Fault
@@ -143,6 +144,8 @@ def _problem(request: web.Request, error: Exception) -> Problem:
         return Problem(422, f"{detail} Nothing was changed.", error.faults)
     if isinstance(error, PendingError):
         return pending(error.pending)
+    if isinstance(error, OwnedError):
+        return owned(error)
     if isinstance(error, NotKeptError):
         return not_kept(str(error))
     if isinstance(error, web.HTTPException):

@@ -12,11 +12,11 @@ from admin.api.parameters import span
 DESCRIPTION: Final = """\
 Server-sent events, each with an `id`, an `event` and JSON as `data`: `start` first (where things
 stand), then `revision` (applied, confirmed or resumed), `endpoint` (ejected, back, and what
-overrides and the document make of it), `override` (set, removed, expired) and `drain` (with its
-name, or `null` for that of the process; begun, at each tenth, done or cancelled). The last 1,000
-are kept: `Last-Event-ID` goes on behind one of them. Who reads too slowly, or comes back too
-late, is told by `lost` how many it has missed; `null` if nobody knows. A comment comes every 15
-s.
+overrides and the document make of it), `override` (set, removed, expired), `drain` (with its
+name, or `null` for that of the process; begun, at each tenth, done or cancelled) and `discovery`
+(of a pool: `moved`, with who came and went, `failing` or `answered` again). The last 1,000 are
+kept: `Last-Event-ID` goes on behind one of them. Who reads too slowly, or comes back too late, is
+told by `lost` how many it has missed; `null` if nobody knows. A comment comes every 15 s.
 """
 
 EVENTS: Final = (

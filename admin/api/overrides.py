@@ -67,7 +67,7 @@ async def put(call: Call) -> web.Response:
     """Set or replace the override of an endpoint."""
     body = _read((await read_body(call.request, (JSON, YAML))).value)
     pool, endpoint = _names(call)
-    existing(call.controller.raw, call.place)
+    _check_endpoint(call)
     now = time.time()
     override = Override(
         pool=pool,
@@ -107,11 +107,19 @@ def _names(call: Call) -> tuple[str, str]:
     return names["name"], names["endpoint"]
 
 
+def _check_endpoint(call: Call) -> None:
+    """Check that there is such an endpoint, in the document or found; a 404 ``Problem`` if not."""
+    pool, endpoint = _names(call)
+    pools = (one for one in call.server.read().pools if one.name == pool and one.discovery)
+    if not any(one.discovered and one.name == endpoint for each in pools for one in each.endpoints):
+        existing(call.controller.raw, call.place)
+
+
 def _found(call: Call) -> Override:
     pool, endpoint = _names(call)
     found = call.controller.overrides.find(pool, endpoint)
     if found is None:
-        existing(call.controller.raw, call.place)
+        _check_endpoint(call)
         raise Problem(404, f"The endpoint {endpoint} of the pool {pool} has no override.")
     return found
 

@@ -12,10 +12,14 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from admin.documents.faults import nearest
+from admin.folder.ownership import OwnedError
 from admin.revisions import Pending
 from proxy.errors import Fault
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+LISTED: Final = 5
+"""Objects that a sentence names; the list of faults has all of them."""
 
 COMPARED: Final = 1000
 """Among more names than this the nearest is not searched for: it would hold up the event loop."""
@@ -99,6 +103,18 @@ def pending(waiting: Pending) -> Problem:
         409,
         f"Revision {number} waits to be confirmed, for {left_s:.0f} s more.",
         [Fault(f"/v1/revisions/{number}", "it is not confirmed", hint)],
+    )
+
+
+def owned(error: OwnedError) -> Problem:
+    """Make the refusal of a write of what belongs to a folder."""
+    files = ", ".join(sorted(set(error.owned.values())))
+    hint = "change it there, or override an endpoint for a while"
+    return Problem(
+        409,
+        f"{', '.join(list(error.owned)[:LISTED])} {'is' if len(error.owned) == 1 else 'are'} "
+        f"of the folder {error.folder} ({files}). Nothing was changed.",
+        [Fault(at, f"it belongs to the file {file}", hint) for at, file in error.owned.items()],
     )
 
 

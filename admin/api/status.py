@@ -17,13 +17,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from admin.api.media import answer
 from admin.api.operations import Call
 from admin.api.overrides import OverrideStatus
+from admin.api.problems import FaultDetails
 from admin.api.revisions import RevisionSummary, summary
 from admin.controller import Controller
+from admin.folder.ownership import apart
 from admin.offloading import offload
 from admin.records import Override
 from admin.revisions import Attempt, Result, Source
 from proxy.telemetry.counters import RequestKey
-from proxy.telemetry.reading import EndpointReading, ListenerReading, PoolReading, Reading
+from proxy.telemetry.reading import (
+    DiscoveryReading,
+    EndpointReading,
+    ListenerReading,
+    PoolReading,
+    Reading,
+)
 
 ENDPOINT_OCTETS: Final = 1024
 """About what an endpoint takes in the answer."""
@@ -63,6 +71,26 @@ class ApplyStatus(Part):
     faults: int = Field(description="How many faults a refused document had.")
 
 
+class FolderStatus(Part):
+    """The folder of `--config`, which owns its objects."""
+
+    path: str
+    read: float | None = Field(description="When it was last read, in seconds since 1970.")
+    faults: list[FaultDetails] = Field(
+        description="Why what it says does not serve, and what it said before goes on; empty if it "
+        "serves. The path is `file:pointer`, or a pointer if the fault is in none of its files."
+    )
+    objects: dict[str, str] = Field(
+        description="By pointer, the objects that only the folder may change, and their files."
+    )
+    beside: list[str] = Field(
+        description="Of the drift, what was added by REST; a DELETE reverts that."
+    )
+    unserved: list[str] = Field(
+        description="Of the drift, what the folder says otherwise; an end of the faults reverts it."
+    )
+
+
 class ListenerStatus(Part):
     """A listener."""
 
@@ -91,10 +119,26 @@ class EndpointStatus(Part):
     requests: int = Field(description="Attempts made on it.")
     active_requests: int
     splices: int = Field(description="WebSockets and other tunnels.")
+    discovered: bool = Field(description="It is in no document, but was found.")
     connections_idle: int
     bytes_to_upstream: int = Field(description="Live splices included.")
     bytes_to_client: int = Field(description="Live splices included.")
     labels: dict[str, str]
+
+
+class DiscoveryStatus(Part):
+    """What a pool is told of its endpoints."""
+
+    name: str = Field(description="That DNS is asked for.")
+    records: str
+    found: int | None = Field(
+        description="Endpoints of the last good answer; `null` if there never was one."
+    )
+    answered_at: float | None = Field(description="When that was, in seconds since 1970.")
+    failing: str | None = Field(
+        description="Why the last look-up failed, and what was found before goes on; or `null`."
+    )
+    lookups: dict[str, int] = Field(description="How many were `answered`, and `failed`.")
 
 
 class PoolStatus(Part):
@@ -106,6 +150,9 @@ class PoolStatus(Part):
     retries: int
     ejections: int
     errors: dict[str, int] = Field(description="By reason.")
+    discovery: DiscoveryStatus | None = Field(
+        description="How it is with `discovery`, if the pool has any."
+    )
 
 
 class RouteStatus(Part):
@@ -125,7 +172,11 @@ class Status(Part):
     pending: PendingStatus | None = Field(description="The confirmation that is waited for.")
     last_apply: ApplyStatus | None = Field(description="`null` before the first.")
     drift: list[str] = Field(
-        description="Pointers to the objects that differ from the file last read; SIGHUP reverts."
+        description="Pointers to the objects that differ from the file last read, which SIGHUP "
+        "reverts, or from the folder."
+    )
+    folder: FolderStatus | None = Field(
+        description="`null` if `--config` names none, and nothing is owned."
     )
     ready: bool = Field(description="Whether every listener accepts and no drain runs.")
     draining: bool
@@ -162,6 +213,7 @@ def _view(reading: Reading, controller: Controller, ready: bool) -> dict[str, ob
         pending=pending,
         last_apply=_apply(controller.applies.last),
         drift=list(controller.drift),
+        folder=_folder(controller),
         ready=ready,
         draining=reading.draining,
         drain_remaining=reading.drain_remaining,
@@ -189,6 +241,21 @@ def _apply(last: Attempt | None) -> ApplyStatus | None:
     )
 
 
+def _folder(controller: Controller) -> FolderStatus | None:
+    folder, owned = controller.folder, controller.memory.state.owned
+    if folder is None:
+        return None
+    beside, unserved = apart(controller.drift, owned, folder.said)
+    return FolderStatus(
+        path=str(folder.path),
+        read=folder.read_at,
+        faults=[FaultDetails(**asdict(fault)) for fault in folder.faults],
+        objects=dict(owned),
+        beside=beside,
+        unserved=unserved,
+    )
+
+
 def _listener(one: ListenerReading) -> ListenerStatus:
     return ListenerStatus(
         address=one.address,
@@ -208,14 +275,34 @@ def _pool(pool: PoolReading, overrides: Mapping[tuple[str, str], Override]) -> d
         retries=pool.counters.retries,
         ejections=pool.counters.ejections,
         errors=pool.counters.errors.copy(),
+        discovery=_discovery(pool.discovery),
     ).model_dump()
     # One by one: pydantic does not let go of the interpreter before it is through with a value.
     endpoints = [
-        # One of several addresses of a name is called name@address.
-        _endpoint(one, overrides.get((pool.name, one.name.partition("@")[0]))).model_dump()
+        _endpoint(one, _override(pool.name, one.name, overrides)).model_dump()
         for one in pool.endpoints
     ]
     return {**status, "endpoints": endpoints}
+
+
+def _discovery(one: DiscoveryReading | None) -> DiscoveryStatus | None:
+    if one is None:
+        return None
+    return DiscoveryStatus(
+        name=one.name,
+        records=one.records,
+        found=one.found,
+        answered_at=one.answered_at,
+        failing=one.reason or None,
+        lookups=dict(one.lookups),
+    )
+
+
+def _override(
+    pool: str, endpoint: str, overrides: Mapping[tuple[str, str], Override]
+) -> Override | None:
+    # One of several addresses of a name is called name@address.
+    return overrides.get((pool, endpoint)) or overrides.get((pool, endpoint.partition("@")[0]))
 
 
 def _endpoint(one: EndpointReading, override: Override | None) -> EndpointStatus:
@@ -231,6 +318,7 @@ def _endpoint(one: EndpointReading, override: Override | None) -> EndpointStatus
         requests=one.counters.requests,
         active_requests=one.active_requests,
         splices=one.splices,
+        discovered=one.discovered,
         connections_idle=one.connections_idle,
         bytes_to_upstream=one.bytes_to_upstream,
         bytes_to_client=one.bytes_to_client,

@@ -72,8 +72,11 @@ def _show(session: Session, what: str) -> None:
     elif parts[0] == "pools" and len(parts) < 4 and not session.arguments.effective:
         session.get(path_of(*parts))  # the status has pools that are gone, too
         views.endpoints(session, [parts[1]])
+        views.owner(session, parts)
     else:
         session.output.raw(session.yaml(path_of(*parts), _view(session)))
+        if len(parts) > 1:
+            views.owner(session, parts)
 
 
 def _names(session: Session, parts: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from admin.client.output import Cell, Output, compact, moment, size, span, state
@@ -23,6 +23,7 @@ def status(session: Session) -> None:
     _listeners(found["listeners"], output)
     output.raw("")
     _endpoints(found["pools"], output)
+    _discovery(found["pools"], output)
     _errors(found["pools"], output)
     if found["overrides"]:
         output.raw("")
@@ -54,8 +55,40 @@ def _condition(found: Fields, output: Output) -> None:
                 "yellow",
             )
         )
-    if found["drift"]:
-        output.line(f"differs from the file: {', '.join(found['drift'])}")
+    if found.get("folder") is not None:
+        _folder(found["folder"], output)
+    elif found["drift"]:
+        output.line(f"differs from the file: {', '.join(found['drift'])}; SIGHUP reverts")
+
+
+def _folder(folder: Fields, output: Output) -> None:
+    """Tell how it is with the folder, and what to revert where."""
+    objects = len(folder["objects"])
+    files = len(set(folder["objects"].values()))
+    what = f"{objects} object{'s' * (objects != 1)} of {files} file{'s' * (files != 1)}"
+    if not folder["faults"]:
+        output.line(f"folder {folder['path']}: {what}")
+    else:
+        output.line(
+            f"folder {folder['path']}: ",
+            Cell("refused", "red"),
+            f", what it said before goes on ({what})",
+        )
+        for fault in folder["faults"]:
+            output.line(f"    {fault['path'] or '/'}: {fault['message']}")
+    if folder["unserved"]:
+        output.line(f"not as the folder says: {', '.join(folder['unserved'])}; mend the folder")
+    if folder["beside"]:
+        revert = f"hotsplice delete {folder['beside'][0][1:]}"
+        output.line(f"beside the folder: {', '.join(folder['beside'])}; to revert: {revert}")
+
+
+def owner(session: Session, parts: Sequence[str]) -> None:
+    """Tell where an object has to be changed, if it belongs to a folder."""
+    folder = session.read(path_of("status")).get("folder")
+    file = None if folder is None else folder["objects"].get("/" + "/".join(parts[:2]))
+    if file is not None:
+        session.output.aside(f"it belongs to {folder['path']}/{file}: change it there")
 
 
 def listeners(session: Session) -> None:
@@ -89,6 +122,7 @@ def endpoints(session: Session, pools: Iterable[str]) -> None:
     found = session.read(path_of("status"))["pools"]
     chosen = {name: found[name] for name in pools if name in found}
     _endpoints(chosen, session.output)
+    _discovery(chosen, session.output)
     _errors(chosen, session.output)
 
 
@@ -117,6 +151,18 @@ def _endpoints(pools: Fields, output: Output) -> None:
             for one in each["endpoints"]
         ),
     )  # fmt: skip
+
+
+def _discovery(pools: Fields, output: Output) -> None:
+    """Tell which pools are told of their endpoints, and of which nobody can tell at present."""
+    for pool, each in pools.items():
+        found = each.get("discovery")
+        if found is None:
+            continue
+        number = "no answer yet" if found["found"] is None else f"{found['found']} found"
+        failing = f"; failing, so they stay: {found['failing']}" if found["failing"] else ""
+        colour = "yellow" if failing else None
+        output.line(f"discovery of {pool}: {found['name']}, ", Cell(number + failing, colour))
 
 
 def _errors(pools: Fields, output: Output) -> None:

@@ -54,6 +54,7 @@ def check(document: Document, raw: object, broken: Set[tuple[str, ...]]) -> list
         if scope is not None:
             _check_balance(name, pool, scope, faults)
         _check_addresses(name, pool, faults)
+        _check_discovery(name, pool, ("pools", name) not in broken, faults)
     check_routes(document, raw, broken, names, scope, faults)
     return faults
 
@@ -84,6 +85,7 @@ def recheck(document: Document, raw: object, previous: Document) -> list[Fault]:
     for name, pool in pools.items():
         _check_balance(name, pool, scope, faults)
         _check_addresses(name, pool, faults)
+        _check_discovery(name, pool, True, faults)
     recheck_routes(document, raw, previous, routes, scope, faults)
     return faults
 
@@ -146,6 +148,11 @@ def _check_balance(name: str, pool: Pool, scope: Scope, faults: list[Fault]) -> 
     if isinstance(pool.balance, HashBalance):
         path = pointer("pools", name, "balance", "hash")
         compile_at(pool.balance.hash, scope, path, faults)
+
+
+def _check_discovery(name: str, pool: Pool, whole: bool, faults: list[Fault]) -> None:
+    if pool.discovery is not None:
+        faults += pool.discovery.faults(pointer("pools", name, "discovery"), whole)
 
 
 def _check_addresses(name: str, pool: Pool, faults: list[Fault]) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
+from admin.documents.discovery import Discovery
 from admin.documents.endpoint import Endpoint, MaxFails
-from admin.documents.model import Model, OrWord
+from admin.documents.model import Maybe, Model, OrWord
 from admin.documents.retry import Retry
 from admin.documents.scalars import (
     Count,
@@ -181,6 +182,11 @@ class Pool(Model):
         description="By name. An endpoint's name is its address unless it gives one.",
         examples=[{"blue-0": {"address": "10.0.0.7:8000"}, "127.0.0.1:8000": {}}],
     )
+    discovery: Maybe[Discovery] = Field(
+        default=None,
+        description="Where more endpoints are found; they come and go without a revision.",
+        examples=[{"dns": {"name": "backend.default.svc.cluster.local", "port": 8000}}],
+    )
     passive_health: Annotated[PassiveHealth | Literal["off"], OrWord()] = Field(
         default=PassiveHealth(),
         description="What takes an endpoint out for a while; `off`: nothing does.",
@@ -233,6 +239,7 @@ class Pool(Model):
             endpoints=tuple(
                 endpoint.to_spec(each, health) for each, endpoint in self.endpoints.items()
             ),
+            discovery=None if self.discovery is None else self.discovery.to_spec(health),
             max_ejected_percent=ejected_percent,
             keepalive=spec.KeepaliveSpec(
                 max_idle=self.keepalive.max_idle,

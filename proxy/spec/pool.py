@@ -11,6 +11,7 @@ from proxy.spec.pairs import Pairs
 BalanceKind = Literal["round_robin", "least_connections", "random", "random_one", "ip_hash", "hash"]
 EndpointState = Literal["active", "drain", "down"]
 OnRemoval = Literal["keep", "drain", "close"]
+DnsRecords = Literal["addresses", "a", "aaaa", "srv"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class EndpointSpec:
     labels: Pairs = ()
     passive_health: PassiveHealthSpec | None = PassiveHealthSpec()
     """``None``: failures never take this endpoint out."""
+    discovered: bool = False
+    """It is not written anywhere, but was found (``DiscoverySpec``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +120,36 @@ class DrainSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSpec:
+    """What DNS is asked for endpoints."""
+
+    name: str
+    """Search domains of ``/etc/resolv.conf`` apply, unless it ends with a dot."""
+    records: DnsRecords = "addresses"
+    """``addresses`` are A and AAAA records; what ``srv`` records name is asked for these."""
+    port: int | None = None
+    """Of all endpoints; with ``srv`` the records say it."""
+    resolver: str | None = None
+    """``host:port`` of a server to ask in place of those of ``/etc/resolv.conf``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoverySpec:
+    """Where endpoints are found, beside those that are written."""
+
+    dns: DnsSpec
+    passive_health: PassiveHealthSpec | None = PassiveHealthSpec()
+    """Of endpoints that are found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSpec:
     """An upstream pool."""
 
     name: str
     balance: BalanceSpec = BalanceSpec()
     endpoints: tuple[EndpointSpec, ...] = ()
+    discovery: DiscoverySpec | None = None
     max_ejected_percent: int = 50
     """Passive marks are ignored when they would take out a greater share; 100 is nginx's way."""
     keepalive: KeepaliveSpec = KeepaliveSpec()

@@ -55,7 +55,28 @@ def all_families(reading: Reading) -> Families:
     yield from _of_pools(reading.pools)
     yield from _of_upstreams(reading.pools)
     yield from _of_endpoints(reading.pools)
+    yield from _of_discovery(reading.pools)
     yield from _of_process(reading)
+
+
+def _of_discovery(pools: Iterable[PoolReading]) -> Families:
+    found = [(pool.name, pool.discovery) for pool in pools if pool.discovery is not None]
+    yield Counter(
+        "discovery_lookups",
+        "Look-ups for the endpoints of a pool, by how they ended: answered, failed",
+        ("pool", "result"),
+        (
+            ((name, result), count)
+            for name, discovery in found
+            for result, count in discovery.lookups.items()
+        ),
+    )
+    yield Gauge(
+        "discovery_stale",
+        "Whether the last look-up failed, so that what was found before goes on",
+        ("pool",),
+        (((name,), int(bool(discovery.reason))) for name, discovery in found),
+    )
 
 
 def _of_process(reading: Reading) -> Families:

@@ -7,7 +7,7 @@ too, as it is by then; totals, which must never go back, are those of the readin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar, overload
 
@@ -85,6 +85,24 @@ class EndpointReading:
     bytes_to_upstream: int
     """Request bodies and spliced bytes, live splices included."""
     bytes_to_client: int
+    discovered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryReading:
+    """What a pool is told of its endpoints."""
+
+    name: str
+    """That is asked for."""
+    records: str
+    found: int | None
+    """Endpoints of the last good answer; ``None`` if there never was one."""
+    answered_at: float | None
+    """When that was, in seconds since 1970."""
+    reason: str
+    """Why the last look-up failed; empty if it did not."""
+    lookups: Mapping[str, int]
+    """How many were ``answered``, and ``failed``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +119,7 @@ class PoolReading:
     messages_to_upstream: int = 0
     """Of WebSockets, live ones included."""
     messages_to_client: int = 0
+    discovery: DiscoveryReading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

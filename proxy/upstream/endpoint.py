@@ -67,8 +67,8 @@ class Endpoint:
 class Member:
     """An endpoint with what one configuration says about it; never changes."""
 
-    __slots__ = ("backup", "capacity", "endpoint", "fail_timeout_s", "labels", "max_connections",
-                 "max_fails", "name", "state", "weight")  # fmt: skip
+    __slots__ = ("backup", "capacity", "discovered", "endpoint", "fail_timeout_s", "labels",
+                 "max_connections", "max_fails", "name", "state", "weight")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, name: str, spec: EndpointSpec) -> None:
         health = spec.passive_health
@@ -82,6 +82,7 @@ class Member:
         """``max_connections`` as a number to compare with."""
         self.state: Final[EndpointState] = spec.state
         self.labels: Final[Pairs] = spec.labels
+        self.discovered: Final = spec.discovered
         self.max_fails: Final = 0 if health is None else health.max_fails
         """0: failures never take it out."""
         self.fail_timeout_s: Final = 0.0 if health is None else health.fail_timeout_s

@@ -112,6 +112,14 @@ def test_command_of_the_client_loads_the_standard_library_alone() -> None:
     assert not {"asyncio", "dataclasses", "inspect", "tempfile"} & set(loaded)
 
 
+def test_what_only_some_configurations_need_is_not_loaded_for_all() -> None:
+    program = "import sys, admin.app; print(*{'dns', 'ctypes'} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
 def test_the_environment_is_read_in_one_place() -> None:
     readers = [
         f"{path}:{node.lineno}"

@@ -13,6 +13,7 @@ import aiohttp
 from tests.integration.admin.hotsplice import hotsplice
 from tests.integration.admin.process import Process, process
 from tests.packaging.manifests import Manifest, containers, of_kind, pods
+from tests.peers.kubelet import ConfigMapMount
 
 
 def moved(folder: Path) -> Callable[[str], str]:
@@ -37,10 +38,13 @@ def mount(folder: Path, manifests: list[Manifest], address: str) -> dict[str, An
     for one in proxy["volumeMounts"]:
         (folder / one["mountPath"].removeprefix("/")).mkdir(parents=True)
     (config,) = of_kind(manifests, "ConfigMap")
-    for name, text in config["data"].items():
-        document = text.replace("0.0.0.0:8080", "127.0.0.1:0")
-        document = document.replace('"127.0.0.1:8000": {}', f'"{address}": {{}}')
-        (folder / "etc" / "hotsplice" / "config" / name).write_text(document)
+    documents = {
+        name: text.replace("0.0.0.0:8080", "127.0.0.1:0").replace(
+            '"127.0.0.1:8000": {}', f'"{address}": {{}}'
+        )
+        for name, text in config["data"].items()
+    }
+    ConfigMapMount(folder / "etc" / "hotsplice" / "config", documents)
     move = moved(folder)
     return {one["name"]: move(one["value"]) for one in proxy["env"]}
 

@@ -14,6 +14,7 @@ from admin.demo import ANYWHERE, echo
 from admin.listening import listening
 from tests.integration.admin.process import process
 from tests.peers import within
+from tests.peers.dns_server import DnsServer
 from tests.peers.listening import refused_address
 
 
@@ -59,6 +60,9 @@ async def sidecar(folder: Path) -> AsyncIterator[Sidecar]:
     async with AsyncExitStack() as stack:
         blue = await stack.enter_async_context(listening(echo("blue"), ANYWHERE))
         dead = stack.enter_context(refused_address())
+        names = await DnsServer.listen()
+        stack.callback(names.close)
+        names.say("app.lan", "A", "127.0.0.1", ttl=60)
         document = folder / "hotsplice.json"
         document.write_text(
             json.dumps(
@@ -68,6 +72,15 @@ async def sidecar(folder: Path) -> AsyncIterator[Sidecar]:
                     "pools": {
                         "app": {"endpoints": {"blue": {"address": blue}}},
                         "gone": {"endpoints": {"one": {"address": dead}}},
+                        "found": {
+                            "discovery": {
+                                "dns": {
+                                    "name": "app.lan",
+                                    "port": 8000,
+                                    "resolver": names.address,
+                                }
+                            }
+                        },
                     },
                     "routes": {
                         "app": {"path": {"prefix": "/"}, "pool": "app"},

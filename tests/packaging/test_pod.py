@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from admin.demo import ANYWHERE, echo
 from admin.listening import listening
@@ -22,8 +23,6 @@ from tests.peers import eventually, within
 from tests.peers.client import RawClient
 from tests.peers.frames import CLOSE, HANDSHAKE_FIELDS, TEXT, encode, read_frame
 
-# The file, not the folder: that has an owner who is not played here.
-VALUES = {"configOwner": "rest"}
 SHORT = {"sidecar": {"drain": {"propagationSeconds": 2, "connectionsSeconds": 3}}}
 """The default's arithmetic, with less to wait for."""
 
@@ -76,7 +75,7 @@ async def _use(websocket: RawClient) -> None:
 
 
 async def test_pod_that_is_deleted_under_load_loses_nothing(tmp_path: Path) -> None:
-    manifests = install(VALUES | SHORT)
+    manifests = install(SHORT)
     async with (
         aiohttp.ClientSession() as session,
         pod(tmp_path / "old", manifests, session) as old,
@@ -109,9 +108,10 @@ async def test_pod_that_is_deleted_under_load_loses_nothing(tmp_path: Path) -> N
         service.over = True
 
 
-async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("owner", ["folder", "rest"])
+async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path, owner: str) -> None:
     async with listening(echo("app"), ANYWHERE) as address:
-        environ = mount(tmp_path, install(VALUES), address)
+        environ = mount(tmp_path, install({"configOwner": owner}), address)
         async with process(
             tmp_path, "run", "--admin", environ["HOTSPLICE_ADMIN"], **environ
         ) as running:
@@ -120,7 +120,10 @@ async def test_command_in_the_container_finds_the_api_by_itself(tmp_path: Path) 
             assert (shown.status, shown.table()[0][1]) == (0, address), shown
             patch = '{"balance": "least_connections"}'
             patched = await hotsplice("patch", "pools/app", patch, environ=environ)
-            assert patched.status == 0, patched.err
+            assert patched.status == (0 if owner == "rest" else 4), patched.err
+            words = ("override", "app", address, "drain", "--ttl", "5m")
+            overridden = await hotsplice(*words, environ=environ)
+            assert overridden.status == 0, overridden.err
 
 
 async def test_test_hook_is_content_with_an_answer_of_the_application(tmp_path: Path) -> None:

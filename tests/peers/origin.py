@@ -194,9 +194,10 @@ class Origin:
         family: Family = "ipv4",
         unix_path: Path | None = None,
         receive_buffer: int | None = None,
+        bind: tuple[str, int] | None = None,
         name: str = "origin",
     ) -> Origin:
-        """Bind to a loopback port of the kernel's choice (or ``unix_path``) and accept.
+        """Bind to a loopback port of the kernel's choice (or as told) and accept.
 
         ``receive_buffer`` bounds what the kernel takes in for a script that does not read, octets.
         """
@@ -208,7 +209,7 @@ class Origin:
             assert unix_path is not None
             sock.bind(str(unix_path))
         else:
-            sock.bind(("127.0.0.1" if family == "ipv4" else "::1", 0))
+            sock.bind(bind or ("127.0.0.1" if family == "ipv4" else "::1", 0))
         sock.listen(128)
         origin = cls(sock, scripts or (answers(OK),), name)
         origin._tasks.append(asyncio.create_task(origin._accept()))

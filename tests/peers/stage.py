@@ -22,6 +22,7 @@ from proxy.telemetry.reading import (
 )
 from proxy.upstream.denied import Denied
 from tests.peers.client import RawClient
+from tests.peers.dns_server import DnsServer
 from tests.peers.listening import full_backlog, refused_address
 from tests.peers.origin import Family, Origin, Script
 from tests.peers.waiting import eventually, within
@@ -142,17 +143,32 @@ class Stage:
         self._origins = 0
 
     def origin(
-        self, *scripts: Script, family: Family = "ipv4", receive_buffer: int | None = None
+        self,
+        *scripts: Script,
+        family: Family = "ipv4",
+        receive_buffer: int | None = None,
+        bind: tuple[str, int] | None = None,
     ) -> Origin:
         """Start an origin; without a script it answers ``200 ok`` to everything."""
         self._origins += 1
         name = f"origin-{self._origins}"
         unix_path = self.path(name) if family == "unix" else None
         origin = Origin.listen(
-            *scripts, family=family, unix_path=unix_path, receive_buffer=receive_buffer, name=name
+            *scripts,
+            family=family,
+            unix_path=unix_path,
+            receive_buffer=receive_buffer,
+            bind=bind,
+            name=name,
         )
         self._stack.push_async_callback(origin.close)
         return origin
+
+    async def dns(self) -> DnsServer:
+        """Start a server of DNS that knows nothing yet."""
+        server = await DnsServer.listen()
+        self._stack.callback(server.close)
+        return server
 
     def path(self, name: str) -> Path:
         """Return a path short enough for a Unix socket, gone at the end of the test."""

@@ -29,6 +29,7 @@ from proxy.telemetry.reading import (
     Reading,
     RouteReading,
 )
+from proxy.upstream.discovery.following import Discovered
 from proxy.upstream.transitions import Transition
 
 DOCUMENT: dict[str, Any] = {
@@ -149,6 +150,9 @@ class FakePlane:
 
     def watch_endpoints(self, told: Callable[[Transition], None]) -> None:
         self.told = told
+
+    def watch_discovery(self, told: Callable[[Discovered], None]) -> None:
+        self.told_of_discovery = told
 
     def watch_drains(self, told: Callable[[DrainState, DrainProgress], None]) -> None:
         self.told_of_drains = told

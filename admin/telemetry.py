@@ -106,7 +106,7 @@ def control_plane(controller: Controller, admin_requests: Counter[int]) -> Itera
     )
     yield GaugeMetricFamily(
         PREFIX + "config_drift",
-        "Objects in which what serves differs from the file it started with.",
+        "Objects in which what serves differs from the file or folder last read.",
         len(controller.drift),
     )
     yield GaugeMetricFamily(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from admin.api import overrides
 from admin.api.auth import Role
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
-from admin.api.parameters import BODY_PROBLEMS, BOTH, NAMES
+from admin.api.parameters import BODY_PROBLEMS, BOTH, FOUND_OR_WRITTEN, NAMES
 
 OVERRIDE: Final = BodyOf(
     overrides.OverrideStatus,
@@ -39,7 +39,7 @@ _COMMON: Final[dict[str, Any]] = {
             "endpoint",
             "path",
             "Name of the endpoint, percent-encoded.",
-            {**NAMES["endpoints"], "examples": ["blue-0"]},
+            {**FOUND_OR_WRITTEN, "examples": ["blue-0"]},
         ),
     ),
     "writer": Role.DRAIN,

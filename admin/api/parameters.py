@@ -39,6 +39,12 @@ NAMES: Final = {
 }
 """What the names of objects may be, by kind, as JSON Schema."""
 
+FOUND_OR_WRITTEN: Final = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9_\[][A-Za-z0-9_.:\[\]/@-]{0,319}$",
+}
+"""What the names of endpoints may be that a document or DNS has."""
+
 CONFIRM_WITHIN: Final = "^([1-9][0-9]{0,3}s|[1-9][0-9]{0,2}m|([1-9]|1[0-9]|2[0-4])h)$"
 """How long a confirmation may be waited for: up to a day."""
 

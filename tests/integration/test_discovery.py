@@ -206,7 +206,7 @@ async def test_services_have_ports_weights_and_backups(
     port = port_of(pods[0])
     dns.say(SRV, "SRV", f"0 3 {port} pod-0.{NAME}.", f"0 0 {port} POD-1.{NAME}.",
             f"10 1 9999 other.{NAME}.", f"0 1 9998 gone.{NAME}.")  # fmt: skip
-    dns.add(SRV, f"pod-0.{NAME}", "127.0.0.1")
+    dns.add(SRV, f"pod-0.{NAME}", "A", "127.0.0.1")
     dns.say(f"pod-1.{NAME}", "A", "127.0.0.2")
     dns.say(f"other.{NAME}", "A", "127.0.0.3", "127.0.0.4")
     running = await stage.serve(found(dns, name=SRV, records="srv"))
@@ -223,6 +223,25 @@ async def test_services_have_ports_weights_and_backups(
     assert (bodies.count(b"one"), bodies.count(b"two")) == (6, 2)
     dns.say(SRV, "SRV", "0 0 0 .")
     await until(running)
+
+
+async def test_answer_to_srv_may_bring_both_families_and_other_records(dns: DnsServer) -> None:
+    dns.say(SRV, "SRV", f"0 1 80 pod-0.{NAME}.")
+    for kind, record in (("A", "10.0.0.1"), ("TXT", "words"), ("AAAA", "fd00::1"), ("TXT", "more")):
+        dns.add(SRV, f"pod-0.{NAME}", kind, record)
+    looked = await questions.ask(DnsSpec(name=SRV, records="srv", resolver=dns.address))
+    assert [one.address for one in looked.answer] == ["10.0.0.1:80", "[fd00::1]:80"]
+    assert dns.asked == [f"{SRV} SRV"]
+
+
+async def test_resolv_conf_that_names_no_address_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_text("nameserver nobody\n")
+    monkeypatch.setattr(questions, "RESOLV_CONF", str(conf))
+    with pytest.raises(LookupFailedError, match="nobody"):
+        await questions.ask(DnsSpec(name=NAME, port=80))
 
 
 async def test_long_answer_comes_over_tcp(stage: Stage, dns: DnsServer) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.packaging.charts import refusal
+from tests.packaging.charts import install, refusal
+from tests.packaging.manifests import of_kind
 
 DOCUMENT = "version: 1\nlisteners: {public: {bind: '%s'}}\n"
 
@@ -31,6 +32,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "version": ({"app": {"image": {"repository": "web"}}}, "app.image.tag: which version of web?"),
     "same port": ({"app": {"port": 8080}}, "app.port: 8080 is the port of listener public"),
+    "telemetry's port for the application": (
+        {"app": {"port": 9902}},
+        "app.port: 9902 is sidecar.telemetryPort; the application needs one of its own",
+    ),
+    "the API's port for the application": (
+        {"app": {"port": 9901}, "sidecar": {"admin": {"listen": "loopback"}}},
+        "app.port: 9901 is sidecar.admin.port; the application needs one of its own",
+    ),
+    "same name": ({"sidecar": {"name": "app"}}, "sidecar.name: app is the application's container"),
     "telemetry's port": ({"sidecar": {"telemetryPort": 8080}}, "8080 is telemetryPort already"),
     "open admin": (
         {"sidecar": {"admin": {"listen": "pod"}}},
@@ -40,6 +50,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no listeners": (
         {"config": {"version": 1}},
         "config: it has no listeners; config is the whole",
+    ),
+    "listeners without names": (
+        {"config": "listeners: [public]"},
+        "listeners: they stand by name, not as [public]",
+    ),
+    "empty listener": (
+        {"config": "listeners: {public: }"},
+        "listeners.public: a map with `bind` is wanted, not <nil>",
+    ),
+    "no listener for others": (
+        {"config": DOCUMENT % "127.0.0.1:8080"},
+        "config: all of its listeners are on loopback or sockets, so no Service could lead to one",
     ),
     "any port": ({"config": DOCUMENT % "0.0.0.0:0"}, '"0.0.0.0:0" has no port that a Service'),
     "no port": ({"config": DOCUMENT % "0.0.0.0"}, 'listeners.public.bind: "0.0.0.0" has no port'),
@@ -62,3 +84,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_wrong_values_are_refused(case: str) -> None:
     values, said = WRONG[case]
     assert said in refusal(values)
+
+
+def test_sidecar_that_is_nothing_is_the_default() -> None:
+    assert of_kind(install({"sidecar": None}), "Deployment") == of_kind(install({}), "Deployment")

@@ -28,7 +28,7 @@ class DnsServer(asyncio.DatagramProtocol):
         self.mood: Mood = "well"
         self.address = ""
         self._records: Final[dict[tuple[str, str], tuple[int, tuple[str, ...]]]] = {}
-        self._additional: Final[dict[str, list[tuple[str, str]]]] = {}
+        self._additional: Final[dict[str, list[tuple[str, str, str]]]] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
 
@@ -54,9 +54,9 @@ class DnsServer(asyncio.DatagramProtocol):
         """Let a name have these records, the name itself existing even without any."""
         self._records[name, kind] = (ttl, records)
 
-    def add(self, to: str, name: str, address: str) -> None:
-        """Put an address into the additional section of answers to a name."""
-        self._additional.setdefault(to, []).append((name, address))
+    def add(self, to: str, name: str, kind: str, record: str) -> None:
+        """Put a record into the additional section of answers to a name."""
+        self._additional.setdefault(to, []).append((name, kind, record))
 
     def forget(self, name: str) -> None:
         """Let a name not exist."""
@@ -95,8 +95,8 @@ class DnsServer(asyncio.DatagramProtocol):
             if records:
                 response.answer.append(dns.rrset.from_text(f"{name}.", ttl, "IN", kind, *records))
             response.additional += [
-                dns.rrset.from_text(f"{each}.", ttl, "IN", "A", address)
-                for each, address in self._additional.get(name, ())
+                dns.rrset.from_text(f"{each}.", ttl, "IN", more, record)
+                for each, more, record in self._additional.get(name, ())
             ]
         elif all(known != name for known, _ in self._records):
             response.set_rcode(dns.rcode.NXDOMAIN)

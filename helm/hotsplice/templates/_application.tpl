@@ -72,12 +72,15 @@ routes:
 {{- define "hotsplice.proxy" -}}
 {{- $name := include "hotsplice.fullname" . -}}
 {{- $ports := fromYaml (include "hotsplice.ports" (fromYaml (include "hotsplice.parsedDocument" .))) -}}
+{{- if not $ports -}}
+{{- fail "hotsplice: config: all of its listeners are on loopback or sockets, so no Service could lead to one" -}}
+{{- end -}}
 {{- range $port, $number := $ports -}}
 {{- if eq (int $number) (int $.Values.app.port) -}}
 {{- fail (printf "hotsplice: app.port: %d is the port of listener %s; the application needs one of its own" (int $number) $port) -}}
 {{- end -}}
 {{- end -}}
-{{- $sidecar := deepCopy .Values.sidecar -}}
+{{- $sidecar := deepCopy (default dict .Values.sidecar) -}}
 {{- $_ := set $sidecar "ports" $ports -}}
 {{- $_ := set $sidecar "config" (dict "configMap" (print $name "-config") "file" (ternary "hotsplice.yaml" "" (eq .Values.configOwner "rest"))) -}}
 {{- $admin := default dict $sidecar.admin -}}
@@ -90,6 +93,15 @@ routes:
 {{- end -}}
 {{- if and (eq (toString $admin.listen) "pod") (not .Values.networkPolicy.enabled) -}}
 {{- fail "hotsplice: sidecar.admin.listen: pod lets every pod reach the admin API: set networkPolicy.enabled, and in networkPolicy.adminFrom who may, or listen on loopback" -}}
+{{- end -}}
+{{- $settings := fromYaml (include "hotsplice.settings" $sidecar) -}}
+{{- range $key, $number := dict "telemetryPort" $settings.telemetryPort "admin.port" (ternary 0 $settings.admin.port (eq $settings.admin.listen "socket")) -}}
+{{- if eq (int $number) (int $.Values.app.port) -}}
+{{- fail (printf "hotsplice: app.port: %d is sidecar.%s; the application needs one of its own" (int $number) $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq $settings.name "app" -}}
+{{- fail "hotsplice: sidecar.name: app is the application's container" -}}
 {{- end -}}
 {{- toYaml $sidecar -}}
 {{- end }}

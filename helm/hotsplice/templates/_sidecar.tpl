@@ -162,7 +162,14 @@ preStop:
 {{- /* The ports that others reach of a document's listeners, by name: for `ports`. Takes the document. */ -}}
 {{- define "hotsplice.ports" -}}
 {{- $names := dict -}}
-{{- range $listener, $settings := (default dict .listeners) -}}
+{{- $listeners := default dict .listeners -}}
+{{- if not (kindIs "map" $listeners) -}}
+{{- fail (printf "hotsplice: listeners: they stand by name, not as %v" $listeners) -}}
+{{- end -}}
+{{- range $listener, $settings := $listeners -}}
+{{- if not (kindIs "map" $settings) -}}
+{{- fail (printf "hotsplice: listeners.%s: a map with `bind` is wanted, not %v" $listener $settings) -}}
+{{- end -}}
 {{- $bind := toString (get $settings "bind") -}}
 {{- if not (regexMatch "^(unix:|127\\.|\\[::1\\]:|localhost:)" $bind) -}}
 {{- $port := regexFind "[0-9]+$" $bind -}}

@@ -16,13 +16,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from proxy.addresses import parse_address
-from proxy.errors import FaultError
 from proxy.spec import DnsSpec
 from proxy.upstream.discovery.answers import Answer, Found
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
     from dns.resolver import Answer as Reply
+    from dns.rrset import RRset
 
 LOOKUP_S: Final = 3.0
 """How long a look-up may take, in seconds, with all that it leads to."""
@@ -64,7 +64,8 @@ async def ask(question: DnsSpec) -> Looked:
             return _looked((Found(at, at) for at in _with_port(addresses, question.port)), ttls)
     except TimeoutError:
         raise LookupFailedError(f"no answer within {LOOKUP_S:g} s") from None
-    except (dns.exception.DNSException, OSError, FaultError) as error:
+    # ValueError: of a resolv.conf that names no address.
+    except (dns.exception.DNSException, OSError, ValueError) as error:
         raise LookupFailedError(str(error)[:REASON_CHARACTERS]) from error
 
 
@@ -112,14 +113,18 @@ async def _services(resolver: Resolver, question: DnsSpec) -> Looked:
         return _looked((), ())
     # A target of "." says that the service is not there (RFC 2782).
     services = [one for one in reply if one.target.labels != (b"",)]
-    given = {str(rrset.name).lower(): rrset for rrset in reply.response.additional}
+    # By name: a pod of two families has two sets of records, and others may stand there, too.
+    given: dict[str, list[RRset]] = {}
+    for rrset in reply.response.additional:
+        if rrset.rdtype.name in _TYPES["srv"]:
+            given.setdefault(_name(rrset.name), []).append(rrset)
     ttls = [float(reply.chaining_result.minimum_ttl)]
     addresses: dict[str, list[str]] = {}
 
     async def find(target: str) -> None:
-        rrset = given.get(target)
-        if rrset is not None:
-            addresses[target], its_ttls = [str(one.address) for one in rrset], [float(rrset.ttl)]
+        if target in given:
+            addresses[target] = [str(one.address) for rrset in given[target] for one in rrset]
+            its_ttls = [float(rrset.ttl) for rrset in given[target]]
         else:
             addresses[target], its_ttls = await _addresses(resolver, target, "srv", search=False)
         ttls.extend(its_ttls)

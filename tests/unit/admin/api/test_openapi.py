@@ -113,6 +113,14 @@ def test_answers_lead_to_what_they_name() -> None:
     assert "links" not in paths["/v1/config"]["get"]["responses"]["200"]
 
 
+@pytest.mark.parametrize("found", ["10.0.0.7:80", "_a.b.svc:80", "pod-0.b.svc:80@[fd00::7]:80"])
+def test_endpoint_that_dns_has_is_overridden_by_a_name_as_it_should_be(found: str) -> None:
+    (path,) = (path for path in document()["paths"] if path.endswith("/override"))
+    for operation in document()["paths"][path].values():
+        (name,) = (one for one in operation["parameters"] if one["name"] == "endpoint")
+        assert re.fullmatch(name["schema"]["pattern"], found)
+
+
 def test_every_problem_that_is_declared_is_described() -> None:
     assert {status for one in OPERATIONS for status in one.problems} <= set(PROBLEMS)
 

@@ -249,10 +249,21 @@ def _selectors(manifests: list[Manifest]) -> Iterator[str]:
         if chosen != [*workloads.values()] or not wanted:
             yield f"{label(one)}: selects {len(chosen)} of {len(workloads)} workloads"
             continue
-        known = {port["name"] for each in containers(chosen[0]) for port in each.get("ports", ())}
+        known = _reached(one["kind"], chosen[0])
         for port in _selected_ports(one):
             if port not in known:
                 yield f"{label(one)}: there is no port {port!r}"
+
+
+def _reached(kind: str, pod: Manifest) -> set[str | int]:
+    """Return the ports that objects of a kind may name."""
+    ports = [port for each in containers(pod) for port in each.get("ports", ())]
+    named = ports
+    if kind != "PodMonitor":
+        # Services until Kubernetes 1.32, and network plugins, look for names in `containers` alone,
+        # where native sidecars are not.
+        named = [port for each in pod["spec"]["containers"] for port in each.get("ports", ())]
+    return {one["name"] for one in named} | {one["containerPort"] for one in ports}
 
 
 def _selected_ports(manifest: Manifest) -> Iterator[str]:

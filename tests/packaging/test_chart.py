@@ -150,7 +150,7 @@ def test_every_listener_for_others_is_served_under_its_name(name: str) -> None:
     }
     assert {*ports.values()} == outside
     (service,) = of_kind(manifests, "Service")
-    assert {port["targetPort"] for port in service["spec"]["ports"]} == ports.keys()
+    assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == ports
 
 
 def test_without_values_a_demo_serves_behind_a_native_sidecar() -> None:
@@ -226,13 +226,21 @@ def test_made_token_is_one_that_the_program_takes() -> None:
 def test_admin_port_is_for_nobody_unless_somebody_is_named() -> None:
     (policy,) = of_kind(install(SETS["everything"]), "NetworkPolicy")
     assert [rule["ports"][0]["port"] for rule in policy["spec"]["ingress"]] == [
-        "public",
-        "hs-telemetry",
+        8080,
+        19902,
     ]
     (policy,) = of_kind(install(SETS["fleet"]), "NetworkPolicy")
     admin = policy["spec"]["ingress"][-1]
-    assert admin["ports"] == [{"port": "hs-admin", "protocol": "TCP"}]
+    assert admin["ports"] == [{"port": 9901, "protocol": "TCP"}]
     assert admin["from"] == SETS["fleet"]["networkPolicy"]["adminFrom"]
+
+
+def test_pod_of_helm_test_is_let_in_where_only_some_are() -> None:
+    manifests = install(SETS["fleet"])
+    (policy,), (hook,) = of_kind(manifests, "NetworkPolicy"), of_kind(manifests, "Pod")
+    *named, ours = policy["spec"]["ingress"][0]["from"]
+    assert named == SETS["fleet"]["networkPolicy"]["from"]
+    assert ours == {"podSelector": {"matchLabels": hook["metadata"]["labels"]}}
 
 
 def test_everything_is_there_if_everything_is_asked_for() -> None:

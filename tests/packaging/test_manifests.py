@@ -49,10 +49,11 @@ def test_damaged_manifest_has_a_fault_that_says_so(damage: str) -> None:
     assert re.search(said, "\n".join(faults(manifests)))
 
 
-def test_service_of_a_port_that_nobody_has_is_a_fault() -> None:
-    manifests = install({})
-    of_kind(manifests, "Service")[0]["spec"]["ports"][0]["targetPort"] = "publik"
-    assert faults(manifests) == ["Service/shop-hotsplice: there is no port 'publik'"]
+@pytest.mark.parametrize(("native", "port"), [(True, 8081), (True, "public"), (False, "publik")])
+def test_service_of_a_port_that_it_does_not_find_is_a_fault(native: bool, port: str | int) -> None:
+    manifests = install({"sidecar": {"native": native}})
+    of_kind(manifests, "Service")[0]["spec"]["ports"][0]["targetPort"] = port
+    assert faults(manifests) == [f"Service/shop-hotsplice: there is no port {port!r}"]
 
 
 def test_key_that_stands_twice_is_refused() -> None:

@@ -23,6 +23,11 @@ app.kubernetes.io/name: {{ include "hotsplice.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- define "hotsplice.testLabels" -}}
+app.kubernetes.io/name: {{ include "hotsplice.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "hotsplice.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "hotsplice.selectorLabels" . }}

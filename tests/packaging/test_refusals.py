@@ -14,6 +14,7 @@ DOCUMENT = "version: 1\nlisteners: {public: {bind: '%s'}}\n"
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"sidecars": {}}, "additional properties 'sidecars' not allowed"),
     "unknown, deeper": ({"sidecar": {"drain": {"seconds": 5}}}, "properties 'seconds' not allowed"),
+    "section taken out": ({"networkPolicy": None}, "missing property 'networkPolicy'"),
     "type": ({"replicas": "2"}, "at '/replicas': got string, want"),
     "range": ({"app": {"port": 70000}}, "at '/app/port': maximum: got 70,000, want 65,535"),
     "word": ({"configOwner": "me"}, "at '/configOwner': value must be one of 'folder', 'rest'"),

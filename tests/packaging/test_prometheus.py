@@ -29,8 +29,8 @@ pytestmark = [
 ANSWER_S = 30.0
 """For Prometheus to start, and then for two scrapes with something in between."""
 
-NOTHING_THERE = {"Connections left A", "WebSockets told to go A"}
-"""Panels of what only a drain brings about."""
+NOTHING_THERE = {"Connections left A", "WebSockets told to go A", "Endpoints by DNS B"}
+"""Panels of what only a drain brings about, or a pool that follows DNS."""
 
 
 @asynccontextmanager

@@ -4,7 +4,8 @@
 --   post OCTETS     a body
 --   close           a new connection for each request
 --   get PATH        one path
---   paced MS        a pause before each request
+--   paced MS        a pause before each request, of that length on average: were all alike, the
+--                   connections would go on in step, and each wait for all others
 function init(args)
    local head = "Host: " .. wrk.headers["Host"] .. "\r\n"
    if args[1] == "varied" then
@@ -24,7 +25,7 @@ function init(args)
       wrk.path = args[2]
    elseif args[1] == "paced" then
       local ms = tonumber(args[2])
-      delay = function() return ms end
+      delay = function() return math.random(ms / 2, ms * 3 / 2) end
    end
    local always = wrk.format()
    request = function() return always end

@@ -23,7 +23,6 @@ from proxy.snapshot import Snapshot
 from proxy.spec import OnRemoval, Spec
 from proxy.splice.relay import Splice
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
-from proxy.upstream.connection import close_idle
 from proxy.upstream.discovery.following import Discovery
 from proxy.upstream.pool import Pool
 
@@ -100,13 +99,13 @@ class Serving:
         for upstream in snapshot.pools.values():
             plan = upstream.plan
             for endpoint in plan.publish():
-                close_idle(endpoint)
+                self.runtime.upstreams.leave(endpoint)
                 self.retirement.retire(endpoint, plan.pool, plan.spec, now)
         for name, pool in self.pools.items():
             if pools.get(name) is not pool:
                 self.leaving.append(pool)
                 for endpoint in pool.retire():
-                    close_idle(endpoint)
+                    self.runtime.upstreams.leave(endpoint)
                     self.retirement.retire(endpoint, pool, previous.pools[name].plan.spec, now)
         self.pools = pools
         self.leaving[:] = [pool for pool in self.leaving if pools.get(pool.name) is not pool]

@@ -57,6 +57,7 @@ class Sweep:
         for splice in list(serving.runtime.splices):
             splice.sweep(now)
         serving.runtime.upstreams.close_idle(now)
+        serving.runtime.upstreams.close_left()
         serving.forget(now)
         if self.told is not None:
             plans = [upstream.plan for upstream in serving.snapshot.pools.values()]

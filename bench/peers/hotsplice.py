@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from bench.load import LoadError
 from bench.machine import PROXY_CORE
@@ -19,6 +20,7 @@ from bench.processes import ROOT, Processes
 
 Json = dict[str, Any]
 
+_LENGTH: Final = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 _LAG: Final = re.compile(r"^hotsplice_event_loop_lag_seconds(?:\{\})? (\S+)$", re.MULTILINE)
 
 
@@ -32,18 +34,19 @@ class Hotsplice(Proxy):
 
     def write(self, method: str, path: str, body: Json) -> None:
         """Write to the REST API; ``LoadError`` unless that changes something."""
-        self.write_text(http.client.HTTPConnection(self.admin), method, path, json.dumps(body))
+        with Writing(self.admin) as connection:
+            connection.send(self.request(method, path, json.dumps(body)))
 
-    def write_text(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: str
-    ) -> None:
-        """Do so on a connection that is kept, with a body that is ready."""
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        said = answer.read()
-        if answer.status not in (200, 201) or not json.loads(said)["changed"]:
-            raise LoadError(f"{method} {path} was answered {answer.status}: {said[:500]!r}")
+    def request(self, method: str, path: str, body: str) -> bytes:
+        """Write a request for the REST API, as octets."""
+        fields = {
+            "Host": self.admin,
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body.encode())),
+        }
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {fields[name]}" for name in fields)]
+        return "\r\n".join([*lines, "", body]).encode()
 
     def metrics(self) -> str:
         """Scrape it."""
@@ -52,6 +55,43 @@ class Hotsplice(Proxy):
         text = connection.getresponse().read().decode()
         connection.close()
         return text
+
+
+class Writing:
+    """A connection for writes.
+
+    They share a core with the generator of load: a client that does more would be measured with
+    it.
+    """
+
+    def __init__(self, admin: str) -> None:
+        host, _, port = admin.rpartition(":")
+        self._sock: Final = socket.create_connection((host, int(port)), timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sock.close()
+
+    def send(self, request: bytes) -> None:
+        """Send a write and take the answer; ``LoadError`` unless that changed something."""
+        self._sock.sendall(request)
+        answer = b""
+        while (end := answer.find(b"\r\n\r\n")) < 0 or len(answer) < end + 4 + _length(answer):
+            more = self._sock.recv(65536)
+            if not more:
+                raise LoadError(f"the connection ended in the middle of {answer[:500]!r}")
+            answer += more
+        if answer[9:12] not in (b"200", b"201") or not json.loads(answer[end:])["changed"]:
+            raise LoadError(f"{request[:60]!r} was answered {answer[:800]!r}")
+
+
+def _length(head: bytes) -> int:
+    found = _LENGTH.search(head)
+    if found is None:
+        raise LoadError(f"an answer of no length: {head[:500]!r}")
+    return int(found[1])
 
 
 def lag_s(metrics: str) -> float:

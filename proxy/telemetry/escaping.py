@@ -26,6 +26,8 @@ json_string: Final = encode_basestring_ascii
 
 def cap(text: str) -> str:
     r"""Shorten to ``FIELD_BYTES`` by the end; a lone surrogate becomes ``\udcNN``."""
+    if len(text) <= FIELD_BYTES and text.isascii():
+        return text
     octets = text.encode("utf-8", "backslashreplace")
     if len(octets) > FIELD_BYTES:
         return octets[:_ROOM].decode("utf-8", "ignore") + MARK

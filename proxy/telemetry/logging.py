@@ -117,6 +117,8 @@ def _field(value: object) -> object:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return cap(value)
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):

@@ -48,7 +48,7 @@ class Pool:
         self.endpoints: Mapping[str, Endpoint] = {}
         """Those of the published plan, by key."""
         self.leaving: Final[dict[str, Endpoint]] = {}
-        """Those that were removed and may still have requests or splices."""
+        """Those that were removed and may still have requests, splices or idle connections."""
         self.standing: Final = Standing()
 
     @property
@@ -71,7 +71,7 @@ class Pool:
 
     def prune(self) -> None:
         """Forget the leaving endpoints on which nothing lives any more."""
-        for key in [key for key, gone in self.leaving.items() if not gone.active]:
+        for key in [key for key, gone in self.leaving.items() if not (gone.active or gone.idle)]:
             del self.leaving[key]
 
     def retire(self) -> list[Endpoint]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admin import json_text
 from admin.json_text import canonical, octets_of, spaced
 
 values = st.recursive(
@@ -16,9 +18,30 @@ values = st.recursive(
 )
 
 
-@given(values)
-def test_pieces_are_what_the_encoder_writes(value: object) -> None:
+@given(values, st.integers(1, 8))
+def test_pieces_are_what_the_encoder_writes(value: object, piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "PIECE", piece)
+        check(value)
+
+
+def check(value: object) -> None:
     assert octets_of(value) == json.dumps(value, separators=(",", ":")).encode()
     ordered = json.dumps(value, separators=(",", ":"), sort_keys=True)
     assert canonical(value) == ordered.encode()
     assert spaced(value).decode("utf-8", "surrogatepass") == json.dumps(value, ensure_ascii=False)
+
+
+def test_no_piece_is_of_more_values_than_may_be_written_at_once() -> None:
+    seen: list[object] = []
+
+    def encode(one: object) -> str:
+        seen.append(one)
+        return json.dumps(one)
+
+    style = json_text.Style(encode)
+    value = {str(at): {"weight": at, "labels": {"node": "n"}} for at in range(3000)}
+    pieces = list(json_text._pieces({"pools": {"a": {"endpoints": value}}, "version": 1}, style))
+    assert json.loads("".join(pieces))["pools"]["a"]["endpoints"] == value
+    assert max(json_text._values(one, 10**9) for one in seen) <= json_text.PIECE + 1
+    assert len(seen) < 50

@@ -16,10 +16,10 @@ from proxy import framing
 from proxy.addresses import parse_address
 from proxy.spec import KeepaliveSpec
 from proxy.upstream.connection import (
+    CLOSED_AT_ONCE,
     MAX_INFORMATIONAL,
     Connections,
     UpstreamConnection,
-    close_idle,
     connect,
     lease_idle,
     make_room,
@@ -418,13 +418,67 @@ def test_fin_while_idle_ends_the_connection() -> None:
         assert talk.transport.is_closing()
 
 
-def test_idle_connections_of_an_endpoint_are_closed_together() -> None:
+def test_idle_connections_of_an_endpoint_that_left_are_closed_at_the_next_pass() -> None:
     with Talk() as talk:
         talk.exchange(OK)
         talk.release()
-        close_idle(talk.endpoint)
+        talk.endpoint.retired = True
+        talk.connections.leave(talk.endpoint)
+        assert talk.idle
+        talk.connections.close_left()
         assert not talk.idle
         assert talk.transport.is_closing()
+
+
+def test_connection_in_use_when_its_endpoint_left_is_closed_at_the_next_pass_too() -> None:
+    with Talk() as talk:
+        talk.lease()
+        talk.endpoint.retired = True
+        talk.connections.leave(talk.endpoint)
+        talk.connections.close_left()
+        talk.transport.receive(OK)
+        talk.release()
+        assert talk.idle
+        talk.connections.close_left()
+        assert talk.transport.is_closing()
+
+
+def test_endpoint_that_came_back_before_the_pass_keeps_its_connections() -> None:
+    with Talk() as talk:
+        talk.exchange(OK)
+        talk.release()
+        talk.endpoint.retired = True
+        talk.connections.leave(talk.endpoint)
+        talk.endpoint.retired = False
+        talk.connections.close_left()
+        assert talk.idle
+        assert not talk.transport.is_closing()
+        talk.endpoint.retired = True  # and leaves again
+        talk.connections.leave(talk.endpoint)
+        talk.connections.close_left()
+        assert talk.transport.is_closing()
+
+
+def test_many_idle_connections_are_closed_over_several_turns() -> None:
+    with Talk() as talk:
+        transports = []
+        for _ in range(3 * CLOSED_AT_ONCE):
+            connection, transport = (
+                UpstreamConnection(talk.endpoint, talk.connections),
+                FakeTransport(),
+            )
+            transport.connect(connection)
+            talk.endpoint.idle.append(connection)
+            transports.append(transport)
+        talk.endpoint.retired = True
+        talk.connections.leave(talk.endpoint)
+        closed = []
+        for _ in range(4):
+            talk.connections.close_left()  # a pass in between makes it no faster
+            closed.append(sum(transport.is_closing() for transport in transports))
+            talk.loop.call_soon(talk.loop.stop)
+            talk.loop.run_forever()  # once
+        assert closed == [CLOSED_AT_ONCE, 2 * CLOSED_AT_ONCE, *2 * [3 * CLOSED_AT_ONCE]]
 
 
 def test_connection_is_not_kept_with_a_request_still_in_its_buffer() -> None:

@@ -22,10 +22,12 @@ import uvloop
 from admin.api.application import application
 from admin.api.auth import Guard, Role, Token, TokenFile, Tokens, digest_of
 from admin.beginning import FILE, begin
+from admin.beside import Beside
 from admin.cli import FAULTY, report
 from admin.config_file import bootstrap
 from admin.controller import Controller, RefusedError
 from admin.drain import ProcessDrain, tell_of_drain
+from admin.examiner import Examiner
 from admin.folder.following import follow
 from admin.folder.ownership import Folder
 from admin.folder.watching import Watch
@@ -75,9 +77,9 @@ class TokenFileError(Exception):
     """The file of ``--admin-token-file`` cannot be used."""
 
 
-def run(settings: RunSettings) -> int:
+def run(settings: RunSettings, beside: Beside | None = None) -> int:
     """Run until told to stop; return the exit status."""
-    return start(settings, lambda: serve(settings))
+    return start(settings, lambda: serve(settings, beside=beside))
 
 
 def start(settings: RunSettings, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -105,16 +107,23 @@ def start(settings: RunSettings, main: Callable[[], Coroutine[Any, Any, int]]) -
 
 
 async def serve(
-    settings: RunSettings, document: object = None, announce: Announce | None = None
+    settings: RunSettings,
+    document: object = None,
+    announce: Announce | None = None,
+    beside: Beside | None = None,
 ) -> int:
-    """Serve the file that the settings name, or else ``document``, until told to stop."""
+    """Serve the file that the settings name, or else ``document``, until told to stop.
+
+    ``beside`` helps with the start.
+    """
+    examiner = Examiner(beside)
     access_log = None if settings.access_log == "off" else AccessLog(settings.access_log)
     memory = Memory(None if settings.state_dir is None else Store(settings.state_dir))
     denied = Denied(settings.endpoint_deny, (settings.admin, settings.telemetry))
     folder = None if settings.secrets_dir is None else SecretsFolder(settings.secrets_dir)
     secrets = NONE if folder is None else folder
     server = Server(access_log=access_log, denied=denied, secrets=secrets)
-    controller = Controller(server, memory)
+    controller = Controller(server, memory, examiner)
     controller.folder = _folder_of(settings, memory)
     drain = ProcessDrain(
         server,
@@ -129,6 +138,7 @@ async def serve(
     admin_requests: Counter[int] = Counter()
     started = asyncio.Event()
     async with AsyncExitStack() as stack:
+        stack.callback(examiner.close)
         stack.callback(memory.close)
         stack.push_async_callback(server.close)
         stack.callback(controller.close)
@@ -148,7 +158,8 @@ async def serve(
         if controller.folder is not None:
             watch = Watch(controller.folder.path)  # before it is read, so that nothing is missed
             stack.callback(watch.close)
-        await _first(controller, settings, document)
+        await _first(controller, settings, document, examiner)
+        examiner.close()
         if controller.folder is not None and watch is not None:
             following = asyncio.create_task(follow(controller, controller.folder, watch))
             stack.callback(following.cancel)
@@ -174,9 +185,11 @@ async def serve(
         return await lifecycle.wait()
 
 
-async def _first(controller: Controller, settings: RunSettings, document: object) -> None:
+async def _first(
+    controller: Controller, settings: RunSettings, document: object, examiner: Examiner
+) -> None:
     if document is None:
-        await begin(controller, bootstrap(settings), FILE)
+        await begin(controller, bootstrap(settings, examiner.call), FILE)
     else:
         await begin(controller, lambda: document, Origin("demo", "hotsplice"))
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from admin.candidate import digest_of
 from admin.controller import Controller, RefusedError
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from admin.revisions import Origin
 from proxy.telemetry.logging import get_logger
 

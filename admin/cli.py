@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from admin.environment import without_certificates
 from admin.settings import CheckSettings, ImportSettings, parse
 from proxy.errors import Fault
 
@@ -22,9 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(settings, ImportSettings):
         return import_nginx(settings.file, lenient=settings.lenient)
     if settings.listen is None:
-        from admin.app import run
+        from admin.beside import Beside
 
-        return run(settings)
+        try:
+            beside = Beside("admin.examining")  # before anything large is loaded
+        except OSError:
+            beside = None  # there are too many processes; then it is done here
+        with without_certificates():
+            from admin.app import run
+
+        return run(settings, beside)
     from admin.demo import run_demo
 
     return run_demo(settings, settings.listen)
@@ -33,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def check(path: Path) -> int:
     """Say everything that is wrong with a document, or a folder's, without opening a socket."""
     from admin.config_file import read_document
-    from admin.documents import DocumentError, validate
+    from admin.documents.document import validate
+    from admin.documents.faults import DocumentError
     from admin.folder.reading import NOTHING as NO_FOLDER
     from admin.folder.reading import read_folder
     from admin.translate import to_spec
@@ -57,7 +66,7 @@ def check(path: Path) -> int:
 
 def check_nginx(path: Path) -> int:
     """Say everything that is wrong with an nginx.conf, or that hotsplice cannot do."""
-    from admin.documents import DocumentError
+    from admin.documents.faults import DocumentError
     from admin.nginx import import_nginx
 
     try:
@@ -71,7 +80,8 @@ def check_nginx(path: Path) -> int:
 
 def import_nginx(path: Path, *, lenient: bool) -> int:
     """Print the document that does what an nginx.conf does, and what became of each directive."""
-    from admin.documents import DocumentError, dump_yaml
+    from admin.documents.faults import DocumentError
+    from admin.documents.loading import dump_yaml
     from admin.nginx import import_nginx
 
     try:

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from admin.candidate import Candidate, digest_of, examine, examine_change
+from admin.candidate import Candidate, digest_of
 from admin.confirmation import Confirmation
-from admin.documents import DocumentError, effective
+from admin.documents.faults import DocumentError
 from admin.edits import KINDS, MISSING, changed, same
 from admin.events import Events, listed
+from admin.examiner import Examiner
 from admin.folder.ownership import Folder, laid_over
 from admin.json_text import canonical
 from admin.memory import Memory
@@ -102,10 +103,13 @@ FROM_FOLDER: Final = Origin("folder", "hotsplice")
 class Controller:
     """Holds the document, and is the only one to change it."""
 
-    def __init__(self, server: DataPlane, memory: Memory | None = None) -> None:
+    def __init__(
+        self, server: DataPlane, memory: Memory | None = None, examiner: Examiner | None = None
+    ) -> None:
         """Begin with what is remembered, which nobody serves before ``resume`` or a change."""
         self._server: Final = server
         self.memory: Final = Memory() if memory is None else memory
+        self._examiner: Final = Examiner() if examiner is None else examiner
         self.events: Final = Events()
         self.overrides: Final = Overrides(server, self.memory, self.events)
         self.published: Callable[[], None] | None = None
@@ -142,7 +146,7 @@ class Controller:
 
         Raise ``DocumentError`` with every fault.
         """
-        return (await offload(size, examine, raw, self._serving)).spec
+        return (await self._examiner.examine(size, raw, self._serving)).spec
 
     async def change(
         self, edit: Edit, origin: Origin, terms: Terms = ORDINARY, *, added: int = 0
@@ -216,7 +220,7 @@ class Controller:
                 return
         async with self._lock:
             try:
-                candidate = await offload(self.size, examine, self.raw, self._serving)
+                candidate = await self._examiner.examine(self.size, self.raw, self._serving)
                 number = self.revision.number
                 prepared = await self._server.prepare(candidate.spec, revision=number, served=True)
             except (DocumentError, SpecError) as error:
@@ -268,7 +272,7 @@ class Controller:
     async def effective(self) -> object:
         """Return the document with every default filled in."""
         size = self.size * EFFECTIVE_GROWTH
-        return await offload(size, effective, self._serving.document)
+        return await self._examiner.effective(size, self._serving)
 
     async def _change(self, edit: Edit, origin: Origin, terms: Terms, size: int) -> Outcome:
         raw = await offload(size, edit, self.raw)
@@ -286,7 +290,9 @@ class Controller:
             if not terms.dry_run:
                 self._record(origin, "unchanged")
             return Outcome(self.raw, self.revision.number, ())
-        change = await offload(size, examine_change, self.raw, raw, self._serving)
+        await asyncio.sleep(0)  # requests are served between the steps
+        change = await self._examiner.examine_change(size, self.raw, raw, self._serving)
+        await asyncio.sleep(0)
         number = self.revision.number + 1
         served = terms.come_what_may and terms.restores is not None
         prepared = await self._server.prepare(change.candidate.spec, revision=number, served=served)

@@ -10,7 +10,8 @@ from typing import Any
 
 from admin.client.problems import RefusedError
 from admin.config_file import read_document
-from admin.documents import DocumentError, validate
+from admin.documents.document import validate
+from admin.documents.faults import DocumentError
 from admin.translate import to_spec
 from proxy.errors import Fault, SpecError, pointer
 from proxy.explain.inquiry import Live, QuestionError, explain, question

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
 from admin.client import COMMANDS as CLIENT
-from admin.documents.scalars import seconds
+from admin.documents.units import seconds
 from admin.environment import environment
 from admin.reach import is_private
 from proxy.addresses import Address, parse_address

@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from admin.controller import Controller
-from admin.documents.scalars import seconds
+from admin.documents.units import seconds
 from admin.plane import DataPlane
 from proxy.errors import FaultError
 from proxy.telemetry.exposition import render

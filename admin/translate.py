@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Protocol, TypeVar
 
-from admin.documents import Document, Route
+from admin.documents.document import Document
 from admin.documents.header_map import HeaderMap, maps_behind
+from admin.documents.route import Route
 from proxy.spec import EMPTY, Spec
 
 S = TypeVar("S", covariant=True)

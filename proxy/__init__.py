@@ -59,13 +59,31 @@ The layers, from top to bottom: ``server``, ``downstream``, ``exchange``, ``snap
 then ``telemetry``, and ``message``, ``framing``, ``addresses``, ``errors`` and ``spec`` below all.
 """
 
-from proxy.connection_view import ConnectionView
-from proxy.connections import Page, Selector
-from proxy.drains import DrainOrder, DrainProgress
-from proxy.errors import Fault, SpecError
-from proxy.preparation import Prepared
-from proxy.server import Server
-from proxy.spec import Spec
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from proxy.connection_view import ConnectionView
+    from proxy.connections import Page, Selector
+    from proxy.drains import DrainOrder, DrainProgress
+    from proxy.errors import Fault, SpecError
+    from proxy.preparation import Prepared
+    from proxy.server import Server
+    from proxy.spec import Spec
+
+_HOMES: Final = {
+    "ConnectionView": "connection_view",
+    "DrainOrder": "drains",
+    "DrainProgress": "drains",
+    "Fault": "errors",
+    "Page": "connections",
+    "Prepared": "preparation",
+    "Selector": "connections",
+    "Server": "server",
+    "Spec": "spec",
+    "SpecError": "errors",
+}
+"""The modules of what this package offers."""
 
 __all__ = [
     "ConnectionView",
@@ -79,3 +97,10 @@ __all__ = [
     "Spec",
     "SpecError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for: who needs an error's class needs no server for it (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'proxy' has no attribute {name!r}")
+    return getattr(import_module(f"proxy.{_HOMES[name]}"), name)

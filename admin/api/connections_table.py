@@ -8,7 +8,7 @@ from admin.api import connections
 from admin.api.auth import Role
 from admin.api.media import JSON
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
-from admin.documents.pool import CLOSE_REASON_BYTES
+from admin.documents.goodbye import CLOSE_REASON_BYTES
 from proxy.connections import MAX_PAGE, PAGE
 from proxy.splice.closing import GOING_AWAY
 
@@ -34,7 +34,7 @@ CONNECTION: Final[dict[str, Any]] = {
     "from_upstream": {"bytes": 90122, "frames": 410, "messages": 402, "close_code": None},
 }
 _PAGE: Final = BodyOf(
-    connections.ConnectionPage,
+    "api.bodies.connections.ConnectionPage",
     (JSON,),
     example={"items": [CONNECTION], "next": "5f0c8b-42"},
     leads=(("/v1/connections/{id}", "/items/0/id"),),
@@ -134,7 +134,7 @@ CONNECTIONS: Final = (
             Reply(
                 200,
                 "The connection.",
-                BodyOf(connections.ConnectionBody, (JSON,), example=CONNECTION),
+                BodyOf("api.bodies.connections.ConnectionBody", (JSON,), example=CONNECTION),
             ),
         ),
         problems=(404,),

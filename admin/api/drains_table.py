@@ -29,7 +29,7 @@ DRAIN: Final[dict[str, Any]] = {
     "cordoned": ["backend/blue-0"],
     "done": False,
 }
-_STATUS: Final = BodyOf(drains.DrainStatus, BOTH, example=DRAIN)
+_STATUS: Final = BodyOf("api.bodies.drains.DrainStatus", BOTH, example=DRAIN)
 _NAME: Final = Parameter(
     "name",
     "path",
@@ -56,7 +56,7 @@ DRAINS: Final = (
                 200,
                 "Every drain.",
                 BodyOf(
-                    drains.DrainList,
+                    "api.bodies.drains.DrainList",
                     (JSON,),
                     example={"items": [DRAIN]},
                     leads=(("/v1/drains/{name}", "/items/0/name"),),
@@ -86,7 +86,7 @@ DRAINS: Final = (
         handler=drains.put,
         parameters=(_NAME, NOTE),
         body=BodyOf(
-            drains.DrainBody,
+            "api.bodies.drains.DrainBody",
             BOTH,
             example={"selector": {"labels": {"node": "n7"}}, "rate": 50, "timeout": "60s"},
         ),

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from admin.api import explain, failures
 from admin.api.auth import Role
-from admin.api.explanations import ExplanationBody
 from admin.api.media import JSON
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
 from admin.api.parameters import BODY_PROBLEMS
@@ -135,7 +134,7 @@ INSIGHTS: Final = (
         "`config`, what that document would do with it. Needs no more than reading does.",
         handler=explain.post,
         body=BodyOf(
-            explain.ExplainBody,
+            "api.bodies.question.ExplainBody",
             (JSON,),
             example={
                 "method": "GET",
@@ -145,7 +144,11 @@ INSIGHTS: Final = (
             },
         ),
         replies=(
-            Reply(200, "What would happen.", BodyOf(ExplanationBody, (JSON,), example=EXPLANATION)),
+            Reply(
+                200,
+                "What would happen.",
+                BodyOf("api.bodies.explanations.ExplanationBody", (JSON,), example=EXPLANATION),
+            ),
         ),
         problems=BODY_PROBLEMS,
         writer=Role.READ,
@@ -178,7 +181,7 @@ INSIGHTS: Final = (
                 200,
                 "The last failures.",
                 BodyOf(
-                    failures.FailurePage,
+                    "api.bodies.failures.FailurePage",
                     (JSON,),
                     example={"items": [FAILURE], "recorded": 1},
                     leads=(("/v1/failures/{request_id}", "/items/0/id"),),
@@ -203,7 +206,11 @@ INSIGHTS: Final = (
             ),
         ),
         replies=(
-            Reply(200, "What happened.", BodyOf(failures.FailureBody, (JSON,), example=FAILURE)),
+            Reply(
+                200,
+                "What happened.",
+                BodyOf("api.bodies.failures.FailureBody", (JSON,), example=FAILURE),
+            ),
         ),
         problems=(404,),
     ),

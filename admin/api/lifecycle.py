@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
 
 from admin.api.media import answer
 from admin.api.operations import Call
 from admin.api.problems import Problem
-from admin.drain import ProcessDrain, State, StoppingError
+from admin.drain import ProcessDrain, StoppingError
 from proxy.errors import Fault
-
-
-class DrainProgress(BaseModel):
-    """How far the drain of the process is."""
-
-    model_config = ConfigDict(defer_build=True)
-
-    state: State = Field(description="`serving`: there is none.")
-    remaining: int = Field(description="Client connections that it waits for.")
-    since: float | None = Field(description="In seconds since 1970.")
-    accepting_until: float | None = Field(description="Listeners accept until then.")
-    until: float | None = Field(description="What is left then is cut.")
-    author: str | None = Field(description="Who started it; `hotsplice` for a signal.")
-    note: str | None
-    stopping: bool = Field(description="Whether the process ends with it, told by a signal.")
 
 
 async def start(call: Call) -> web.Response:
@@ -59,13 +43,13 @@ async def _progress(call: Call) -> web.Response:
 
 def _shown(drain: ProcessDrain) -> dict[str, object]:
     begun = drain.begun
-    return DrainProgress(
-        state=drain.state,
-        remaining=drain.remaining,
-        since=None if begun is None else begun.since,
-        accepting_until=None if begun is None else begun.accepting_until,
-        until=None if begun is None else begun.until,
-        author=None if begun is None else begun.author,
-        note=None if begun is None else begun.note,
-        stopping=drain.stopping,
-    ).model_dump()
+    return {
+        "state": drain.state,
+        "remaining": drain.remaining,
+        "since": None if begun is None else begun.since,
+        "accepting_until": None if begun is None else begun.accepting_until,
+        "until": None if begun is None else begun.until,
+        "author": None if begun is None else begun.author,
+        "note": None if begun is None else begun.note,
+        "stopping": drain.stopping,
+    }

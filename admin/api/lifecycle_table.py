@@ -10,7 +10,7 @@ from admin.api.operations import BodyOf, Operation, Reply
 from admin.api.parameters import BOTH, NOTE, span
 
 PROGRESS: Final = BodyOf(
-    lifecycle.DrainProgress,
+    "api.bodies.lifecycle.DrainProgress",
     BOTH,
     example={
         "state": "draining",

@@ -11,8 +11,8 @@ from typing import Final
 from aiohttp import web
 
 from admin.api.problems import Problem
-from admin.documents import DocumentError, dump_yaml, load
-from admin.documents.loading import MAX_YAML_BYTES
+from admin.documents.faults import DocumentError
+from admin.documents.loading import MAX_YAML_BYTES, dump_yaml, load
 from admin.json_text import SPACED, spaced
 from admin.offloading import offload
 from proxy.errors import Fault

@@ -11,10 +11,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from admin.api.auth import Role
+from admin.api.bodies.problems import ProblemDetails
 from admin.api.links import links
 from admin.api.media import EVENT_STREAM, HTML, JSON
 from admin.api.operations import BodyOf, Operation, Parameter, Reply
-from admin.api.problems import MEDIA_TYPE, ProblemDetails
+from admin.api.problems import MEDIA_TYPE
 from admin.api.status import version
 from admin.api.table import OPERATIONS
 
@@ -67,7 +68,7 @@ in, without touching the document, and a drain tells some connections to close.
 @cache
 def document(*, guarded: bool = True) -> Json:
     """Return the OpenAPI document; ``guarded``: tokens are asked for where it is served."""
-    used = {body.model for body in _bodies() if body.model is not None} | {ProblemDetails}
+    used = {body.model_class() for body in _bodies() if body.model is not None} | {ProblemDetails}
     # By name, so that the text is the same in every process.
     models: list[tuple[type[BaseModel], Any]] = [
         (model, "validation") for model in sorted(used, key=lambda model: model.__name__)
@@ -122,9 +123,9 @@ def _bodies() -> Iterable[BodyOf]:
 def _patches() -> Json:
     """Describe merge patches under a name of their own: generators of clients make it a type."""
     return {
-        f"{body.model.__name__}{PATCH}": {
+        f"{body.model_name}{PATCH}": {
             "type": "object",
-            "description": f"Any part of {body.model.__name__}; `null` removes what stands there.",
+            "description": f"Any part of {body.model_name}; `null` removes what stands there.",
         }
         for body in _bodies()
         if body.partial and body.model is not None
@@ -210,11 +211,11 @@ _BY_MEDIA: Final[dict[str, Json]] = {
 def _schema(body: BodyOf) -> Json:
     if body.model is None:
         return _BY_MEDIA[body.media[0]]
-    one: Json = {"$ref": SCHEMAS + body.model.__name__}
+    one: Json = {"$ref": SCHEMAS + body.model_name}
     if body.map_of:
         return {"type": "object", "additionalProperties": one}
     if body.partial:
-        return {"$ref": f"{SCHEMAS}{body.model.__name__}{PATCH}"}
+        return {"$ref": f"{SCHEMAS}{body.model_name}{PATCH}"}
     return one
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel
 
 from admin.api.auth import Guard, Principal, Role
 from admin.api.media import JSON
@@ -69,8 +69,9 @@ def whole(text: str, least: int, most: int) -> int:
 class BodyOf:
     """A body: its type, and the media types it may have."""
 
-    model: type[BaseModel] | None
-    """``None``: described by its media type alone."""
+    model: str | None
+    """The path of its class below ``admin``, which is loaded when it is needed; ``None``: described
+    by its media type alone."""
     media: tuple[str, ...]
     map_of: bool = False
     """A JSON object whose values are of the model, by name."""
@@ -79,6 +80,20 @@ class BodyOf:
     example: Mapping[str, Any] | None = None
     leads: tuple[tuple[str, str], ...] = ()
     """Paths that it names the last part of, each with the JSON pointer to that."""
+
+    @property
+    def module(self) -> str:
+        """Where its model is."""
+        return f"admin.{self.model}".rpartition(".")[0]
+
+    @property
+    def model_name(self) -> str:
+        """The name of its model."""
+        return str(self.model).rpartition(".")[2]
+
+    def model_class(self) -> Any:
+        """Return its model, loaded."""
+        return getattr(import_module(self.module), self.model_name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,58 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from admin.api.media import JSON, YAML, answer, read_body
+from admin.api.checked import read_checked
+from admin.api.media import JSON, YAML, answer
 from admin.api.operations import Call
 from admin.api.problems import Problem
 from admin.api.resources import existing
-from admin.documents.endpoint import Weight
-from admin.documents.faults import located
-from admin.documents.model import Maybe, Model
-from admin.documents.scalars import Duration, seconds
+from admin.documents.units import seconds
 from admin.overrides import MOST, TooManyOverridesError
 from admin.records import Override
-from proxy.errors import Fault, SpecError
+from proxy.errors import SpecError
 
-NOTE_CHARACTERS: Final = 500
-
-State = Literal["active", "drain", "down"]
-
-
-class OverrideBody(Model):
-    """What an endpoint is to be for a while, whatever the document says."""
-
-    state: State = Field(
-        description="`drain` takes no new work but keeps what it has; `down` is out; `active` "
-        "serves, whatever the document says.",
-        examples=["drain"],
-    )
-    weight: Maybe[Weight] = Field(
-        default=None, description="Its share of the work; by default the document's.", examples=[1]
-    )
-    ttl: Duration = Field(description="It ends by itself after this.", examples=["1h"])
-    note: Maybe[Annotated[str, Field(max_length=NOTE_CHARACTERS)]] = Field(
-        default=None, description="Why; shown in status, and logged.", examples=["disk swap"]
-    )
-
-
-class OverrideStatus(BaseModel):
-    """An override, also of an endpoint that the document does not have at present."""
-
-    model_config = ConfigDict(defer_build=True)
-
-    pool: str
-    endpoint: str
-    state: State
-    weight: int | None = Field(description="Null: the document's.")
-    since: float = Field(description="In seconds since 1970.")
-    until: float = Field(description="In seconds since 1970.")
-    author: str = Field(description="A token's name, `unix` or `anonymous`.")
-    note: str | None
+if TYPE_CHECKING:
+    from admin.api.bodies.overrides import OverrideBody
 
 
 async def get(call: Call) -> web.Response:
@@ -65,7 +29,10 @@ async def get(call: Call) -> web.Response:
 
 async def put(call: Call) -> web.Response:
     """Set or replace the override of an endpoint."""
-    body = _read((await read_body(call.request, (JSON, YAML))).value)
+    body: OverrideBody
+    body, _ = await read_checked(
+        call, (JSON, YAML), "The override has faults. Nothing was changed."
+    )
     pool, endpoint = _names(call)
     _check_endpoint(call)
     now = time.time()
@@ -122,11 +89,3 @@ def _found(call: Call) -> Override:
         _check_endpoint(call)
         raise Problem(404, f"The endpoint {endpoint} of the pool {pool} has no override.")
     return found
-
-
-def _read(value: object) -> OverrideBody:
-    try:
-        return OverrideBody.model_validate(value)
-    except ValidationError as error:
-        faults: list[Fault] = located(error.errors(include_url=False), OverrideBody)
-        raise Problem(422, "The override has faults. Nothing was changed.", faults) from error

@@ -10,7 +10,7 @@ from admin.api.operations import BodyOf, Operation, Parameter, Reply
 from admin.api.parameters import BODY_PROBLEMS, BOTH, FOUND_OR_WRITTEN, NAMES
 
 OVERRIDE: Final = BodyOf(
-    overrides.OverrideStatus,
+    "api.bodies.overrides.OverrideStatus",
     BOTH,
     example={
         "pool": "backend",
@@ -64,7 +64,7 @@ OVERRIDES: Final = (
         "role `drain` only.",
         handler=overrides.put,
         body=BodyOf(
-            overrides.OverrideBody,
+            "api.bodies.overrides.OverrideBody",
             BOTH,
             example={"state": "drain", "ttl": "1h", "note": "disk swap"},
         ),

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, get_args
-
-from pydantic import BaseModel, Field, TypeAdapter
+from typing import Final, get_args
 
 from admin.api.media import JSON, YAML
 from admin.api.operations import BodyOf, Parameter, Reply
-from admin.documents.scalars import EndpointName, Name, VariableName, seconds
+from admin.documents.names import ENDPOINT, NAME, VARIABLE
+from admin.documents.units import seconds
 from proxy.spec import OnRemoval
 
 BOTH: Final = (JSON, YAML)
 
 
-class Applied(BaseModel):
-    """What a write did."""
-
-    revision: int = Field(description="The revision that serves now.")
-    changed: list[str] = Field(
-        description="JSON pointers to the objects that differ; empty if the write changed nothing."
-    )
-    warnings: list[str] = Field(description="What is allowed, but probably not meant.")
-
-
-def _form(of: Any) -> dict[str, Any]:
-    schema = TypeAdapter(of).json_schema()
-    return {key: schema[key] for key in ("type", "pattern")}
+def _form(pattern: str) -> dict[str, str]:
+    return {"type": "string", "pattern": f"^{pattern}$"}
 
 
 NAMES: Final = {
-    "listeners": _form(Name),
-    "pools": _form(Name),
-    "header_maps": _form(VariableName),
-    "routes": _form(Name),
-    "endpoints": _form(EndpointName),
+    "listeners": _form(NAME),
+    "pools": _form(NAME),
+    "header_maps": _form(VARIABLE),
+    "routes": _form(NAME),
+    "endpoints": _form(ENDPOINT),
 }
 """What the names of objects may be, by kind, as JSON Schema."""
 
@@ -135,7 +123,9 @@ WRITING: Final = (
     ),
 )
 
-APPLIED: Final = BodyOf(Applied, BOTH, leads=(("/v1/revisions/{number}", "/revision"),))
+APPLIED: Final = BodyOf(
+    "api.bodies.applied.Applied", BOTH, leads=(("/v1/revisions/{number}", "/revision"),)
+)
 WRITTEN: Final = Reply(200, "What was changed. It serves.", APPLIED, etag=True)
 CREATED: Final = Reply(201, "Created. It serves.", APPLIED, etag=True)
 REMOVED: Final = Reply(200, "Removed.", APPLIED)

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
-from pydantic import BaseModel, Field
 
 from admin.documents.faults import nearest
 from admin.folder.ownership import OwnedError
@@ -23,26 +22,6 @@ LISTED: Final = 5
 
 COMPARED: Final = 1000
 """Among more names than this the nearest is not searched for: it would hold up the event loop."""
-
-
-class FaultDetails(BaseModel):
-    """One fault, with its place."""
-
-    path: str = Field(
-        description="JSON pointer (RFC 6901) into the document, or the name of a parameter."
-    )
-    message: str = Field(description="What is wrong.")
-    hint: str | None = Field(None, description="What would be right, if that is known.")
-
-
-class ProblemDetails(BaseModel):
-    """Why a request was refused (RFC 9457).  Nothing was changed."""
-
-    type: str = Field(description="`about:blank`: the status says what kind of problem it is.")
-    title: str = Field(description="The status in words.")
-    status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="This very problem in words.")
-    errors: list[FaultDetails] = Field(description="Every fault found; may be empty.")
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457 calls it a problem)

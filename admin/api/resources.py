@@ -17,7 +17,7 @@ from admin.api.media import JSON, MERGE_PATCH, YAML, answer, read_body
 from admin.api.operations import Call
 from admin.api.problems import Problem, unknown
 from admin.controller import EFFECTIVE_GROWTH, Outcome, RefusedError, Terms
-from admin.documents import merge_patch
+from admin.documents.merge import merge_patch
 from admin.edits import MISSING, Place, look_up, placed, removed, section
 from admin.json_text import canonical
 from admin.offloading import offload

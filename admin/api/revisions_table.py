@@ -64,7 +64,7 @@ REVISIONS: Final = (
                 200,
                 "A page of them.",
                 BodyOf(
-                    revisions.RevisionPage,
+                    "api.bodies.revisions.RevisionPage",
                     BOTH,
                     example={"items": [REVISION], "next": None},
                     leads=(("/v1/revisions/{number}", "/items/0/number"),),
@@ -85,7 +85,7 @@ REVISIONS: Final = (
                 200,
                 "The revision.",
                 BodyOf(
-                    revisions.RevisionDetails,
+                    "api.bodies.revisions.RevisionDetails",
                     BOTH,
                     example={**REVISION, "document": {"version": 1, "pools": {"backend": {}}}},
                 ),
@@ -114,7 +114,7 @@ REVISIONS: Final = (
                 200,
                 "What differs.",
                 BodyOf(
-                    revisions.RevisionDiff,
+                    "api.bodies.revisions.RevisionDiff",
                     BOTH,
                     example={
                         "from": 11,
@@ -158,7 +158,7 @@ REVISIONS: Final = (
             Reply(
                 200,
                 "It stays; a second time too.",
-                BodyOf(revisions.RevisionSummary, BOTH, example=REVISION),
+                BodyOf("api.bodies.revisions.RevisionSummary", BOTH, example=REVISION),
             ),
         ),
         problems=(404, 409, 507),

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel
-
 from admin.api import pages, resources, status
 from admin.api.connections_table import CONNECTIONS
 from admin.api.drains_table import DRAINS
@@ -32,7 +30,8 @@ from admin.api.parameters import (
     WRITTEN,
 )
 from admin.api.revisions_table import REVISIONS
-from admin.documents import Document, Endpoint, HeaderMap, Listener, Pool, Route
+
+ENDPOINT: Final = "documents.endpoint.Endpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class _Resource:
     place: tuple[str, ...]
     name: str
     noun: str
-    model: type[BaseModel]
+    model: str
     example: Mapping[str, Any]
     names: tuple[str, ...] = ()
     """An example for each part of the path that varies."""
@@ -78,7 +77,7 @@ class _Resource:
     @property
     def leaving(self) -> tuple[Parameter, ...]:
         """What is asked when it is removed."""
-        return (ON_REMOVAL,) if self.model is Endpoint else ()
+        return (ON_REMOVAL,) if self.model == ENDPOINT else ()
 
     def get(self) -> Operation:
         reply = Reply(200, f"The {self.noun}.", BodyOf(self.model, BOTH), etag=True)
@@ -154,7 +153,7 @@ CONFIG: Final = _Resource(
     (),
     "config",
     "document",
-    Document,
+    "documents.document.Document",
     {
         "version": 1,
         "listeners": {"public": {"bind": "0.0.0.0:8080"}},
@@ -164,24 +163,24 @@ CONFIG: Final = _Resource(
 )
 OBJECTS: Final = (
     _Resource(
-        ("listeners", "{name}"), "listener", "listener", Listener,
+        ("listeners", "{name}"), "listener", "listener", "documents.listener.Listener",
         {"bind": "0.0.0.0:8080"}, ("public",),
     ),
     _Resource(
-        ("pools", "{name}"), "pool", "pool", Pool,
+        ("pools", "{name}"), "pool", "pool", "documents.pool.Pool",
         {"endpoints": {"127.0.0.1:8000": {}, "127.0.0.1:8001": {"weight": 2}}}, ("backend",),
     ),
     _Resource(
-        ("pools", "{name}", "endpoints", "{endpoint}"), "endpoint", "endpoint", Endpoint,
+        ("pools", "{name}", "endpoints", "{endpoint}"), "endpoint", "endpoint", ENDPOINT,
         {"weight": 2}, ("backend", "127.0.0.1:8001"),
     ),
     _Resource(
-        ("header_maps", "{name}"), "header_map", "header map", HeaderMap,
+        ("header_maps", "{name}"), "header_map", "header map", "documents.header_map.HeaderMap",
         {"source": "$http_upgrade", "default": "upgrade", "exact": {"": "close"}},
         ("connection_upgrade",),
     ),
     _Resource(
-        ("routes", "{name}"), "route", "route", Route,
+        ("routes", "{name}"), "route", "route", "documents.route.Route",
         {"path": {"prefix": "/chat/"}, "pool": "backend"}, ("chat",),
     ),
 )  # fmt: skip
@@ -209,7 +208,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         tag="status",
         summary="See what is live",
         handler=status.get,
-        replies=(Reply(200, "Counters count from the start.", BodyOf(status.Status, (JSON,))),),
+        replies=(
+            Reply(
+                200,
+                "Counters count from the start.",
+                BodyOf("api.bodies.status.Status", (JSON,)),
+            ),
+        ),
     ),
     Operation(
         method="GET",

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from admin.documents import checks
-from admin.documents.faults import DocumentError, bounded, located
+from admin.documents.faults import DocumentError, bounded
 from admin.documents.header_map import HeaderMap
 from admin.documents.listener import Listener
 from admin.documents.loading import load
@@ -25,6 +25,7 @@ from admin.documents.model import Model
 from admin.documents.pool import PassiveHealth, Pool
 from admin.documents.route import Route
 from admin.documents.scalars import Name, VariableName
+from admin.documents.wording import located
 from proxy.errors import Fault
 
 MAX_LISTENERS: Final = 1_000

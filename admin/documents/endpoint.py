@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import Field
 
 from admin.documents.model import Maybe, Model, OrWord
-from admin.documents.scalars import Count, Duration, Pattern, Whole, limit, seconds
+from admin.documents.scalars import Count, Duration, Pattern, Whole
+from admin.documents.units import limit, seconds
 from proxy import spec
 
 MAX_LABELS: Final = 32

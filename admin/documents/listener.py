@@ -10,17 +10,8 @@ from admin.documents.access_log import AccessLog, logs_to_spec
 from admin.documents.client_address import ClientAddress, TrustedProxies, trusted_to_spec
 from admin.documents.faults import shown
 from admin.documents.model import Maybe, Model
-from admin.documents.scalars import (
-    Count,
-    Duration,
-    HeadSize,
-    SizeOrUnlimited,
-    Whole,
-    limit,
-    octets,
-    octets_or_none,
-    seconds,
-)
+from admin.documents.scalars import Count, Duration, HeadSize, SizeOrUnlimited, Whole
+from admin.documents.units import limit, octets, octets_or_none, seconds
 from proxy import spec
 from proxy.addresses import parse_address
 from proxy.errors import FaultError

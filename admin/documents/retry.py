@@ -7,15 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from admin.documents.model import Model
-from admin.documents.scalars import (
-    MIB,
-    Count,
-    DurationOrUnlimited,
-    SizeRule,
-    limit,
-    octets,
-    seconds_or_none,
-)
+from admin.documents.scalars import Count, DurationOrUnlimited, SizeRule
+from admin.documents.units import MIB, limit, octets, seconds_or_none
 from proxy import spec
 
 RetryCause: TypeAlias = Literal[

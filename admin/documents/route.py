@@ -16,20 +16,9 @@ from admin.documents.matching import HostPattern, RoutePath
 from admin.documents.model import Maybe, Model, one_required
 from admin.documents.retry import Retry
 from admin.documents.route_limits import RouteLimits, RouteTimeouts, Tunnel
-from admin.documents.scalars import (
-    MIB,
-    Name,
-    Pattern,
-    PoolReference,
-    SizeRule,
-    Template,
-    Whole,
-    octets,
-    octets_or_none,
-    seconds,
-    seconds_or_none,
-)
+from admin.documents.scalars import Name, Pattern, PoolReference, SizeRule, Template, Whole
 from admin.documents.steps import AccessRules, Answer, ErrorPages, Steps
+from admin.documents.units import MIB, octets, octets_or_none, seconds, seconds_or_none
 from proxy import spec
 from proxy.steps.step import Defined, defined
 

@@ -1,114 +1,29 @@
-"""Durations, sizes, numbers and names: how they are written, checked and understood.
-
-Documents keep these values as their author wrote them; ``seconds``, ``octets`` and ``limit`` turn
-them into numbers when a document becomes a ``proxy.spec.Spec``.  No number means "no limit": for
-that there are the words ``unlimited`` and ``off``.
-"""
+"""Durations, sizes, numbers and names: how they are written and checked."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from admin.documents.faults import IS_NOT, QUOTED_OFF, shown
-from proxy.errors import FaultError
-
-MAX_DURATION_S: Final = 366 * 24 * 3600
-"""A year: longer timers mean ``off`` or a mistake."""
-
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-MAX_SIZE_BYTES: Final = 1024 * 1024 * MIB
-
-_DURATION: Final = re.compile(
-    r"(?:([0-9]{1,12})h)?(?:([0-9]{1,12})m(?!s))?(?:([0-9]{1,12})s)?(?:([0-9]{1,12})ms)?"
+from admin.documents.names import ENDPOINT, NAME, NAME_HINT, VARIABLE
+from admin.documents.units import (
+    DURATION_HINT,
+    KIB,
+    MAX_DURATION_S,
+    MAX_SIZE_BYTES,
+    MIB,
+    SIZE_HINT,
+    SIZE_UNITS,
+    octets,
+    seconds,
+    size_text,
 )
-_DURATION_UNITS_MS: Final = (3_600_000, 60_000, 1_000, 1)
-_DURATION_HINT: Final = "such as 500ms, 60s, 5m, 1h or 1m30s"
-
-_SIZE: Final = re.compile(r"([0-9]{1,15})(B|KB|MB|GB|KiB|MiB|GiB)")
-_SIZE_UNITS: Final = {
-    "B": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "KiB": KIB,
-    "MiB": MIB,
-    "GiB": 1024 * MIB,
-}
-_SIZE_HINT: Final = "such as 512B, 64KiB or 1MiB"
-
-
-@lru_cache(maxsize=1024)
-def seconds(text: str) -> float:
-    """Return a duration in seconds.
-
-    Raises:
-        FaultError: it is not written as a duration.
-    """
-    match = _DURATION.fullmatch(text)
-    if match is None or not text:
-        raise FaultError(f"{shown(text)} is not a duration", _duration_hint(text))
-    parts = zip(match.groups(), _DURATION_UNITS_MS, strict=True)
-    return sum(int(count) * unit for count, unit in parts if count) / 1000
-
-
-def seconds_or_none(text: str) -> float | None:
-    """Return a duration in seconds, or ``None`` for ``off`` and ``unlimited``."""
-    return None if text in {"off", "unlimited"} else seconds(text)
-
-
-@lru_cache(maxsize=1024)
-def octets(value: int | str) -> int:
-    """Return a size in octets.
-
-    Raises:
-        FaultError: it is not written as a size.
-    """
-    if isinstance(value, int):
-        return value
-    match = _SIZE.fullmatch(value)
-    if match is None:
-        raise FaultError(f"{shown(value)} is not a size", _size_hint(value))
-    return int(match[1]) * _SIZE_UNITS[match[2]]
-
-
-def octets_or_none(value: int | str) -> int | None:
-    """Return a size in octets, or ``None`` for ``unlimited``."""
-    return None if value == "unlimited" else octets(value)
-
-
-def limit(value: int | Literal["unlimited"]) -> int | None:
-    """Return a number, or ``None`` for ``unlimited``."""
-    return None if value == "unlimited" else value
-
-
-def _duration_hint(text: str) -> str:
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return f"write {int(text)}s"
-    if days := re.fullmatch(r"([0-9]{1,4})d", text):
-        return f"write {int(days[1]) * 24}h"
-    if re.fullmatch(r"[0-9]*\.[0-9]+(h|m|s|ms)", text):
-        return "write whole numbers: 1s500ms, not 1.5s"
-    if text in {"off", "unlimited"}:
-        return f"this one always has a limit, {_DURATION_HINT}"
-    return _DURATION_HINT
-
-
-def _size_hint(text: str) -> str:
-    if re.fullmatch(r"[0-9]{1,15}", text):
-        return f"write {int(text)}B, or the number without quotes"
-    if loose := re.fullmatch(r"([0-9]{1,12}) ?([kmg])i?b?", text, re.IGNORECASE):
-        return f"write {int(loose[1])}{loose[2].upper()}iB"
-    if text in {"off", "unlimited"}:
-        return f"this one always has a limit, {_SIZE_HINT}"
-    return _SIZE_HINT
+from proxy.errors import FaultError
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +52,7 @@ class DurationRule:
         return value
 
     def _no_limit(self) -> str:
-        return f"for no limit write `{self.word}`" if self.word else _DURATION_HINT
+        return f"for no limit write `{self.word}`" if self.word else DURATION_HINT
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -162,13 +77,13 @@ class SizeRule:
     def check(self, value: object) -> int | str:
         """Return the size as it was written; ``FaultError`` if it is out of bounds."""
         if not isinstance(value, int | str) or isinstance(value, bool):
-            raise FaultError(f"{shown(value)} is not a size", _SIZE_HINT)
+            raise FaultError(f"{shown(value)} is not a size", SIZE_HINT)
         if value == self.word:
             return value
         if self.word and value in {"off", "unlimited"}:
             raise FaultError(f"{shown(value)} is not a size", f"for no limit write `{self.word}`")
         if not self.least <= octets(value) <= self.most:
-            bounds = f"from {_size_text(self.least)} to {_size_text(self.most)}"
+            bounds = f"from {size_text(self.least)} to {size_text(self.most)}"
             no_limit = f"; for no limit write `{self.word}`" if self.word else ""
             raise FaultError(f"{shown(value)} is out of bounds", bounds + no_limit)
         return value
@@ -181,20 +96,13 @@ class SizeRule:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        text = f"[0-9]+({'|'.join(_SIZE_UNITS)}){f'|{self.word}' * bool(self.word)}"
+        text = f"[0-9]+({'|'.join(SIZE_UNITS)}){f'|{self.word}' * bool(self.word)}"
         return {
             "anyOf": [
                 {"type": "string", "pattern": f"^({text})$"},
                 {"type": "integer", "minimum": self.least, "maximum": self.most},
             ]
         }
-
-
-def _size_text(count: int) -> str:
-    for unit, size in (("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", KIB)):
-        if count and count % size == 0:
-            return f"{count // size}{unit}"
-    return f"{count}B"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +161,18 @@ HeadSize: TypeAlias = Annotated[int | str, SizeRule(KIB, MIB)]
 
 Count: TypeAlias = Annotated[int | Literal["unlimited"], Whole(1, 1_000_000_000, word="unlimited")]
 
-_NAME: Final = "[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
-_VARIABLE: Final = "[a-z][a-z0-9_]{0,62}"
-
 Name: TypeAlias = Annotated[
     str,
     Pattern(
-        f"^{_NAME}$",
+        f"^{NAME}$",
         "a name",
-        "up to 63 letters, digits, `_`, `.` and `-`, a letter or digit first",
+        NAME_HINT,
     ),
 ]
 EndpointName: TypeAlias = Annotated[
     str,
     Pattern(
-        r"^[A-Za-z0-9\[][A-Za-z0-9_.:\[\]/-]{0,127}$",
+        f"^{ENDPOINT}$",
         "a name or an address",
         "up to 128 letters, digits and `_.:[]/-`",
     ),
@@ -275,7 +180,7 @@ EndpointName: TypeAlias = Annotated[
 VariableName: TypeAlias = Annotated[
     str,
     Pattern(
-        f"^{_VARIABLE}$",
+        f"^{VARIABLE}$",
         "the name of a variable",
         "up to 63 lower-case letters, digits and `_`, a letter first",
     ),
@@ -283,7 +188,7 @@ VariableName: TypeAlias = Annotated[
 PoolReference: TypeAlias = Annotated[
     str,
     Pattern(
-        rf"^({_NAME}|\${_VARIABLE}|\$\{{{_VARIABLE}\}})$",
+        rf"^({NAME}|\${VARIABLE}|\$\{{{VARIABLE}\}})$",
         "the name of a pool or a header map's variable",
         "such as backend or $tier_pool",
     ),

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from admin.documents import DocumentError, load
+from admin.documents.faults import DocumentError
+from admin.documents.loading import load
 from admin.edits import KINDS, same
 from proxy.errors import Fault, pointer
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from admin.documents import DocumentError, validate
-from admin.documents.faults import bounded
+from admin.documents.document import validate
+from admin.documents.faults import DocumentError, bounded
 from admin.nginx.listeners import default_host, listener, listener_names
 from admin.nginx.locations import add_routes, scopes_within
 from admin.nginx.logs import Logs, Source

@@ -7,7 +7,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Final
 
-from admin.documents.scalars import MIB
+from admin.documents.units import MIB
 from admin.nginx.reading import Directive
 from admin.nginx.report import RefusalError, Report
 from admin.nginx.scope import Scope

@@ -19,7 +19,7 @@ from crossplane.analyzer import analyze, enter_block_ctx
 from crossplane.errors import NgxParserBaseException
 from crossplane.lexer import _lex_file_object as lex
 
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from proxy.errors import Fault
 
 MAX_DEPTH: Final = 50

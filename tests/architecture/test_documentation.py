@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from admin.controller import Controller
-from admin.documents import load, validate
+from admin.documents.document import validate
+from admin.documents.loading import load
 from admin.settings import DEMO, RUN
 from admin.telemetry import control_plane
 from admin.translate import to_spec

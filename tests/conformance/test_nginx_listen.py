@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from admin.documents import validate
+from admin.documents.document import validate
 from admin.nginx import import_nginx
 from admin.translate import to_spec
 from tests.peers import RawClient, Stage

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from admin.nginx import import_nginx
 from tests.conformance.values_beside_nginx import beside_nginx_with
 from tests.peers import Stage, answers, reply

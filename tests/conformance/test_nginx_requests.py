@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-from admin.documents import validate
+from admin.documents.document import validate
 from admin.nginx import import_nginx
 from admin.translate import to_spec
 from tests.peers import Origin, RawClient, Recorded, Reply, Stage, answers, echo, reply

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from admin.documents import validate
+from admin.documents.document import validate
 from admin.nginx import import_nginx
 from admin.translate import to_spec
 from tests.peers import Origin, RawClient, Reply, Script, Stage

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from admin.nginx import import_nginx
 from tests.real_configurations.placing import FILES, SERVERS, Placed, copy
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from admin.documents import validate
+from admin.documents.document import validate
 from admin.nginx import import_nginx
 from admin.translate import to_spec
 from tests.conformance.differential.observation import Message, Side, requests_of

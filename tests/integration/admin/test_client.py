@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 
 from admin.client.completion import SCRIPTS
 from admin.demo import ANYWHERE, echo
-from admin.documents import load
+from admin.documents.loading import load
 from admin.listening import listening
 from tests.integration.admin.hotsplice import ROOT, done, hotsplice
 from tests.integration.admin.process import process

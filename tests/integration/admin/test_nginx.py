@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from admin.documents import validate
+from admin.documents.document import validate
 from admin.nginx import import_nginx
 from admin.translate import to_spec
 from tests.integration.admin.process import ROOT, process

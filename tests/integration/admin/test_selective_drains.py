@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from admin.api.application import application
 from admin.api.auth import Guard
-from admin.api.connections import ConnectionBody
+from admin.api.bodies.connections import ConnectionBody
 from admin.controller import Controller
 from admin.demo import ANYWHERE, echo
 from admin.listening import listening

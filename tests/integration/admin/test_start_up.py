@@ -14,6 +14,7 @@ import pytest
 from tests.architecture.sources import ROOT, is_within
 from tests.integration.admin.process import process
 from tests.integration.admin.test_run import document
+from tests.integration.admin.test_state import Sidecar, sidecar
 
 LATE = {
     "admin.api.docs", "admin.api.openapi", "admin.client.commands", "admin.client.connection",
@@ -40,6 +41,26 @@ async def test_start_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     assert {"admin.app", "proxy.server", "pydantic"} <= modules
     late = {one for one in modules if any(is_within(one, package) for package in LATE)}
     assert late == set()
+
+
+async def test_models_are_loaded_with_the_first_change(tmp_path: Path) -> None:
+    async with sidecar(tmp_path) as running:
+        for path in ("config", "pools", "status", "revisions", "connections", "drains"):
+            await running.read(f"/v1/{path}")
+        assert not models_in(running)
+        assert children_of(running) == []
+        assert (await running.put(1))[0] == 200
+        assert models_in(running)
+
+
+def models_in(running: Sidecar) -> bool:
+    """Tell whether pydantic is in the memory of a process."""
+    return "_pydantic_core" in Path(f"/proc/{running.running.process.pid}/maps").read_text()
+
+
+def children_of(running: Sidecar) -> list[str]:
+    pid = running.running.process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 async def test_yaml_is_loaded_for_who_uses_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from admin.beginning import begin
 from admin.controller import Controller, RefusedError, Terms
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from admin.memory import Memory
 from admin.records import Override
 from admin.revisions import Origin

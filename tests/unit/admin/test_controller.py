@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from admin.controller import Controller, RefusedError, Terms
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from admin.edits import placed
 from admin.offloading import INLINE_BYTES
 from admin.revisions import Origin

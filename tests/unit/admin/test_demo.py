@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from admin.demo import ANYWHERE, document, echo, main, page, pool, talk
-from admin.documents import validate
+from admin.documents.document import validate
 from admin.listening import listening
 from admin.translate import to_spec
 from proxy.addresses import parse_address

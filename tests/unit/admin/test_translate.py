@@ -4,9 +4,8 @@ from copy import deepcopy
 
 import pytest
 
-from admin.documents import validate
 from admin.documents.client_address import PRIVATE
-from admin.documents.document import Validated
+from admin.documents.document import Validated, validate
 from admin.translate import to_spec
 from proxy import spec
 from tests.unit.admin.documents.example import RICH, SMALL, changed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from admin.documents import validate
+from admin.documents.document import validate
 from bench.peers import PEERS, envoy, haproxy, hotsplice, nginx
 from bench.peers.peer import MANY, USUAL, Setup
 

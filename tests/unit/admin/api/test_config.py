@@ -8,7 +8,7 @@ import pytest
 
 from admin.api.media import BODY_BYTES
 from admin.controller import Controller
-from admin.documents import load
+from admin.documents.loading import load
 from tests.unit.admin.api.answers import ok, paths, problem
 from tests.unit.admin.conftest import Client
 from tests.unit.admin.plane import DOCUMENT, FakePlane

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 from yarl import URL
 
-from admin.api.connections import ConnectionBody, ConnectionPage
+from admin.api.bodies.connections import ConnectionBody, ConnectionPage
 from proxy.connection_view import ConnectionView, Direction
 from proxy.connections import ANY, MAX_PAGE, PAGE, Selector
 from tests.unit.admin.api.answers import ok, paths, problem

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from admin.api import explanations
-from admin.api.explanations import ExplanationBody
+from admin.api.bodies import explanations
+from admin.api.bodies.explanations import ExplanationBody
 from admin.controller import Controller
 from proxy.explain import explanation
 from tests.unit.admin.api.answers import ok, paths

@@ -6,7 +6,8 @@ from dataclasses import fields
 
 import pytest
 
-from admin.api.failures import PAGE, Attempt, FailureBody
+from admin.api.bodies.failures import Attempt, FailureBody
+from admin.api.failures import PAGE
 from proxy.telemetry.failures import FAILURES, FailedAttempt, FailedRequest
 from tests.unit.admin.api.answers import ok, paths, problem
 from tests.unit.admin.api.test_auth import TOKENS, bearer

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from admin.documents import DocumentError, effective, validate
-from admin.documents.document import Validated
+from admin.documents.document import Validated, effective, validate
+from admin.documents.faults import DocumentError
 from admin.translate import to_spec
 from proxy.spec import LogSpec
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from admin.documents import DocumentError, validate
-from admin.documents.faults import MAX_FAULTS
+from admin.documents.document import validate
+from admin.documents.faults import MAX_FAULTS, DocumentError
 from proxy.errors import Fault, pointer
 from tests.unit.admin.documents.example import RICH, SMALL, changed
 

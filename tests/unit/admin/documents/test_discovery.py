@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from admin.documents import DocumentError, effective, validate
+from admin.documents.document import effective, validate
+from admin.documents.faults import DocumentError
 from proxy.spec import DnsSpec
 
 

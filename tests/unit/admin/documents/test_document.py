@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin.documents import (
-    Document,
-    DocumentError,
-    check,
-    dump_yaml,
-    effective,
-    load,
-    validate,
-)
+from admin.documents.document import Document, check, effective, validate
+from admin.documents.faults import DocumentError
+from admin.documents.loading import dump_yaml, load
 from admin.documents.model import Model
 from admin.documents.pool import Pool
 from admin.translate import to_spec

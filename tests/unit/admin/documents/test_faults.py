@@ -9,7 +9,6 @@ from admin.documents.faults import (
     SHOWN_CHARACTERS,
     bounded,
     meant,
-    model_at,
     nearest,
     one_of,
     shown,
@@ -18,6 +17,7 @@ from admin.documents.header_map import RegexEntry
 from admin.documents.header_rules import HeaderRules, ResponseRules, Substitution
 from admin.documents.matching import Path
 from admin.documents.pool import HashBalance
+from admin.documents.wording import model_at
 from proxy.errors import Fault, pointer
 
 

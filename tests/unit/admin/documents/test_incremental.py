@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from admin.documents import Document, DocumentError, route_checks, validate
-from admin.documents.document import Validated
+from admin.documents import route_checks
+from admin.documents.document import Document, Validated, validate
+from admin.documents.faults import DocumentError
 from admin.edits import Place, look_up, placed, removed
 from admin.translate import to_spec
 from proxy.errors import Fault

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin.documents import DocumentError, load
-from admin.documents.loading import MAX_DEPTH, MAX_JSON_BYTES, MAX_YAML_BYTES
+from admin.documents.faults import DocumentError
+from admin.documents.loading import MAX_DEPTH, MAX_JSON_BYTES, MAX_YAML_BYTES, load
 from proxy.errors import Fault
 
 json_values = st.recursive(

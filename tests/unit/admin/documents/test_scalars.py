@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin.documents.scalars import limit, octets, octets_or_none, seconds, seconds_or_none
+from admin.documents.units import limit, octets, octets_or_none, seconds, seconds_or_none
 from proxy.errors import FaultError
 
 

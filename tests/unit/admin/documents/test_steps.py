@@ -7,8 +7,9 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from admin.documents import Document, DocumentError, validate
 from admin.documents.client_address import PRIVATE
+from admin.documents.document import Document, validate
+from admin.documents.faults import DocumentError
 from admin.translate import to_spec
 from proxy import spec
 from proxy.errors import Fault

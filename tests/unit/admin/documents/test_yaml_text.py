@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from admin.documents import DocumentError, dump_yaml, load
+from admin.documents.faults import DocumentError
+from admin.documents.loading import dump_yaml, load
 from proxy.errors import Fault
 
 json_values = st.recursive(

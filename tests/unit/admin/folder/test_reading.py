@@ -8,7 +8,7 @@ import pytest
 
 from admin.cli import main
 from admin.config_file import read_document
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from admin.folder import reading
 from admin.folder.reading import read_folder, signature_of
 from proxy.errors import Fault

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from admin.documents import DocumentError
+from admin.documents.faults import DocumentError
 from admin.nginx import Imported, import_nginx
 from admin.nginx.report import Verdict
 

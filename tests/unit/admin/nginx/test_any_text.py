@@ -10,7 +10,8 @@ from crossplane.analyzer import DIRECTIVES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from admin.documents import DocumentError, validate
+from admin.documents.document import validate
+from admin.documents.faults import DocumentError
 from admin.nginx import import_nginx
 from admin.nginx.values import words
 from admin.nginx.verdicts import ACCEPTED, APPROXIMATED, BUILT

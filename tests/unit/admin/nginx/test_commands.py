@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 
 from admin.cli import main
-from admin.documents import dump_yaml, load, validate
+from admin.documents.document import validate
+from admin.documents.loading import dump_yaml, load
 from tests.unit.admin.nginx.conf import MAPPED, SIMPLE, document, write
 
 PAGE: Final = Path(__file__).parents[4] / "docs" / "from-nginx.md"

@@ -47,11 +47,9 @@ COPY --from=build /opt/hotsplice /opt/hotsplice
 COPY --from=build --chown=65532:65532 /empty /run/hotsplice
 COPY --from=build --chown=65532:65532 /empty /var/lib/hotsplice
 
-# Inside the container every command finds the process without a flag; pydantic has no plugins, but
-# searches every package for some at each start.
+# Inside the container every command finds the process without a flag.
 ENV PATH=/opt/hotsplice/bin:/usr/bin \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYDANTIC_DISABLE_PLUGINS=__all__ \
     HOTSPLICE_ADMIN=unix:/run/hotsplice/admin.sock \
     HOTSPLICE_STATE_DIR=/var/lib/hotsplice/state
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from admin.environment import without_certificates
+from admin.environment import without_certificates, without_plugins
 from admin.settings import CheckSettings, ImportSettings, parse
 from proxy.errors import Fault
 
@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if settings.listen is None:
         from admin.beside import Beside
 
+        without_plugins()
         try:
             beside = Beside("admin.examining")  # before anything large is loaded
         except OSError:

@@ -271,8 +271,13 @@ class Controller:
 
     async def effective(self) -> object:
         """Return the document with every default filled in."""
-        size = self.size * EFFECTIVE_GROWTH
-        return await self._examiner.effective(size, self._serving)
+        serving = self._serving
+        if serving.document is None:
+            modelled = await self._examiner.modelled(self.size, serving)
+            if self._serving is serving:
+                self._serving = modelled
+            serving = modelled
+        return await self._examiner.effective(self.size * EFFECTIVE_GROWTH, serving)
 
     async def _change(self, edit: Edit, origin: Origin, terms: Terms, size: int) -> Outcome:
         raw = await offload(size, edit, self.raw)

@@ -16,6 +16,11 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
+def without_plugins() -> None:
+    """Have pydantic not look into every installed package for plugins, at each start."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
 @contextmanager
 def without_certificates() -> Iterator[None]:
     """Have nobody read the system's certificates.

@@ -35,6 +35,11 @@ class Examiner:
         change: Change = await self._do(size, "examine_change", before, raw, previous)
         return change
 
+    async def modelled(self, size: int, candidate: Candidate) -> Candidate:
+        """Return a candidate with its models."""
+        with_models: Candidate = await self._do(size, "modelled", candidate)
+        return with_models
+
     async def effective(self, size: int, candidate: Candidate) -> object:
         """Return the document of a candidate with every default filled in."""
         return await self._do(size, "effective", candidate)

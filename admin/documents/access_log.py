@@ -11,7 +11,7 @@ from admin.documents.scalars import Template
 from proxy import spec
 from proxy.errors import Fault
 from proxy.logs.access import WORDS
-from proxy.logs.targets import check_target
+from proxy.logs.places import check_target
 
 MAX_LOGS: Final = 20
 

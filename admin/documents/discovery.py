@@ -12,7 +12,8 @@ from admin.documents.scalars import Pattern, Whole
 from proxy import spec
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError
-from proxy.upstream.discovery.questions import DNS_PORT
+
+DNS_PORT: Final = 53
 
 NAME_CHARACTERS: Final = 253
 

@@ -12,7 +12,7 @@ from admin.nginx.scope import Scope
 from admin.nginx.values import milliseconds, octets
 from admin.nginx.variables import EMPTY, EMPTY_PREFIXES, Variables, names
 from proxy.errors import FaultError
-from proxy.logs.targets import check_target
+from proxy.logs.places import check_target
 
 if TYPE_CHECKING:
     from admin.nginx.importing import Draft

@@ -29,8 +29,8 @@ EVERY_S: Final = 0.1
 """WebSockets that are there from the start, and how often another one comes."""
 
 PAUSE_MS: Final = 20
-"""On average, between two requests of a connection where latency is measured: a proxy with nothing to spare has
-no latency of its own."""
+"""Between two requests of a connection, on average, where latency is measured: a proxy with nothing
+to spare has no latency of its own."""
 
 LOW_PRIORITY: Final = 10
 

@@ -11,7 +11,7 @@ from proxy.headers.template import Scope, compile_template
 from proxy.headers.variables import Getter
 from proxy.logs.escape import ESCAPES
 from proxy.logs.format import COMBINED, Format, asks_response, compile_format
-from proxy.logs.targets import check_target
+from proxy.logs.places import check_target
 from proxy.message import Request
 from proxy.spec import LogSpec
 from proxy.telemetry.log_sink import NOWHERE, LogSink

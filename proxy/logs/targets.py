@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
@@ -17,6 +16,7 @@ from typing import Final, NamedTuple
 from weakref import ref
 
 from proxy.errors import Fault, FaultError, SpecError, pointer
+from proxy.logs.places import check_target
 from proxy.spec import Spec
 from proxy.telemetry.counters import Ledger
 from proxy.telemetry.line_writer import EXIT_FLUSH_S, STDERR, STDOUT, LineWriter
@@ -26,30 +26,7 @@ from proxy.telemetry.log_sink import LogSink, Schedule
 MAX_FILES: Final = 100
 """Log files of one configuration; each has a thread that writes it."""
 
-PATH_CHARACTERS: Final = 1024
-
 STREAMS: Final[dict[str, LineWriter]] = {"stderr": STDERR, "stdout": STDOUT}
-
-_PATH: Final = re.compile(r"(/[^/]+)+")
-
-
-def check_target(target: str) -> None:
-    """Raise ``FaultError`` if lines cannot go there.
-
-    A file's name has to end in ``.log``: whoever may write a configuration decides what is in the
-    lines, and must not be able to write it into whatever file else this process may append to.
-    """
-    if target in STREAMS:
-        return
-    if not _PATH.fullmatch(target) or {".", ".."} & set(target.split("/")):
-        raise FaultError(
-            f"{target[:80]!r} is no place for a log", "stderr, stdout or /PATH/NAME.log"
-        )
-    if len(target) > PATH_CHARACTERS or re.search(r"[\x00-\x1f\x7f]", target):
-        raise FaultError("a path of a log that is too long, or holds control characters")
-    if not target.endswith(".log"):
-        hint = "documents can append to logs, not to other files"
-        raise FaultError(f"the name of {target[:80]!r} does not end in .log", hint)
 
 
 class Target(NamedTuple):

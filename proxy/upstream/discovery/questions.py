@@ -32,8 +32,6 @@ NOBODY_TTL_S: Final = 5.0
 
 REASON_CHARACTERS: Final = 300
 
-DNS_PORT: Final = 53
-
 RESOLV_CONF: Final = "/etc/resolv.conf"
 
 _TYPES: Final = {"addresses": ("A", "AAAA"), "a": ("A",), "aaaa": ("AAAA",), "srv": ("A", "AAAA")}

@@ -14,7 +14,8 @@ import pytest
 
 from proxy.errors import FaultError, SpecError
 from proxy.logs import targets as module
-from proxy.logs.targets import MAX_FILES, Opened, Targets, check_target
+from proxy.logs.places import check_target
+from proxy.logs.targets import MAX_FILES, Opened, Targets
 from proxy.spec import LogSpec, Spec
 from proxy.telemetry.line_writer import STDERR, STDOUT
 from tests.peers import eventually

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,8 @@ from proxy.splice.relay import Kind, Splice
 
 if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
-    from proxy.telemetry.counters import PoolCounters
+    from proxy.exchange.runtime import Runtime
+    from proxy.telemetry.counters import ListenerCounters, PoolCounters
     from proxy.upstream.connection import UpstreamConnection
     from proxy.upstream.endpoint import Endpoint
 
@@ -33,20 +36,11 @@ def join(
     tunnel = exchange.taken_route.spec.tunnel
     kind: Kind = "websocket" if protocol.lower() == b"websocket" else "tunnel"
     counters, runtime = client.counters, client.runtime
-    # Nothing of the exchange or of its configuration outlives it in a splice, but for the log.
-    totals = exchange.pool.counters
-    log_end = tunnel_log(exchange)
     place = _place(exchange)
-
-    def ended(splice: Splice) -> None:
-        now = monotonic()
-        runtime.splices.discard(splice)
-        runtime.live.pop(place.serial, None)
-        counters.active[splice.kind] -= 1
-        _settle(splice, endpoint, totals, now)
-        if log_end is not None:
-            log_end(splice, now)
-
+    # Nothing of the exchange or of its configuration outlives it in a splice, but for the log.
+    ended = partial(
+        _ended, runtime, counters, endpoint, exchange.pool.counters, tunnel_log(exchange)
+    )
     splice = Splice(
         kind,
         client.transport,
@@ -57,8 +51,7 @@ def join(
         now=now,
         place=place,
     )
-    for transport in (client.transport, upstream.transport):
-        _keep_alive(transport)
+    _keep_alive(upstream.transport)  # the client's has it of its listener
     endpoint.active += 1
     endpoint.splices += 1
     endpoint.splice_set.add(splice)
@@ -73,6 +66,24 @@ def join(
     splice.start(behind_request, behind_head)
     if runtime.joined is not None:
         runtime.joined(splice)
+
+
+def _ended(
+    runtime: Runtime,
+    counters: ListenerCounters,
+    endpoint: Endpoint,
+    totals: PoolCounters,
+    log_end: Callable[[Splice, float], None] | None,
+    splice: Splice,
+) -> None:
+    now = monotonic()
+    runtime.splices.discard(splice)
+    if splice.place is not None:
+        runtime.live.pop(splice.place.serial, None)
+    counters.active[splice.kind] -= 1
+    _settle(splice, endpoint, totals, now)
+    if log_end is not None:
+        log_end(splice, now)
 
 
 def _place(exchange: Exchange) -> Place:

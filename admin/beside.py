@@ -3,7 +3,7 @@
 To examine a document takes pydantic and its models, to read it maybe a parser of YAML: together a
 fifth of the memory that a sidecar would have for as long as it runs, and a third of its start.  So
 this is done by another process, made before anything large is loaded, while this one loads the
-rest; it ends with the start.  Should a document change later, all that is loaded here, once
+rest, and answers through pipes that nobody else has; it ends with the start.  Should a document change later, all that is loaded here, once
 (``late``).
 """
 

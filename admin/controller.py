@@ -146,7 +146,7 @@ class Controller:
 
         Raise ``DocumentError`` with every fault.
         """
-        return (await self._examiner.examine(size, raw, self._serving)).spec
+        return (await self._examiner.examine(size, raw, await self._modelled())).spec
 
     async def change(
         self, edit: Edit, origin: Origin, terms: Terms = ORDINARY, *, added: int = 0
@@ -271,13 +271,18 @@ class Controller:
 
     async def effective(self) -> object:
         """Return the document with every default filled in."""
+        size = self.size * EFFECTIVE_GROWTH
+        return await self._examiner.effective(size, await self._modelled())
+
+    async def _modelled(self) -> Candidate:
+        """Return what serves with its models, which are made once."""
         serving = self._serving
-        if serving.document is None:
-            modelled = await self._examiner.modelled(self.size, serving)
-            if self._serving is serving:
-                self._serving = modelled
-            serving = modelled
-        return await self._examiner.effective(self.size * EFFECTIVE_GROWTH, serving)
+        if serving.document is not None:
+            return serving
+        modelled = await self._examiner.modelled(self.size, serving)
+        if self._serving is serving:  # and nothing newer
+            self._serving = modelled
+        return modelled
 
     async def _change(self, edit: Edit, origin: Origin, terms: Terms, size: int) -> Outcome:
         raw = await offload(size, edit, self.raw)

@@ -3,8 +3,8 @@
 To examine a document takes pydantic and its models, to read it maybe a parser of YAML: together a
 fifth of the memory that a sidecar would have for as long as it runs, and a third of its start.  So
 this is done by another process, made before anything large is loaded, while this one loads the
-rest, and answers through pipes that nobody else has; it ends with the start.  Should a document change later, all that is loaded here, once
-(``late``).
+rest.  It answers through pipes that nobody else has, and ends with the start.  Should a document
+change later, all that is loaded here, once (``late``).
 """
 
 from __future__ import annotations

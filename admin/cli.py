@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from admin.environment import without_certificates, without_plugins
 from admin.settings import CheckSettings, ImportSettings, parse
 from proxy.errors import Fault
+
+BOTH_NEED: Final = ("admin.candidate", "proxy.logs.access", "proxy.route")
+"""What the process that examines the document needs as well as the one that serves: on one core it
+is worth loading once, before they part.  None of it starts a thread."""
 
 FAULTY = 2
 """Exit status for a document or a setting with faults."""
@@ -26,8 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from admin.beside import Beside
 
         without_plugins()
+        for module in BOTH_NEED:
+            import_module(module)
         try:
-            beside = Beside("admin.examining")  # before anything large is loaded
+            beside = Beside("admin.examining")  # before anything else is loaded
         except OSError:
             beside = None  # there are too many processes; then it is done here
         with without_certificates():

@@ -165,8 +165,7 @@ def _endpoints(
 
 def _carried(endpoint: Endpoint, moved: Moved) -> tuple[int, int]:
     """Return octets to the endpoint and from it: once a splice ends, its counters have them."""
-    counters = endpoint.counters
-    return counters.bytes_out + moved.to_upstream, counters.bytes_in + moved.to_client
+    return endpoint.bytes_out + moved.to_upstream, endpoint.bytes_in + moved.to_client
 
 
 def _endpoint(
@@ -181,8 +180,7 @@ def _endpoint(
     labels: tuple[tuple[str, str], ...] = (),
     discovered: bool = False,
 ) -> EndpointReading:
-    counters = endpoint.counters
-    to_upstream, to_client = carried.get(endpoint) or (counters.bytes_out, counters.bytes_in)
+    to_upstream, to_client = carried.get(endpoint) or (endpoint.bytes_out, endpoint.bytes_in)
     return EndpointReading(
         name=name,
         address=endpoint.address,
@@ -193,9 +191,9 @@ def _endpoint(
         fails=endpoint.fails,
         active_requests=endpoint.active - endpoint.splices,
         splices=endpoint.splices,
-        connections_idle=len(endpoint.idle),
+        connections_idle=endpoint.idle_count,
         labels=labels,
-        counters=counters,
+        counters=endpoint,
         bytes_to_upstream=to_upstream,
         bytes_to_client=to_client,
         discovered=discovered,

@@ -56,7 +56,7 @@ class Sweep:
             listener.sweep(now)
         for splice in list(serving.runtime.splices):
             splice.sweep(now)
-        serving.runtime.upstreams.close_idle(now)
+        serving.runtime.upstreams.watch.close_idle(now)
         serving.runtime.upstreams.close_left()
         serving.forget(now)
         if self.told is not None:

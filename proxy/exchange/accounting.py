@@ -38,8 +38,8 @@ def settle(exchange: Exchange, now: float) -> None:
         totals = exchange.pool.counters
         totals.http_to_upstream += sent
         totals.http_to_client += received
-        endpoint = member.endpoint.counters
-        endpoint.by_class[answered // 100 if exchange.answering and status < 600 else 0] += 1
+        endpoint = member.endpoint
+        endpoint.count(answered // 100 if exchange.answering and status < 600 else 0)
         endpoint.bytes_in += received
         endpoint.bytes_out += sent
     if status == 101:  # a tunnel logs for itself

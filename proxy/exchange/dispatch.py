@@ -62,8 +62,8 @@ def attempt(exchange: Exchange, member: Member, now: float, *, fresh: bool = Fal
     exchange.heard = False
     endpoint = member.endpoint
     endpoint.active += 1
-    endpoint.counters.requests += 1
-    if endpoint.idle and not fresh:
+    endpoint.requests += 1
+    if endpoint.idle is not None and not fresh:
         upstream = lease_idle(endpoint, exchange.pool.plan.spec.keepalive.max_requests)
         if upstream is not None:
             exchange.reused = True

@@ -39,8 +39,9 @@ from proxy.snapshot import Snapshot, Upstream
 from proxy.spec import ListenerTimeouts
 from proxy.steps.answer import Answer
 from proxy.telemetry.counters import ListenerCounters
-from proxy.upstream.connection import UpstreamConnection, make_room
+from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.endpoint import Endpoint, Member
+from proxy.upstream.idle import make_room
 from proxy.upstream.response_parser import ResponseHead
 from proxy.upstream.retry_rules import RetryRules
 

@@ -104,7 +104,7 @@ def drop(
     ended = facts.attempt(exchange, status, now, answered=answered, failure=failure)
     exchange.trail = (*exchange.trail, ended)
     endpoint.active -= 1
-    endpoint.counters.by_class[status // 100 if answered else 0] += 1
+    endpoint.count(status // 100 if answered else 0)
     exchange.member = None
     exchange.read_by = exchange.send_by = NEVER
     upstream, exchange.upstream = exchange.upstream, None

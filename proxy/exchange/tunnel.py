@@ -117,8 +117,8 @@ def _settle(splice: Splice, endpoint: Endpoint, totals: PoolCounters, now: float
     endpoint.active -= 1
     endpoint.splices -= 1
     endpoint.splice_set.discard(splice)
-    endpoint.counters.bytes_in += splice.to_client
-    endpoint.counters.bytes_out += splice.to_upstream
+    endpoint.bytes_in += splice.to_client
+    endpoint.bytes_out += splice.to_upstream
     totals.spliced_to_client += splice.to_client
     totals.spliced_to_upstream += splice.to_upstream
     totals.tunnel_duration.observe(now - splice.started)

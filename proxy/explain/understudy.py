@@ -11,7 +11,6 @@ used, the play is repeated when its understudy has been made in a thread.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -101,10 +100,8 @@ def _stand_in(
     plan: PoolPlan, spec: PoolSpec, members: tuple[Member, ...], booked: Booked
 ) -> PoolPlan:
     alike: dict[str, object] = {
-        "counters": EndpointCounters(),
-        "idle": deque(),
-        "splice_set": set(),
-    }
+        "idle": None, "idle_count": 0, "others": EndpointCounters().others, "splice_set": set(),
+    }  # fmt: skip
     copies = tuple(_member(member, booked, alike) for member in members)
     made = PoolPlan(Pool(plan.pool.name), spec, plan.given, plan.resolved, copies, plan)
     made.publish()
@@ -126,6 +123,7 @@ def _member(member: Member, booked: Booked, alike: Mapping[str, object]) -> Memb
 def _copied(one: T, **changed: object) -> T:
     """Copy a slotted object; ``copy.copy`` takes three times as long."""
     made = object.__new__(type(one))
-    for name in type(one).__slots__:  # type: ignore[attr-defined]
-        setattr(made, name, changed[name] if name in changed else getattr(one, name))
+    for kind in type(one).__mro__[:-1]:
+        for name in kind.__slots__:  # type: ignore[attr-defined]
+            setattr(made, name, changed[name] if name in changed else getattr(one, name))
     return made

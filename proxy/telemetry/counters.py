@@ -71,17 +71,32 @@ class RouteCounters:
 class EndpointCounters:
     """Of one endpoint."""
 
-    __slots__ = ("by_class", "bytes_in", "bytes_out", "requests")
+    __slots__ = ("bytes_in", "bytes_out", "others", "requests", "successes")
 
     def __init__(self) -> None:
         self.requests = 0
         """Attempts made on it."""
-        self.by_class: Final = [0, 0, 0, 0, 0, 0]
-        """Answers by class: index 1 is 1xx … 5 is 5xx; 0 counts attempts without an answer."""
+        self.successes = 0
+        """Answers 2xx: most are, and with thousands of endpoints even a list is far away."""
+        self.others: Final = [0, 0, 0, 0, 0, 0]
+        """Others by class: index 1 is 1xx … 5 is 5xx; 0 counts attempts without an answer."""
         self.bytes_in = 0
         """From the upstream: response bodies, and splices that ended."""
         self.bytes_out = 0
         """To the upstream: request bodies, and splices that ended."""
+
+    def count(self, outcome: int) -> None:
+        """Count what an attempt ended with, by class."""
+        if outcome == 2:
+            self.successes += 1
+        else:
+            self.others[outcome] += 1
+
+    @property
+    def by_class(self) -> list[int]:
+        """All answers by class."""
+        none, informational, _, *others = self.others
+        return [none, informational, self.successes, *others]
 
 
 class PoolCounters:

@@ -8,8 +8,6 @@ the transport over) and *closed*.  A lease ends with ``release``: back to the po
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable
 from time import monotonic
 from typing import Final, Protocol, cast
 
@@ -17,6 +15,7 @@ from proxy.framing import ChunkedDecoder, FramingError
 from proxy.spec import KeepaliveSpec
 from proxy.upstream.denied import Denied, EndpointDeniedError
 from proxy.upstream.endpoint import Endpoint
+from proxy.upstream.idle import Kept, Watch
 from proxy.upstream.response_parser import (
     CHUNKED,
     UNTIL_EOF,
@@ -67,7 +66,7 @@ class Lessee(Protocol):
 class Connections:
     """What all upstream connections of a server share: the parser, and the list of them."""
 
-    __slots__ = ("_closing", "_left", "_loop", "denied", "open", "parser")
+    __slots__ = ("_closing", "_left", "_loop", "denied", "open", "parser", "watch")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, denied: Denied | None = None) -> None:
         self._loop: Final = loop
@@ -76,19 +75,19 @@ class Connections:
         self.denied: Final = Denied() if denied is None else denied
         self.parser: Final = ResponseHeadParser(loop)
         self.open: Final[set[UpstreamConnection]] = set()
+        self.watch: Final = Watch()
 
-    def close_idle(self, now: float) -> None:
-        """Close the connections that were idle for long enough."""
-        for connection in list(self.open):
-            if connection.lessee is None and connection.idle_until <= now:
-                connection.transport.close()
+    def gone(self, connection: UpstreamConnection) -> None:
+        """Forget one that is closed, or another protocol's."""
+        self.open.discard(connection)
+        self.watch.remove(connection)
 
     def leave(self, endpoint: Endpoint) -> None:
         """Have the idle connections of an endpoint closed at the next ``close_left``.
 
         Until then it may come back, as it does when a change is undone, and find them open.
         """
-        if endpoint.idle:
+        if endpoint.idle is not None:
             self._left.append(endpoint)
 
     def close_left(self) -> None:
@@ -100,8 +99,10 @@ class Connections:
         left, most = self._left, CLOSED_AT_ONCE
         while left and most:
             endpoint = left[-1]
-            if endpoint.retired and endpoint.idle:
-                endpoint.idle.popleft().transport.close()
+            connection: Kept | None = endpoint.idle if endpoint.retired else None
+            if connection is not None:
+                connection.leave_idle()
+                connection.transport.close()
                 most -= 1
             else:
                 left.pop()
@@ -115,19 +116,15 @@ class Connections:
             connection.transport.abort()
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(Kept, asyncio.Protocol):
     """See the module's docstring."""
 
-    __slots__ = ("_connections",
-        "_decoder", "_head_limit", "_held", "_informational", "_left", "_parser", "_partial",
-                 "_to_head", "clean", "connect_s", "endpoint", "idle_since", "idle_until",
-                 "keep_alive_s", "lessee", "opened", "persistent", "served",
-                 "transport")  # fmt: skip
-
-    transport: asyncio.Transport
+    __slots__ = ("_connections", "_decoder", "_head_limit", "_held", "_informational", "_left",
+                 "_parser", "_partial", "_to_head", "clean", "connect_s", "keep_alive_s", "lessee",
+                 "opened", "persistent", "served")  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, connections: Connections) -> None:
-        self.endpoint: Final = endpoint
+        super().__init__(endpoint)
         self._connections: Final = connections
         self._parser: Final = connections.parser
         self.lessee: Lessee | None = None
@@ -135,9 +132,6 @@ class UpstreamConnection(asyncio.Protocol):
         """Requests sent on this connection."""
         self.opened = 0.0
         """When it was connected (monotonic seconds)."""
-        self.idle_since = 0.0
-        self.idle_until = float("inf")
-        """When an idle connection is closed (monotonic seconds)."""
         self.keep_alive_s: float | None = None
         self.persistent = False
         """The response allows another request after it."""
@@ -172,7 +166,7 @@ class UpstreamConnection(asyncio.Protocol):
     def release(self, reuse: bool, keepalive: KeepaliveSpec, now: float) -> None:
         """End the lease.  With ``reuse``, the connection goes back to its endpoint's pool."""
         self.lessee = None
-        idle: deque[UpstreamConnection] = self.endpoint.idle
+        endpoint = self.endpoint
         transport = self.transport
         if (
             not (reuse and self.clean and self.persistent)
@@ -185,7 +179,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.keep_alive_s is not None and self.keep_alive_s < idle_timeout_s:
             idle_timeout_s = self.keep_alive_s
         if (
-            len(idle) >= keepalive.max_idle
+            endpoint.idle_count >= keepalive.max_idle
             or idle_timeout_s <= 0
             or (keepalive.max_age_s is not None and now - self.opened > keepalive.max_age_s)
         ):
@@ -194,16 +188,16 @@ class UpstreamConnection(asyncio.Protocol):
         if self._held:
             self._held = False
             self.transport.resume_reading()
-        self.idle_since = now
-        self.idle_until = now + idle_timeout_s
-        idle.append(self)
-        if self.endpoint.retired:
-            self._connections.leave(self.endpoint)
+        self.keep(idle_timeout_s, now)
+        if idle_timeout_s < self.watched_s:
+            self._connections.watch.add(self)
+        if endpoint.retired:
+            self._connections.leave(endpoint)
 
     def leave(self) -> None:
         """End the lease with the transport going to another protocol."""
         self.lessee = None
-        self._connections.open.discard(self)
+        self._connections.gone(self)
 
     # asyncio.Protocol
 
@@ -215,7 +209,7 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         lessee = self.lessee
         if lessee is None:
-            self._leave_idle()
+            self.leave_idle()
             self.transport.abort()
             return
         try:
@@ -231,7 +225,7 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         lessee = self.lessee
         if lessee is None:
-            self._leave_idle()
+            self.leave_idle()
         elif self._left == UNTIL_EOF:
             self._left = 0
             self.clean = True
@@ -241,10 +235,10 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.open.discard(self)
+        self._connections.gone(self)
         lessee = self.lessee
         if lessee is None:
-            self._leave_idle()
+            self.leave_idle()
         else:
             lessee.upstream_failed(malformed=False)
 
@@ -383,32 +377,24 @@ class UpstreamConnection(asyncio.Protocol):
         elif not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _leave_idle(self) -> None:
-        idle: deque[UpstreamConnection] = self.endpoint.idle
-        if self in idle:
-            idle.remove(self)
-
 
 def lease_idle(endpoint: Endpoint, max_requests: int | None) -> UpstreamConnection | None:
-    """Take the connection used last from the endpoint's pool, if there is a usable one."""
-    idle: deque[UpstreamConnection] = endpoint.idle
-    while idle:
-        connection = idle.pop()
+    """Take the connection used last from the endpoint's, if there is a usable one."""
+    while True:
+        connection: UpstreamConnection | None = endpoint.idle
+        if connection is None:
+            return None
+        older = connection.older
+        endpoint.idle = older
+        endpoint.idle_count -= 1
+        if older is not None:
+            older.newer = connection.older = None
         if connection.transport.is_closing():
             continue
         if max_requests is not None and connection.served >= max_requests:
             connection.transport.close()
             continue
         return connection
-    return None
-
-
-def make_room(endpoints: Iterable[Endpoint], most: int) -> None:
-    """Close the connections that were idle for longest until there are at most so many."""
-    pools: list[deque[UpstreamConnection]] = [each.idle for each in endpoints if each.idle]
-    for _ in range(sum(map(len, pools)) - most):
-        oldest = min((idle for idle in pools if idle), key=lambda idle: idle[0].idle_since)
-        oldest.popleft().transport.close()
 
 
 async def connect(endpoint: Endpoint, connections: Connections) -> UpstreamConnection:

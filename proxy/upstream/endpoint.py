@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from typing import Any, Final
 
 from proxy.addresses import Address
@@ -11,32 +10,42 @@ from proxy.spec import EndpointSpec, EndpointState, Pairs
 from proxy.telemetry.counters import EndpointCounters
 
 
-class Endpoint:
+class _Busy(EndpointCounters):
+    """What each request touches of an endpoint: slots of a base come first, side by side.
+
+    Of one among thousands, each further line of memory costs a request more than what is done with
+    it; therefore an endpoint is its own counters, too.
+    """
+
+    __slots__ = ("active", "fails", "idle", "idle_count", "retired")
+
+
+class Endpoint(_Busy):
     """One address of a pool, for as long as anything of it lives.
 
     Its identity is pool, canonical address and seat: counters, connections, health and its place in
     the balancing survive every change of configuration that keeps these.
     """
 
-    __slots__ = ("accessed", "active", "address", "checked", "cordoned", "counters", "current",
-                 "fails", "idle", "key", "penalty", "retired", "splice_set", "splices",
-                 "target")  # fmt: skip
+    __slots__ = ("accessed", "address", "checked", "cordoned", "current", "key", "penalty",
+                 "splice_set", "splices", "target")  # fmt: skip
 
     def __init__(self, target: Address, seat: int = 1) -> None:
+        super().__init__()
         self.target: Final = target
         self.address: Final = target.text
         """Canonical text."""
         self.key: Final = seat_key(target.text, seat)
         """Its identity within its pool."""
-        self.counters: Final = EndpointCounters()
         self.active = 0
         """Requests and splices on it now."""
         self.splices = 0
         """Splices on it now."""
         self.splice_set: Final[set[object]] = set()
         """The live splices themselves; owned by who makes them."""
-        self.idle: Final[deque[Any]] = deque()
-        """Idle connections, the one used last at the right; owned by who makes them."""
+        self.idle: Any = None
+        """The idle connection that was used last; it knows the others (``idle``)."""
+        self.idle_count = 0
         self.retired = False
         """Its pool no longer has it: what is under way on it ends, and nothing of it is kept."""
         self.cordoned = ""

@@ -71,7 +71,8 @@ class Pool:
 
     def prune(self) -> None:
         """Forget the leaving endpoints on which nothing lives any more."""
-        for key in [key for key, gone in self.leaving.items() if not (gone.active or gone.idle)]:
+        quiet = [key for key, one in self.leaving.items() if not (one.active or one.idle_count)]
+        for key in quiet:
             del self.leaving[key]
 
     def retire(self) -> list[Endpoint]:

@@ -27,7 +27,8 @@ def endpoint(
     by_class: tuple[int, ...] = (0, 0, 0, 0, 0, 0),
 ) -> EndpointReading:
     counters = EndpointCounters()
-    counters.by_class[:] = by_class
+    counters.successes = by_class[2]
+    counters.others[:] = (*by_class[:2], 0, *by_class[3:])
     return EndpointReading(
         name=name,
         address="127.0.0.1:8000",

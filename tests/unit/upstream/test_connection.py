@@ -22,9 +22,9 @@ from proxy.upstream.connection import (
     UpstreamConnection,
     connect,
     lease_idle,
-    make_room,
 )
 from proxy.upstream.endpoint import Endpoint
+from proxy.upstream.idle import idle_connections, make_room
 from proxy.upstream.response_parser import ResponseHead
 from tests.peers import eventually, settle
 from tests.peers.leaks import Watch
@@ -130,7 +130,7 @@ class Talk:
 
     @property
     def idle(self) -> bool:
-        return self.connection in self.endpoint.idle
+        return self.connection in idle_connections(self.endpoint)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -351,7 +351,7 @@ def test_pool_keeps_as_many_as_it_may_and_lends_the_youngest() -> None:
     for talk in talks:
         talk.exchange(OK)
         talk.release(max_idle=2)
-    assert list(endpoint.idle) == [talk.connection for talk in talks[:2]]
+    assert list(idle_connections(endpoint)) == [talks[1].connection, talks[0].connection]
     assert lease_idle(endpoint, None) is talks[1].connection
     assert lease_idle(endpoint, None) is talks[0].connection
     assert lease_idle(endpoint, None) is None
@@ -367,9 +367,9 @@ def test_idle_time_is_the_shorter_of_ours_and_the_upstreams(said: bytes, until: 
     with Talk() as talk:
         talk.exchange(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + said + b"\r\n")
         talk.release(idle_timeout_s=4.0, now=100.0)
-        talk.connections.close_idle(until - 0.1)
+        talk.connections.watch.close_idle(until - 0.1)
         assert not talk.transport.is_closing()
-        talk.connections.close_idle(until)
+        talk.connections.watch.close_idle(until)
         assert talk.transport.is_closing()
         assert lease_idle(talk.endpoint, None) is None
 
@@ -384,10 +384,10 @@ def test_upstream_that_keeps_nothing_is_not_kept() -> None:
 def test_sweep_leaves_leased_and_new_connections_alone() -> None:
     """A connection stands before its lease begins, by a turn of the event loop."""
     with Talk() as talk:
-        talk.connections.close_idle(1e12)
+        talk.connections.watch.close_idle(1e12)
         assert not talk.transport.is_closing()
         talk.lease()
-        talk.connections.close_idle(1e12)
+        talk.connections.watch.close_idle(1e12)
         assert not talk.transport.is_closing()
 
 
@@ -468,7 +468,7 @@ def test_many_idle_connections_are_closed_over_several_turns() -> None:
                 FakeTransport(),
             )
             transport.connect(connection)
-            talk.endpoint.idle.append(connection)
+            connection.keep(4.0, 100.0)
             transports.append(transport)
         talk.endpoint.retired = True
         talk.connections.leave(talk.endpoint)

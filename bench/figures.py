@@ -40,6 +40,7 @@ FIGURES: Final = {
     "dropped": Figure("dropped WebSockets", 0, compared=False),
     "changes_s": Figure("changes/s", 0, compared=False),
     "change_ms": Figure("ms each", 1, compared=False),
+    "first_ms": Figure("first ms", 0, compared=False),
     "rate": Figure("requests/s", 0),
     "mb_s": Figure("MB/s", 0),
     "p50_us": Figure("p50 us", 0),

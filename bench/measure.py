@@ -6,6 +6,7 @@ proxy takes it out of that scenario, and is kept; the others go on.
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,9 @@ from bench.peers.peer import MissingError, Peer, Proxy, Setup, UnsupportedError
 from bench.processes import Processes, StartError
 
 WARM_UP_S: Final = 1.0
+
+TURNS: Final = 5
+"""Of two of a kind that are compared, in each round: they differ by a few percent."""
 
 Sample = dict[str, float]
 """Figures of one proxy in one round, by the names that ``bench.figures`` has."""
@@ -170,10 +174,18 @@ def _in_turn(
 
 
 def _sample(scenario: Scenario, subjects: Sequence[Subject], seconds: float) -> Sample:
-    one, *others = [scenario.sample(subject, seconds) for subject in subjects]
-    if others:
-        more, less = one[scenario.figure], others[0][scenario.figure]
-        one |= {"alone": less, "growth": more / less, "added_us": more - less}
+    turns = 1 if len(subjects) == 1 else TURNS
+    samples = [[scenario.sample(subject, seconds) for subject in subjects] for _ in range(turns)]
+    one = samples[0][0]
+    if turns > 1:
+        figure = scenario.figure
+        pairs = [(more[figure], less[figure]) for more, less in samples]
+        one |= {
+            figure: statistics.median(more for more, _ in pairs),
+            "alone": statistics.median(less for _, less in pairs),
+            "growth": statistics.median(more / less for more, less in pairs),
+            "added_us": statistics.median(more - less for more, less in pairs),
+        }
     return one
 
 

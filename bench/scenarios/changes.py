@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from typing import Final
 
 from bench import echo
 from bench.load import LoadError, wrk
 from bench.machine import family, family_bytes
-from bench.measure import Sample, Scenario, Subject
+from bench.measure import WARM_UP_S, Sample, Scenario, Subject
 from bench.peers import hotsplice, nginx
 from bench.peers.peer import Setup
 from bench.processes import Processes
@@ -35,18 +36,18 @@ to spare has no latency of its own."""
 LOW_PRIORITY: Final = 10
 
 LEAST: Final = 10
-LEAST_S: Final = 2.0
+LEAST_S: Final = 4.0
 """So many changes at least, and for so long."""
 
-Change = Callable[[int], None]
-"""Make the nth change."""
+Change = Callable[[], None]
+"""Put the one set of endpoints, and then the other, in turn."""
 
 
 def _rest(proxy: hotsplice.Hotsplice, setups: list[Setup]) -> Change:
     bodies = [json.dumps(hotsplice.pool(one.endpoints, one.kept)) for one in setups]
-    requests = [proxy.request("PUT", "/v1/pools/backend", body) for body in bodies]
+    requests = cycle([proxy.request("PUT", "/v1/pools/backend", body) for body in bodies])
     connection = hotsplice.Writing(proxy.admin)
-    return lambda number: connection.send(requests[number % 2])
+    return lambda: connection.send(next(requests))
 
 
 def _reload(proxy: nginx.Nginx, setups: list[Setup]) -> Change:
@@ -56,9 +57,11 @@ def _reload(proxy: nginx.Nginx, setups: list[Setup]) -> Change:
         for one in setups
     ]
 
-    def change(number: int) -> None:
+    turns = cycle(texts)
+
+    def change() -> None:
         file = proxy.folder / "next.conf"
-        file.write_text(texts[number % 2])
+        file.write_text(next(turns))
         file.replace(proxy.folder / "nginx.conf")
         os.kill(proxy.pid, signal.SIGHUP)
 
@@ -77,7 +80,7 @@ def _changing(change: Change, every_s: float) -> Iterator[list[float]]:
         try:
             while not over.wait(max(0.0, started + len(took) * every_s - time.monotonic())):
                 began = time.monotonic()
-                change(len(took) + 1)
+                change()
                 took.append(time.monotonic() - began)
         except (OSError, LoadError) as error:
             failed.append(error)
@@ -98,13 +101,18 @@ def _sample(subject: Subject, seconds: float, *, every_s: float) -> Sample:
     proxy, setup = subject.proxy, subject.setup
     count = len(setup.endpoints)
     other = addresses(setup.endpoints[0], count, count)
-    setups = [setup, replace(setup, endpoints=other)]
+    setups = [replace(setup, endpoints=other), setup]
     change = _rest(proxy, setups) if isinstance(proxy, hotsplice.Hotsplice) else None
     if isinstance(proxy, nginx.Nginx):
         change = _reload(proxy, setups)
     assert change is not None
     pace, at = ("paced", str(PAUSE_MS)), (proxy.address, CONNECTIONS, seconds)
-    wrk(proxy.address, CONNECTIONS, 1.0)
+    first = time.monotonic()
+    change()  # hotsplice loads what examines documents, once
+    first_ms = (time.monotonic() - first) * 1e3
+    with _changing(change, every_s):
+        wrk(proxy.address, CONNECTIONS, WARM_UP_S, may_fail=True)
+    wrk(proxy.address, CONNECTIONS, WARM_UP_S, may_fail=True)
     before = family_bytes(proxy.pid)
     with held(proxy.address, SOCKETS, every_s=EVERY_S) as holder:
         quiet = wrk(*at, *pace)
@@ -127,6 +135,7 @@ def _sample(subject: Subject, seconds: float, *, every_s: float) -> Sample:
         "dropped": float(sockets["failed"]),
         "changes_s": in_time / busy.seconds,
         "change_ms": statistics.median(took) * 1e3,
+        "first_ms": first_ms,
         "rate": hurried.rate,
         "resident_mb": after / 1e6,
         "grown_mb": (after - before) / 1e6,

@@ -277,7 +277,8 @@ async def test_process_killed_at_any_moment_loses_nothing_that_was_acknowledged(
             assert numbers == list(range(numbers[0], numbers[-1] - 1, -1))
             assert numbers[0] == number
             writes.acknowledged = writes.under_way = number
-            await writes.write(running)  # the first takes longer than the stream has
+            if chance.random() < 0.8:  # the first takes longer than the stream has
+                await writes.write(running)
             asyncio.get_running_loop().call_later(
                 chance.uniform(0, STREAM_S), running.running.signal, signal.SIGKILL
             )

@@ -25,7 +25,7 @@ from admin.examiner import Examiner
 from admin.folder.ownership import Folder, laid_over
 from admin.json_text import canonical
 from admin.memory import Memory
-from admin.offloading import INLINE_BYTES, completed, offload
+from admin.offloading import INLINE_BYTES, completed, give_way, offload
 from admin.overrides import Overrides
 from admin.plane import DataPlane, Prepared
 from admin.records import Applied, Bootstrapped, Confirmed, Owned
@@ -227,7 +227,7 @@ class Controller:
                 faults = tuple(error.faults)
                 self._record(RESUMED, "refused", faults)
                 raise RefusedError(faults) from error
-            self._publish(prepared, candidate, RESUMED)
+            await self._publish(prepared, candidate, RESUMED)
 
     async def confirm(self, number: int) -> bool:
         """Let a pending revision stay; tell whether it stays (a second time, it stays as well).
@@ -300,9 +300,7 @@ class Controller:
             if not terms.dry_run:
                 self._record(origin, "unchanged")
             return Outcome(self.raw, self.revision.number, ())
-        await asyncio.sleep(0)  # requests are served between the steps
         change = await self._examiner.examine_change(size, self.raw, raw, self._serving)
-        await asyncio.sleep(0)
         number = self.revision.number + 1
         served = terms.come_what_may and terms.restores is not None
         prepared = await self._server.prepare(change.candidate.spec, revision=number, served=served)
@@ -335,9 +333,9 @@ class Controller:
         except BaseException:
             prepared.discard()
             raise
-        self._publish(prepared, candidate, revision.origin, terms.on_removal)
+        await self._publish(prepared, candidate, revision.origin, terms.on_removal)
 
-    def _publish(
+    async def _publish(
         self,
         prepared: Prepared,
         candidate: Candidate,
@@ -347,11 +345,12 @@ class Controller:
         prepared.publish(on_removal)
         self._serving = candidate
         self.raw, self.size = candidate.raw, candidate.size
-        self._record(origin, "applied", warnings=prepared.warnings)
         self._tell("applied" if origin is not RESUMED else "resumed")
         self._confirmation.watch()
         if self.published is not None:
             self.published()
+        await give_way()
+        self._record(origin, "applied", warnings=prepared.warnings)
 
     def _tell(self, what: str) -> None:
         revision, pending = self.revision, self.pending

@@ -1,10 +1,10 @@
-"""Work that would hold up the traffic on the event loop goes to a thread."""
+"""Work that would hold up the traffic on the event loop: done in a thread, or in pieces."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, ParamSpec, TypeVar
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -14,12 +14,52 @@ INLINE_BYTES: Final = 64 * 1024
 the traffic on the same event loop, and goes to a thread.  A thread costs its start and the wait for
 the interpreter lock, which a small document does not repay."""
 
+Pieces = Generator[None, None, T]
+"""Work that yields wherever something else may be done first, and returns its result."""
+
+
+class Piecewise(Generic[P, T]):
+    """A function that can be done in pieces; to call it does all of them at once."""
+
+    def __init__(self, pieces: Callable[P, Pieces[T]]) -> None:
+        self.pieces: Final = pieces
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do all of it."""
+        pieces = self.pieces(*args, **kwargs)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+
 
 async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do work on about ``size`` octets of JSON, in a thread if that is a lot."""
-    if size <= INLINE_BYTES:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+    """Do work on about ``size`` octets of JSON, in a thread if that is a lot.
+
+    If it is little, the traffic goes on after it, and between its pieces.
+    """
+    if size > INLINE_BYTES:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    if isinstance(work, Piecewise):
+        pieces: Pieces[T] = work.pieces(*args, **kwargs)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                result: T = end.value
+                break
+            await give_way()
+    else:
+        result = work(*args, **kwargs)
+    await give_way()
+    return result
+
+
+async def give_way() -> None:
+    """Let the traffic go on that has come meanwhile."""
+    await asyncio.sleep(0)
 
 
 async def completed(work: Coroutine[Any, Any, T]) -> T:

@@ -144,7 +144,7 @@ class ReadyFile:
     def __init__(self, path: Path | None) -> None:
         """Remove what an earlier process may have left."""
         self._path: Final = path
-        self._written = ""
+        self._written: dict[str, object] | None = None
         self.remove()
 
     def write(
@@ -153,19 +153,18 @@ class ReadyFile:
         """Say where everything is, if that is new; ``OSError`` if it cannot be written."""
         if self._path is None:
             return
-        content = {
+        content: dict[str, object] = {
             "admin": admin,
             "telemetry": telemetry,
             "listeners": dict(listeners),
             "admin_token_file": None if token_file is None else str(token_file),
         }
-        text = json.dumps(content, indent=2) + "\n"
-        if text != self._written:  # most changes move no listener, and a disk takes its time
-            write_atomically(self._path, text, 0o644)
-            self._written = text
+        if content != self._written:  # most changes move no listener, and a disk takes its time
+            write_atomically(self._path, json.dumps(content, indent=2) + "\n", 0o644)
+            self._written = content
 
     def remove(self) -> None:
         """Take it away: nothing serves any more."""
-        self._written = ""
+        self._written = None
         if self._path is not None:
             self._path.unlink(missing_ok=True)

@@ -171,7 +171,9 @@ class Preparation:
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:
             return await asyncio.to_thread(compiling)
-        return compiling()
+        compiled = compiling()
+        await asyncio.sleep(0)  # requests first
+        return compiled
 
     async def _follow(self) -> None:
         """Follow the names in the configuration for as long as there are any."""

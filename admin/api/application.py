@@ -23,6 +23,7 @@ from admin.api.table import OPERATIONS
 from admin.controller import Controller, PendingError, RefusedError
 from admin.drain import ACCEPT_S, DRAIN_S, ProcessDrain
 from admin.folder.ownership import OwnedError
+from admin.offloading import give_way
 from admin.plane import DataPlane
 from admin.store import NotKeptError
 from proxy.errors import Fault
@@ -108,6 +109,7 @@ def _guarded(guard: Guard) -> Any:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[PRINCIPAL] = guard.admit(request)
+        await give_way()
         return await handler(request)
 
     return middleware
@@ -121,7 +123,9 @@ def _outermost(counts: Counter[int], controller: Controller) -> Any:
         started = time.monotonic()
         response = await _answered(request, handler)
         counts[response.status] += 1
+        await give_way()
         audit.take(request, response, time.monotonic() - started)
+        await give_way()
         return response
 
     return middleware

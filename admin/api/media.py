@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import zlib
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +12,7 @@ from aiohttp import web
 from admin.api.problems import Problem
 from admin.documents.faults import DocumentError
 from admin.documents.loading import MAX_YAML_BYTES, dump_yaml, load
-from admin.json_text import SPACED, spaced
+from admin.json_text import SPACED, indented, spaced
 from admin.offloading import offload
 from proxy.errors import Fault
 
@@ -171,6 +170,5 @@ async def fresh(value: object, media: str, *, size: int = 0) -> web.Response:
 def _json(value: object, size: int) -> bytes:
     text = spaced(value) if size > PIECES_BYTES else SPACED.encode(value).encode()
     if len(text) <= READABLE_BYTES:
-        # Indented, json.dumps leaves its C encoder and takes ten times as long.
-        text = json.dumps(value, ensure_ascii=False, indent=2).encode()
+        text = indented(value)
     return text + b"\n"

@@ -16,7 +16,7 @@ from itertools import cycle
 from typing import Final
 
 from bench import echo
-from bench.load import LoadError, wrk
+from bench.load import Load, LoadError, wrk
 from bench.machine import family, family_bytes
 from bench.measure import WARM_UP_S, Sample, Scenario, Subject
 from bench.peers import hotsplice, nginx
@@ -33,11 +33,17 @@ PAUSE_MS: Final = 20
 """Between two requests of a connection, on average, where latency is measured: a proxy with nothing
 to spare has no latency of its own."""
 
+HURRIED_S: Final = 4.0
+
 LOW_PRIORITY: Final = 10
 
-LEAST: Final = 10
-LEAST_S: Final = 4.0
-"""So many changes at least, and for so long."""
+LEAST_S: Final = 8
+"""The requests between changes and those without go on for so long each, in turns."""
+
+TURN_S: Final = 1
+TURN: Final = 8
+"""A turn takes so long at least, and has so many changes: the median over the turns leaves out
+those in which others held up the machine, as no single long run could."""
 
 Change = Callable[[], None]
 """Put the one set of endpoints, and then the other, in turn."""
@@ -78,7 +84,7 @@ def _changing(change: Change, every_s: float) -> Iterator[list[float]]:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
         started = time.monotonic()
         try:
-            while not over.wait(max(0.0, started + len(took) * every_s - time.monotonic())):
+            while not over.wait(max(0.0, started + (len(took) + 0.5) * every_s - time.monotonic())):
                 began = time.monotonic()
                 change()
                 took.append(time.monotonic() - began)
@@ -97,7 +103,8 @@ def _changing(change: Change, every_s: float) -> Iterator[list[float]]:
 
 
 def _sample(subject: Subject, seconds: float, *, every_s: float) -> Sample:
-    seconds = max(seconds, LEAST * every_s, LEAST_S)
+    turn_s = max(TURN_S, TURN * every_s)
+    turns = round(max(seconds, LEAST_S) / turn_s)
     proxy, setup = subject.proxy, subject.setup
     count = len(setup.endpoints)
     other = addresses(setup.endpoints[0], count, count)
@@ -106,39 +113,45 @@ def _sample(subject: Subject, seconds: float, *, every_s: float) -> Sample:
     if isinstance(proxy, nginx.Nginx):
         change = _reload(proxy, setups)
     assert change is not None
-    pace, at = ("paced", str(PAUSE_MS)), (proxy.address, CONNECTIONS, seconds)
+    hurry = (proxy.address, CONNECTIONS, WARM_UP_S)
+    pace, at = ("paced", str(PAUSE_MS)), (proxy.address, CONNECTIONS, turn_s)
     first = time.monotonic()
     change()  # hotsplice loads what examines documents, once
     first_ms = (time.monotonic() - first) * 1e3
     with _changing(change, every_s):
-        wrk(proxy.address, CONNECTIONS, WARM_UP_S, may_fail=True)
-    wrk(proxy.address, CONNECTIONS, WARM_UP_S, may_fail=True)
-    before = family_bytes(proxy.pid)
+        wrk(*hurry, may_fail=True)
+    at_first = family_bytes(proxy.pid)
+    quiet, busy, hurried, took = list[Load](), list[Load](), list[Load](), list[float]()
     with held(proxy.address, SOCKETS, every_s=EVERY_S) as holder:
-        quiet = wrk(*at, *pace)
-        with _changing(change, every_s) as took:
-            busy = wrk(*at, *pace, may_fail=True)
-            in_time = len(took)
-            hurried = wrk(*at, may_fail=True)
-        after, processes = family_bytes(proxy.pid), len(family(proxy.pid))
+        for _ in range(turns):
+            hurried.append(wrk(*hurry, may_fail=True))  # idle connections are open again
+            quiet.append(wrk(*at, *pace))
+            with _changing(change, every_s) as taken:
+                busy.append(wrk(*at, *pace, may_fail=True))
+            took += taken
+        with _changing(change, every_s):
+            last = wrk(proxy.address, CONNECTIONS, HURRIED_S, may_fail=True)
+        resident, processes = family_bytes(proxy.pid), len(family(proxy.pid))
         sockets = holder.end()
     # A connection that is closed while no request is on its way is none that failed.
-    idle = busy.errors.pop("read", 0) if isinstance(proxy, nginx.Nginx) else 0
-    failed = sum(busy.errors.values()) + sum(hurried.errors.values())
+    is_nginx = isinstance(proxy, nginx.Nginx)
+    idle = sum(one.errors.pop("read", 0) for one in busy if is_nginx)
+    failed = sum(sum(one.errors.values()) for one in (*busy, *hurried, last))
+    added = [after.p99_us - before.p99_us for before, after in zip(quiet, busy, strict=True)]
     return {
-        "added_p99_ms": (busy.p99_us - quiet.p99_us) / 1e3,
-        "quiet_p99_ms": quiet.p99_us / 1e3,
-        "p99_us": busy.p99_us,
-        "p999_us": busy.p999_us,
+        "added_p99_ms": statistics.median(added) / 1e3,
+        "quiet_p99_ms": statistics.median(one.p99_us for one in quiet) / 1e3,
+        "p99_us": statistics.median(one.p99_us for one in busy),
+        "p999_us": statistics.median(one.p999_us for one in busy),
         "failed": float(failed),
         "closed": float(idle),
         "dropped": float(sockets["failed"]),
-        "changes_s": in_time / busy.seconds,
+        "changes_s": len(took) / sum(one.seconds for one in busy),
         "change_ms": statistics.median(took) * 1e3,
         "first_ms": first_ms,
-        "rate": hurried.rate,
-        "resident_mb": after / 1e6,
-        "grown_mb": (after - before) / 1e6,
+        "rate": last.rate,
+        "resident_mb": resident / 1e6,
+        "grown_mb": (resident - at_first) / 1e6,
         "processes": float(processes),
     }
 

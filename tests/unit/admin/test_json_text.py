@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admin import json_text
-from admin.json_text import canonical, octets_of, spaced
+from admin.json_text import canonical, indented, octets_of, spaced
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -30,6 +31,23 @@ def check(value: object) -> None:
     ordered = json.dumps(value, separators=(",", ":"), sort_keys=True)
     assert canonical(value) == ordered.encode()
     assert spaced(value).decode("utf-8", "surrogatepass") == json.dumps(value, ensure_ascii=False)
+
+
+@given(values)
+def test_indented_is_what_the_encoder_writes(value: object) -> None:
+    assert indented(value).decode() == json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def test_indented_leaves_nothing_for_the_collector() -> None:
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        indented({"revision": 1, "changed": ["/pools/a"], "warnings": []})
+        assert gc.collect() == 0
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def test_no_piece_is_of_more_values_than_may_be_written_at_once() -> None:

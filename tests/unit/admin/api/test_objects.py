@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import time
 from typing import Any
@@ -293,3 +294,23 @@ async def test_step_of_a_route_can_be_read_and_changed_only_with_its_list(client
     await ok(await client.put("/v1/routes/first", json={"steps": [{"stop": True}]}), 201)
     response = await client.patch("/v1/routes/first", json={"steps": {"0": {"stop": False}}})
     assert await paths(response, 422) == ["/routes/first/steps"]
+
+
+async def test_changes_leave_nothing_for_the_collector(client: Client) -> None:
+    """It would stop all the traffic, once in so many changes."""
+
+    async def put(weight: int) -> None:
+        endpoint = {"address": "127.0.0.1:8001", "weight": weight}
+        answer = await client.put("/v1/pools/backend/endpoints/blue", json=endpoint)
+        assert answer.status == 200
+        assert (await answer.json())["changed"]
+
+    await put(2)
+    gc.collect()
+    gc.disable()
+    try:
+        for weight in range(3, 20):
+            await put(weight)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

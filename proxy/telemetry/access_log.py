@@ -7,12 +7,12 @@ room are counted in ``dropped``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from random import random
+from time import gmtime, strftime, time
 from typing import Final, Literal, TypeVar
 
-from proxy.telemetry.escaping import decode, json_string
+from proxy.telemetry.escaping import json_string, quoted
 from proxy.telemetry.line_writer import STDERR
 from proxy.telemetry.log_sink import LogSink
 
@@ -71,32 +71,37 @@ def json_line(
     """
     (request_id, client_ip, method, path, status, reason, route, pool, endpoint, attempts, ttfb_s,
      revision) = said  # fmt: skip
-    line = (
-        f'{{"timestamp":"{_timestamp()}","event":"{event}",'
-        f'"request_id":{json_string(decode(request_id))},'
-        f'"client_ip":{_quoted[client_ip]},"method":{_quoted[method]},'
-        f'"path":{json_string(decode(path.partition(b"?")[0]))},'
-        f"{_outcomes[status, reason, route, pool, endpoint]}"
-        f'"attempts":{attempts},'
-        f'"bytes_in":{bytes_in},"bytes_out":{bytes_out},'
-        f'"ttfb_ms":{"null" if ttfb_s is None else f"{ttfb_s * 1000:.3f}"},'
-        f'"duration_ms":{duration_s * 1000:.3f},"revision":{revision}}}\n'
-    )
+    now = time()
+    if not 0.0 <= (past := now - _second[0]) < 1.0:
+        past = _begin_second(now)
+    if b"?" in path:
+        path = path.partition(b"?")[0]
+    line = (_LINE if ttfb_s is not None else _LINE_WITHOUT_TTFB) % (
+        _second[1], past * 1e6, event, quoted(request_id), _quoted[client_ip], _quoted[method],
+        quoted(path), _outcomes[status, reason, route, pool, endpoint, attempts], bytes_in,
+        bytes_out, ttfb_s and ttfb_s * 1e3, duration_s * 1e3, revision,
+    )  # fmt: skip
     return line.encode("ascii")
 
 
+_LINE: Final = (
+    '{"timestamp":"%s%06dZ","event":"%s","request_id":%s,"client_ip":%s,"method":%s,"path":%s,%s'
+    '"bytes_in":%d,"bytes_out":%d,"ttfb_ms":%.3f,"duration_ms":%.3f,"revision":%d}\n'
+)
+"""An f-string would make a string of each number first."""
+
+_LINE_WITHOUT_TTFB: Final = _LINE.replace("%.3f", "null%.0s", 1)
+
 _second = (0, "")
-"""The last second that was written, and how."""
+"""The last second that was written, and how: ISO 8601 in UTC, as far as its point."""
 
 
-def _timestamp() -> str:
-    """Return the time as ISO 8601 in UTC with microseconds; the seconds are formatted once."""
+def _begin_second(now: float) -> float:
+    """Write the second of a time; return what is past of it."""
     global _second
-    now = time.time()
     second = int(now)
-    if second != _second[0]:
-        _second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-    return f"{_second[1]}.{int((now - second) * 1_000_000):06d}Z"
+    _second = second, strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second))
+    return now - second
 
 
 class _Known(dict[K, str]):
@@ -113,13 +118,14 @@ class _Known(dict[K, str]):
         return written
 
 
-def _outcome(of: tuple[int, str | None, str | None, str | None, str | None]) -> str:
-    status, *names = of
+def _outcome(of: tuple[int, str | None, str | None, str | None, str | None, int]) -> str:
+    status, *names, attempts = of
     pairs = zip(("reason", "route", "pool", "endpoint"), names, strict=True)
-    return f'"status":{status},' + "".join(
+    written = "".join(
         f'"{key}":{"null" if name is None else json_string(name)},' for key, name in pairs
     )
+    return f'"status":{status},{written}"attempts":{attempts},'
 
 
-_quoted: Final = _Known[bytes](lambda octets: json_string(decode(octets)))
+_quoted: Final = _Known(quoted)
 _outcomes: Final = _Known(_outcome)

@@ -49,6 +49,13 @@ def decode(octets: bytes) -> str:
     return cap(octets[: FIELD_BYTES + 1].decode("utf-8", "backslashreplace"))
 
 
+def quoted(octets: bytes) -> str:
+    """Write ``decode(octets)`` as a JSON string."""
+    if len(octets) <= _SHORT:
+        return json_string(octets.decode("utf-8", "backslashreplace"))
+    return json_string(decode(octets))
+
+
 def printable(text: str) -> str:
     """Escape, as Python does, each character that does not print, and those that reorder text."""
     if text.isprintable():

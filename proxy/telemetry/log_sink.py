@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-BUFFER_BYTES: Final = 64 * 1024
-"""As many bytes, or one line more, wait for ``flush`` at most; then ``add`` flushes by itself."""
+BUFFER_BYTES: Final = 256 * 1024
+"""As many bytes, or one line more, wait for ``flush`` at most; then ``add`` flushes by itself.
+Each time it takes several turns of the interpreter lock until the writing thread has them."""
 
 Schedule = Callable[[Callable[[], None]], object]
 """Calls back soon, such as ``partial(loop.call_later, 0.05)``."""

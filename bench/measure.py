@@ -64,6 +64,9 @@ class Scenario:
     warm_up_s: float = WARM_UP_S
     fresh: bool = False
     """Another process for each sample, and no other proxy beside it."""
+    awake: bool = False
+    """The cores of the load are kept from sleeping: who is served sooner finds them asleep more
+    often, and pays for waking them."""
     quick: bool = False
 
 
@@ -101,6 +104,8 @@ def measure(
     asked = [one for one in peers if not scenario.peers or one.name in scenario.peers]
     rounds = min(rounds, scenario.rounds or rounds)
     with Processes() as processes:
+        if scenario.awake:
+            processes.keep_awake()
         setup = scenario.place(processes)
         outcome.samples = {one.name: [] for one in asked}
         if scenario.fresh:

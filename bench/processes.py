@@ -1,7 +1,8 @@
 """The processes of one measurement: started until ready, and all ended, whatever happens.
 
 Each is ended by its own process id.  It gets no signal of the terminal's, so that on Ctrl-C too it
-is this module that ends it, after whoever uses it.
+is this module that ends it, after whoever uses it.  It is of the same session, because Linux shares
+a core between sessions first: what is idle in one would get as much as what works in another.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ STOP_S: Final = 5.0
 """How long a process may take to start, and to stop before it is killed, in seconds."""
 
 _POLL_S: Final = 0.002
+
+_AWAKE: Final = """
+import os
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+while True:
+    pass
+"""
 
 
 class StartError(Exception):
@@ -89,7 +97,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,
+                process_group=0,
             )
         self._running.append(process)
         deadline = time.monotonic() + START_S
@@ -98,6 +106,14 @@ class Processes:
                 raise StartError(f"{name} did not start:\n{log.read_text(errors='replace')}")
             time.sleep(_POLL_S)
         return process.pid
+
+    def keep_awake(self) -> None:
+        """Keep the cores of the load from sleeping: a loop of idle priority on each.
+
+        A virtual machine's core that sleeps is woken by its host, at the cost of who wakes it.
+        """
+        for core in LOAD_CORES:
+            self.start("awake", [sys.executable, "-c", _AWAKE], lambda: True, cores={core})
 
     def start_python(
         self,

@@ -145,6 +145,7 @@ SCENARIOS: Final = (
             place=partial(place, endpoints=MOST, kept=MOST, routes=MOST),
         ),
         against=_alone,
+        awake=True,
         fresh=True,
         rounds=3,
         peers=("nginx", "hotsplice"),

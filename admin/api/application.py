@@ -123,7 +123,6 @@ def _outermost(counts: Counter[int], controller: Controller) -> Any:
         started = time.monotonic()
         response = await _answered(request, handler)
         counts[response.status] += 1
-        await give_way()
         audit.take(request, response, time.monotonic() - started)
         await give_way()
         return response

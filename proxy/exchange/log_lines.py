@@ -40,8 +40,7 @@ def log_as_documented(exchange: Exchange, now: float) -> None:
 
 def log_for_process(exchange: Exchange, access_log: AccessLog, now: float) -> None:
     """Log an exchange that is over in the log of the process."""
-    took_s = now - exchange.request.started
-    access_log.add(json_line(_said(exchange), exchange.body.octets, exchange.bytes_out, took_s))
+    access_log.add(_whole_line(exchange, now))
 
 
 def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from proxy.exchange.exchange import Exchange
     from proxy.exchange.runtime import Runtime
     from proxy.splice.relay import Splice
-    from proxy.telemetry.access_log import AccessLog
 
 
 def log_as_documented(exchange: Exchange, now: float) -> None:
@@ -32,15 +31,16 @@ def log_as_documented(exchange: Exchange, now: float) -> None:
     if logs is None:
         access_log = exchange.client.runtime.access_log
         if access_log is not None and access_log.wants(exchange.status):
-            log_for_process(exchange, access_log, now)
+            access_log.add(whole_line(exchange, now))
     elif logs:
         _completed(exchange, now)
-        _write(logs, exchange.request, partial(_whole_line, exchange, now))
+        _write(logs, exchange.request, partial(whole_line, exchange, now))
 
 
-def log_for_process(exchange: Exchange, access_log: AccessLog, now: float) -> None:
-    """Log an exchange that is over in the log of the process."""
-    access_log.add(_whole_line(exchange, now))
+def whole_line(exchange: Exchange, now: float) -> bytes:
+    """Write the line of an exchange that is over."""
+    took_s = now - exchange.request.started
+    return json_line(_said(exchange), exchange.body.octets, exchange.bytes_out, took_s)
 
 
 def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
@@ -61,7 +61,7 @@ def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
     line = partial(json_line, _said(exchange))
     if plain:
         opened = line(
-            event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=monotonic() - started
+            event=b"tunnel_open", bytes_in=0, bytes_out=0, duration_s=monotonic() - started
         )
         for log in plain:
             log.sink.add(opened)
@@ -87,8 +87,8 @@ def log_refused(
         head, response.body_bytes = facts.sizes(answer)
         response.head_bytes, response.sent = head, answer[:head]
     said = (
-        request.request_id, request.client_ip, request.method, request.target, status,
-        failure.reason, "none", "none", None, 0, None, runtime.snapshot.number,
+        request.request_id, request.client_ip, request.method, request.target,
+        (status, failure.reason, "none", "none", None, 0), None, runtime.snapshot.number,
     )  # fmt: skip
     line = partial(json_line, said, 0, response.body_bytes, 0.0)
     _write(logs, request, line)
@@ -151,12 +151,14 @@ def _said(exchange: Exchange) -> Said:
         request.client_ip,
         (detour and detour.method) or request.method,
         request.target,
-        exchange.status,
-        None if failure is None else failure.reason,
-        "none" if route is None else route.name,
-        exchange.pool_name,
-        _endpoint(exchange) if member is None else member.name,
-        len(exchange.trail) + (member is not None),
+        (
+            exchange.status,
+            None if failure is None else failure.reason,
+            "none" if route is None else route.name,
+            exchange.pool_name,
+            _endpoint(exchange) if member is None else member.name,
+            len(exchange.trail) + (member is not None),
+        ),
         began - request.started if began else None,
         exchange.snapshot.number,
     )
@@ -167,15 +169,10 @@ def _endpoint(exchange: Exchange) -> str | None:
     return exchange.trail[-1].endpoint if exchange.trail else None
 
 
-def _whole_line(exchange: Exchange, now: float) -> bytes:
-    took_s = now - exchange.request.started
-    return json_line(_said(exchange), exchange.body.octets, exchange.bytes_out, took_s)
-
-
 def _closing(line: Callable[..., bytes], splice: Splice, duration_s: float) -> Callable[[], bytes]:
     return partial(
         line,
-        event="tunnel_close",
+        event=b"tunnel_close",
         bytes_in=splice.to_upstream,
         bytes_out=splice.to_client,
         duration_s=duration_s,
@@ -189,5 +186,5 @@ def _process_tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] |
     line = partial(json_line, _said(exchange))
     started = exchange.request.started
     since = monotonic() - started
-    access_log.add(line(event="tunnel_open", bytes_in=0, bytes_out=0, duration_s=since))
+    access_log.add(line(event=b"tunnel_open", bytes_in=0, bytes_out=0, duration_s=since))
     return lambda splice, now: access_log.add(_closing(line, splice, now - started)())

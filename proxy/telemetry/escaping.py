@@ -49,11 +49,9 @@ def decode(octets: bytes) -> str:
     return cap(octets[: FIELD_BYTES + 1].decode("utf-8", "backslashreplace"))
 
 
-def quoted(octets: bytes) -> str:
-    """Write ``decode(octets)`` as a JSON string."""
-    if len(octets) <= _SHORT:
-        return json_string(octets.decode("utf-8", "backslashreplace"))
-    return json_string(decode(octets))
+def escaped(octets: bytes) -> bytes:
+    """Write ``decode(octets)`` as a JSON string, without its quotes."""
+    return json_string(decode(octets))[1:-1].encode()
 
 
 def printable(text: str) -> str:

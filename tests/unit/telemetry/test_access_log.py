@@ -45,8 +45,11 @@ def line(**fields: Any) -> bytes:
     """Write the line of an entry that differs from ``ENTRY``."""
     entry = ENTRY | fields
     extra = {name: entry.pop(name) for name in ("bytes_in", "bytes_out", "duration_s")}
-    event = entry.pop("event", "access")
-    return json_line(tuple(entry.values()), **extra, event=event)
+    event = entry.pop("event", b"access")
+    names = ("status", "reason", "route", "pool", "endpoint", "attempts")
+    outcome = tuple(entry.pop(name) for name in names)
+    *before, ttfb_s, revision = entry.values()
+    return json_line((*before, outcome, ttfb_s, revision), **extra, event=event)
 
 
 class Sink:
@@ -113,8 +116,8 @@ def test_request_that_reached_nothing_has_nulls() -> None:
 
 
 def test_tunnel_ends_are_events_of_their_own() -> None:
-    assert logged(event="tunnel_open")["event"] == "tunnel_open"
-    assert logged(event="tunnel_close")["event"] == "tunnel_close"
+    assert logged(event=b"tunnel_open")["event"] == "tunnel_open"
+    assert logged(event=b"tunnel_close")["event"] == "tunnel_close"
 
 
 @pytest.mark.parametrize("path", [b"/login?token=s3cret", b"/login?", b"/login??token=s3cret?"])

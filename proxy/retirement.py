@@ -6,7 +6,7 @@ pool's rate, faster if its timeout asks for it.  An endpoint that comes back in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, cast
 
@@ -41,11 +41,18 @@ class Retirement:
         finally:
             self._instead = None
 
-    def retire(self, endpoint: Endpoint, pool: Pool, spec: PoolSpec, now: float) -> None:
-        """Close the endpoint's splices as the pool's policy says."""
+    def retire(self, endpoints: Iterable[Endpoint], pool: Pool, spec: PoolSpec, now: float) -> None:
+        """Close the splices of endpoints as the pool's policy says."""
         policy = self._instead or spec.on_removal
-        if policy == "keep" or not endpoint.active:
+        if policy == "keep":
             return
+        for endpoint in endpoints:
+            if endpoint.active:
+                self._retire(endpoint, pool, spec, policy, now)
+
+    def _retire(
+        self, endpoint: Endpoint, pool: Pool, spec: PoolSpec, policy: OnRemoval, now: float
+    ) -> None:
         drain = spec.drain
         rate = float(drain.rate) if policy == "drain" else float("inf")
         ends_at = now + drain.timeout_s

@@ -7,7 +7,7 @@ as drains and ``on_removal`` have it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Final
 
@@ -24,7 +24,8 @@ from proxy.spec import OnRemoval, Spec
 from proxy.splice.relay import Splice
 from proxy.telemetry.counters import Ledger, ListenerCounters, PoolCounters, RouteCounters
 from proxy.upstream.discovery.following import Discovery
-from proxy.upstream.pool import Pool
+from proxy.upstream.endpoint import Endpoint
+from proxy.upstream.pool import Pool, PoolPlan
 
 
 class Serving:
@@ -98,19 +99,19 @@ class Serving:
         pools = {name: upstream.plan.pool for name, upstream in snapshot.pools.items()}
         for upstream in snapshot.pools.values():
             plan = upstream.plan
-            for endpoint in plan.publish():
-                self.runtime.upstreams.leave(endpoint)
-                self.retirement.retire(endpoint, plan.pool, plan.spec, now)
+            self._remove(plan.publish(), plan, now)
         for name, pool in self.pools.items():
             if pools.get(name) is not pool:
                 self.leaving.append(pool)
-                for endpoint in pool.retire():
-                    self.runtime.upstreams.leave(endpoint)
-                    self.retirement.retire(endpoint, pool, previous.pools[name].plan.spec, now)
+                self._remove(pool.retire(), previous.pools[name].plan, now)
         self.pools = pools
         self.leaving[:] = [pool for pool in self.leaving if pools.get(pool.name) is not pool]
         self.pool_counters.publish({name: one.counters for name, one in pools.items()}, now)
         self.drains.published()
+
+    def _remove(self, endpoints: Sequence[Endpoint], plan: PoolPlan, now: float) -> None:
+        self.runtime.upstreams.leave(endpoints)
+        self.retirement.retire(endpoints, plan.pool, plan.spec, now)
 
     def _publish_listeners(
         self, snapshot: Snapshot, listeners: Mapping[str, Listener], now: float

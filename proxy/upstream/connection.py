@@ -8,6 +8,7 @@ the transport over) and *closed*.  A lease ends with ``release``: back to the po
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from time import monotonic
 from typing import Final, Protocol, cast
 
@@ -25,8 +26,7 @@ from proxy.upstream.response_parser import (
 )
 
 CLOSED_AT_ONCE: Final = 32
-"""Connections of endpoints that have left, closed in one turn of the loop: nobody is served for
-some 0.5 ms."""
+"""Connections of endpoints that have left, closed at once: nobody is served for some 0.5 ms."""
 
 MAX_INFORMATIONAL: Final = 16
 """1xx responses before the final one; more is a broken upstream."""
@@ -66,12 +66,11 @@ class Lessee(Protocol):
 class Connections:
     """What all upstream connections of a server share: the parser, and the list of them."""
 
-    __slots__ = ("_closing", "_left", "_loop", "denied", "open", "parser", "watch")
+    __slots__ = ("_closing", "_left", "denied", "open", "parser", "watch")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, denied: Denied | None = None) -> None:
-        self._loop: Final = loop
-        self._left: Final[list[Endpoint]] = []
-        self._closing = False
+        self._left: dict[Endpoint, None] = {}
+        self._closing: dict[Endpoint, None] = {}
         self.denied: Final = Denied() if denied is None else denied
         self.parser: Final = ResponseHeadParser(loop)
         self.open: Final[set[UpstreamConnection]] = set()
@@ -82,33 +81,36 @@ class Connections:
         self.open.discard(connection)
         self.watch.remove(connection)
 
-    def leave(self, endpoint: Endpoint) -> None:
-        """Have the idle connections of an endpoint closed at the next ``close_left``.
+    @property
+    def closing(self) -> bool:
+        """Whether there is something for ``close_some``."""
+        return bool(self._closing)
 
-        Until then it may come back, as it does when a change is undone, and find them open.
+    def leave(self, endpoints: Iterable[Endpoint]) -> None:
+        """Have the idle connections of endpoints closed from the next ``close_left`` on.
+
+        Until then one may come back, as it does when a change is undone, and find them open.
         """
-        if endpoint.idle is not None:
-            self._left.append(endpoint)
+        self._left |= dict.fromkeys([one for one in endpoints if one.idle is not None])
 
     def close_left(self) -> None:
-        """Close the idle connections of endpoints that have left, turn by turn of the loop."""
-        if not self._closing:
-            self._close_some()
+        """Begin to close the idle connections of the endpoints that have left."""
+        self._closing |= self._left
+        self._left = {}
 
-    def _close_some(self) -> None:
-        left, most = self._left, CLOSED_AT_ONCE
-        while left and most:
-            endpoint = left[-1]
-            connection: Kept | None = endpoint.idle if endpoint.retired else None
-            if connection is not None:
+    def close_some(self) -> None:
+        """Close ``CLOSED_AT_ONCE`` of them."""
+        closing, most = self._closing, CLOSED_AT_ONCE
+        while closing and most:
+            endpoint, _ = closing.popitem()
+            while endpoint.retired and endpoint.idle is not None:
+                if not most:
+                    closing[endpoint] = None
+                    break
+                connection: Kept = endpoint.idle
                 connection.leave_idle()
                 connection.transport.close()
                 most -= 1
-            else:
-                left.pop()
-        self._closing = bool(left)
-        if left:
-            self._loop.call_soon(self._close_some)
 
     def abort(self) -> None:
         """Cut every connection."""
@@ -192,7 +194,7 @@ class UpstreamConnection(Kept, asyncio.Protocol):
         if idle_timeout_s < self.watched_s:
             self._connections.watch.add(self)
         if endpoint.retired:
-            self._connections.leave(endpoint)
+            self._connections.leave((endpoint,))
 
     def leave(self) -> None:
         """End the lease with the transport going to another protocol."""

@@ -8,7 +8,7 @@ while requests or splices live on it, and takes the same object back if its addr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.addresses import parse_address
 from proxy.errors import Fault, FaultError, pointer
@@ -47,7 +47,7 @@ class Pool:
         self.counters: Final = PoolCounters() if counters is None else counters
         self.endpoints: Mapping[str, Endpoint] = {}
         """Those of the published plan, by key."""
-        self.leaving: Final[dict[str, Endpoint]] = {}
+        self.leaving: dict[str, Endpoint] = {}
         """Those that were removed and may still have requests, splices or idle connections."""
         self.standing: Final = Standing()
 
@@ -71,32 +71,30 @@ class Pool:
 
     def prune(self) -> None:
         """Forget the leaving endpoints on which nothing lives any more."""
-        quiet = [key for key, one in self.leaving.items() if not (one.active or one.idle_count)]
-        for key in quiet:
-            del self.leaving[key]
+        self.leaving = _still_leaving(self.leaving)
 
     def retire(self) -> list[Endpoint]:
         """Let all endpoints leave, because the pool itself is removed; return them."""
-        return self.adopt({}, None)
+        return self.adopt(Succession.between(self.endpoints, {}), None)
 
-    def adopt(self, endpoints: Mapping[str, Endpoint], first: Tier | None) -> list[Endpoint]:
-        """Make these the pool's endpoints, ``first`` the tier to ask; return who is removed.
+    def adopt(self, succession: Succession, first: Tier | None) -> list[Endpoint]:
+        """Take other endpoints, ``first`` the tier to ask; return who is removed.
 
-        Work that is not proportional to the change is kept small: it runs on the event loop.
+        It runs on the event loop, so what can be done ahead is done.
         """
         standing = self.standing
         standing.settle()
-        self.prune()
-        removed = [old for at, old in self.endpoints.items() if endpoints.get(at) is not old]
-        back = [gone for at, gone in self.leaving.items() if endpoints.get(at) is gone]
-        for endpoint in removed:
-            endpoint.retired = True
+        _, endpoints, removed, back = succession
         for endpoint in back:
             endpoint.retired = False
-            del self.leaving[endpoint.key]
-        self.leaving.update((endpoint.key, endpoint) for endpoint in removed)
-        standing.suspects.difference_update(removed)
-        standing.suspects.update(endpoint for endpoint in back if endpoint.suspect)
+        leaving = _still_leaving(self.leaving)
+        for endpoint in removed:
+            endpoint.retired = True
+            leaving[endpoint.key] = endpoint
+        self.leaving = leaving
+        if standing.suspects:
+            standing.suspects.difference_update(removed)
+        standing.suspects.update([endpoint for endpoint in back if endpoint.suspect])
         standing.first = first
         self.endpoints = endpoints
         return removed
@@ -108,10 +106,26 @@ class Pool:
         )
 
 
+class Succession(NamedTuple):
+    """Endpoints that are to take the place of others in a pool."""
+
+    before: Mapping[str, Endpoint]
+    after: Mapping[str, Endpoint]
+    removed: list[Endpoint]
+    back: list[Endpoint]
+    """Those that had been removed and are there again."""
+
+    @classmethod
+    def between(cls, before: Mapping[str, Endpoint], after: Mapping[str, Endpoint]) -> Succession:
+        """Find who comes and goes; true as long as the pool has what it has."""
+        removed = [old for key, old in before.items() if after.get(key) is not old]
+        return cls(before, after, removed, [one for one in after.values() if one.retired])
+
+
 class PoolPlan:
     """A pool as one configuration has it; made by ``compile_pool``, never changes."""
 
-    __slots__ = ("_at", "_endpoints", "_tiers", "given", "in_service", "key_kind", "members",
+    __slots__ = ("_at", "_succession", "_tiers", "given", "in_service", "key_kind", "members",
                  "pick", "pool", "resolved", "single", "spec", "unresolved")  # fmt: skip
 
     def __init__(
@@ -133,7 +147,8 @@ class PoolPlan:
         self.single: Final = len(members) == 1
         """A pool of one: its endpoint is never taken out (nginx ``single``)."""
         self._at: dict[str, Member] | None = None
-        self._endpoints: Final = {member.endpoint.key: member.endpoint for member in members}
+        endpoints = {member.endpoint.key: member.endpoint for member in members}
+        self._succession = Succession.between(pool.endpoints, endpoints)
         self._tiers: Final[list[Tier]] = assemble(
             members,
             spec.balance,
@@ -147,6 +162,11 @@ class PoolPlan:
         self.pick: Final[Pick] = self._tiers[0].pick
         """Pick a member; see ``Pick``."""
 
+    @property
+    def all_active(self) -> bool:
+        """Whether the configuration takes none out of service."""
+        return self.in_service == len(self.members)
+
     def member_at(self, key: Key) -> Member | None:
         """Return the member with that key."""
         if self._at is None:
@@ -157,7 +177,12 @@ class PoolPlan:
         """Make this the plan in force; return the endpoints that it no longer has."""
         if self.pool.standing.first is self._tiers[0]:
             return []
-        return self.pool.adopt(self._endpoints, self._tiers[0])
+        pool, succession = self.pool, self._succession
+        if succession.before is not pool.endpoints:
+            succession = Succession.between(pool.endpoints, succession.after)
+        # It is in force now, and has no use for those that went before.
+        self._succession = Succession(succession.after, succession.after, [], [])
+        return pool.adopt(succession, self._tiers[0])
 
     def failed(self, member: Member, now: float) -> bool:
         """Count a failure of ``member``.  Return whether it took the endpoint out."""
@@ -239,6 +264,13 @@ def compile_pool(
     except FaultError as fault:
         path = pointer("pools", spec.name, "endpoints")
         raise PoolFaultError((Fault(path, fault.message, fault.hint),)) from None
+
+
+def _still_leaving(endpoints: Mapping[str, Endpoint]) -> dict[str, Endpoint]:
+    """Return those that are not back, and on which something lives."""
+    return {
+        key: one for key, one in endpoints.items() if one.retired and (one.active or one.idle_count)
+    }
 
 
 def _resolve(spec: PoolSpec, given: Given, pool: Pool) -> Resolved:

@@ -74,6 +74,8 @@ class Transitions:
             self._ejected[name] = out
         if before is plan and was_out == out:
             return []
+        if not was_out and not out and plan.all_active and (before is None or before.all_active):
+            return []
         old = {} if before is None else {one.endpoint.address: one for one in before.members}
         moved: list[tuple[Member, str]] = []
         for member in plan.members:

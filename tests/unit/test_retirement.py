@@ -44,7 +44,7 @@ class Removed:
         self.endpoint.active -= 1
 
     def retire(self, **policy: Any) -> None:
-        self.retirement.retire(self.endpoint, self.pool, PoolSpec(name="backend", **policy), NOW)
+        self.retirement.retire([self.endpoint], self.pool, PoolSpec(name="backend", **policy), NOW)
 
     def closed(self) -> int:
         return sum(client.is_closing() for client in self.clients)

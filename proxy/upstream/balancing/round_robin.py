@@ -134,8 +134,13 @@ class RoundRobin(Tier):
         """End the rotation: book what its picks have gained and paid since it began."""
         if self._turns is None:
             return
-        for member, current in self.booked():
-            member.endpoint.current = current
+        order = self._order
+        picks = order.index(next(self._turns))
+        gained = picks * self._weight
+        for member in order[:picks]:
+            member.endpoint.current += gained - self._round
+        for member in order[picks:]:
+            member.endpoint.current += gained
         self._turns = None
         self._order = []
 

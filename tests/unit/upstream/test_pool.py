@@ -217,6 +217,25 @@ class TestPublish:
         assert back.pool.leaving == {}
         assert back.pool.suspects == 1
 
+    def test_endpoint_that_returns_with_nothing_on_it_is_not_retired_any_more(self) -> None:
+        plan = serving(pool_spec(A, B))
+        gone = member(plan, "b").endpoint
+        without = serving(pool_spec(A), plan)
+        assert gone.retired
+        back = serving(pool_spec(A, B), without)
+        assert member(back, "b").endpoint is gone
+        assert not gone.retired
+
+    def test_plan_compiled_before_another_was_published_still_counts_right(self) -> None:
+        plan = serving(pool_spec(A, B, C))
+        a, b, c = (member(plan, name).endpoint for name in "abc")
+        first = compile_pool(pool_spec(A), {}, plan, plan.pool)
+        second = compile_pool(pool_spec(A, B), {}, plan, plan.pool)
+        assert second.publish() == [c]
+        assert first.publish() == [b]
+        assert second.publish() == []
+        assert [one.retired for one in (a, b, c)] == [False, False, True]
+
     def test_endpoint_that_returns_after_it_left_starts_afresh(self) -> None:
         plan = serving(pool_spec(A, B))
         gone = member(plan, "b").endpoint

@@ -7,7 +7,6 @@ ready file.  The end is the reverse, after the drain: whoever waits at ``/draine
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import uvloop
 
+from admin import collector
 from admin.api.application import application
 from admin.api.auth import Guard, Role, Token, TokenFile, Tokens, digest_of
 from admin.beginning import FILE, begin
@@ -57,19 +57,12 @@ from proxy.upstream.denied import Denied
 FAILED: Final = 1
 """Exit status if the process could not start."""
 
-SWITCH_INTERVAL_S: Final = 0.0005
+SWITCH_INTERVAL_S: Final = 0.0002
 """A large document is worked on in a thread; with the interpreter's 5 ms the event loop would wait
 as long for its turn each time, and every request with it."""
 
 Announce = Callable[[str, str, dict[str, str]], None]
 """Called when all serves, with the addresses: admin, telemetry, listeners by name."""
-
-GC_THRESHOLD: Final = (10_000, 3, 150)
-"""Requests make no cycles, nor do reads and writes of large documents.  With Python's default of
-700 the collector runs once for every few dozen of them under way, and finds nothing; at 2,000 what
-is remembered of paths and routes makes it run, at the expense of requests.  But nobody is served
-while it looks: at 10,000 objects for 3 ms, at those of the middle generation, four times as many,
-for some 10 ms.  All are looked at once for 6 million that stayed."""
 
 _log = get_logger("admin.app")
 
@@ -243,10 +236,8 @@ def _tell_again(tell: Callable[[], None]) -> None:
 
 
 def _settle(admin: str, telemetry: str, listeners: dict[str, str], token_file: Path | None) -> None:
-    """Say where everything is, and take what stays for ever out of the collector's way."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
+    """Say where everything is, and leave the collector to its rest."""
+    collector.settle()
     _log.info(
         "serving",
         admin=admin,

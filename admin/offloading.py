@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
+from admin import collector
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -41,6 +43,7 @@ async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kw
     If it is little, the traffic goes on after it, and between its pieces.
     """
     if size > INLINE_BYTES:
+        collector.wait()
         return await asyncio.to_thread(work, *args, **kwargs)
     if isinstance(work, Piecewise):
         pieces: Pieces[T] = work.pieces(*args, **kwargs)

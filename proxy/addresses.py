@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Literal, NoReturn
 
 from proxy.errors import FaultError
@@ -24,6 +24,11 @@ UNIX_PATH_BYTES: Final = 107
 _NAME_CHARACTERS: Final = 253
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_V4: Final = re.compile(
+    r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    r"(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}"
+)
+"""An IPv4 address as it is written canonically; there may be thousands in a change."""
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
@@ -110,15 +115,13 @@ def _tcp_v6(text: str, host: str, port: int) -> Address:
 
 
 def _tcp(text: str, host: str, port: int) -> Address:
+    if _V4.fullmatch(host):
+        return Address("tcp", host, port, "", True, f"{host}:{port}")
     labels = host.removesuffix(".").split(".")
     if _NUMERIC_LABEL.fullmatch(labels[-1]):
         # Such a host is never a name: resolvers would read 010.1 or 0x7f.1 as IPv4 in disguise.
-        try:
-            v4 = IPv4Address(host)
-        except AddressValueError:
-            hint = "four decimal numbers from 0 to 255 without leading zeros"
-            raise FaultError(f"not an IPv4 address: {host!r}", hint) from None
-        return Address("tcp", str(v4), port, "", True, f"{v4}:{port}")
+        hint = "four decimal numbers from 0 to 255 without leading zeros"
+        raise FaultError(f"not an IPv4 address: {host!r}", hint)
     if len(host) > _NAME_CHARACTERS or not all(map(_LABEL.fullmatch, labels)):
         hint = "letters, digits, hyphens and dots" + ("" if host.isascii() else ", in Punycode")
         raise FaultError(f"not a host name in {text!r}: {host!r}", hint)

@@ -158,10 +158,10 @@ def _check_discovery(name: str, pool: Pool, whole: bool, faults: list[Fault]) ->
 def _check_addresses(name: str, pool: Pool, faults: list[Fault]) -> None:
     owners: dict[str, str] = {}
     for each, endpoint in pool.endpoints.items():
-        path = pointer("pools", name, "endpoints", each)
         try:
             canonical = parse_address(each if endpoint.address is None else endpoint.address).text
         except FaultError as fault:
+            path = pointer("pools", name, "endpoints", each)
             if endpoint.address is None:
                 hint = "give it an `address`, or make its name one: host:port"
                 faults.append(Fault(path, fault.message, hint))
@@ -170,6 +170,7 @@ def _check_addresses(name: str, pool: Pool, faults: list[Fault]) -> None:
             continue
         owner = owners.setdefault(seat_key(canonical, endpoint.seat), each)
         if owner != each:
+            path = pointer("pools", name, "endpoints", each)
             message = f"endpoint {owner!r} has the same address {canonical}"
             at = path if endpoint.address is None else f"{path}/address"
             hint = "remove one of them; weights express shares, a `seat` tells them apart"

@@ -1,22 +1,24 @@
 """The document: the whole configuration, as its users write it.
 
-``validate`` finds every fault at once, in two steps.  pydantic finds what is wrong with the form
-of each value.  Then whatever has good form is checked for meaning (``checks``): what is faulty is
-cut out first, as narrowly as possible, so that one mistake hides no other.
+``validate_whole`` finds every fault at once, in two steps.  pydantic finds what is wrong with the
+form of each value.  Then whatever has good form is checked for meaning (``checks``): what is faulty
+is cut out first, as narrowly as possible, so that one mistake hides no other.
 
-After a change, only what the change touches has to be looked at again: objects written as in the
-valid document before are that document's objects.  This way can only say "valid"; to say what is
-wrong, everything is looked at.
+Most documents are valid, and nearly the same as one before.  So ``validate`` looks first at what
+is new alone, object by object: those written as in the valid document before are that document's
+objects.  This way can only say "valid"; to say what is wrong, the whole is looked at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from admin.documents import checks
+from admin.documents.endpoint import Endpoint
 from admin.documents.faults import DocumentError, bounded
 from admin.documents.header_map import HeaderMap
 from admin.documents.listener import Listener
@@ -33,8 +35,17 @@ MAX_POOLS: Final = 5_000
 MAX_HEADER_MAPS: Final = 1_000
 MAX_ROUTES: Final = 20_000
 
-KINDS: Final = ("listeners", "pools", "header_maps", "routes")
-"""Of named objects."""
+KINDS: Final[Mapping[str, type[Model]]] = {
+    "listeners": Listener,
+    "pools": Pool,
+    "header_maps": HeaderMap,
+    "routes": Route,
+}
+"""The sections that hold named objects, and what these are."""
+
+Make: TypeAlias = "Callable[[object, object, Model | None], Model]"
+"""Makes an object of a model of what is written; may use what was written before, and made of it.
+``ValidationError``."""
 
 Cuts: TypeAlias = "dict[str | int, Cuts] | None"
 """What to cut out of an object, by key; ``None`` is all of it."""
@@ -88,17 +99,26 @@ class Validated(NamedTuple):
     document: Document
 
 
+NOTHING: Final = Validated({}, Document())
+"""What comes before the first one."""
+
+
 def validate(raw: object, previous: Validated | None = None) -> Document:
     """Return the document that a JSON value is.
 
-    Named objects written as in ``previous`` are taken over from there, identical; with it, a change
-    costs about what it changes.  The result is equal, and the faults are the same, without it.
+    Named objects and endpoints written as in ``previous`` are taken over from there, identical;
+    with it, a change costs about what it changes.  The result is equal, and the faults are the
+    same, without it.
 
     Raises:
         DocumentError: with every fault found, each with its JSON pointer.
     """
-    if previous is not None and (document := _revalidated(raw, previous)) is not None:
-        return document
+    document = _revalidated(raw, NOTHING if previous is None else previous)
+    return validate_whole(raw) if document is None else document
+
+
+def validate_whole(raw: object) -> Document:
+    """Return the document that a JSON value is, looked at as a whole: this finds every fault."""
     faults: list[Fault] = []
     broken: set[tuple[str, ...]] = set()
     try:
@@ -163,26 +183,75 @@ def _revalidated(raw: object, previous: Validated) -> Document | None:
     """Return the document if it is valid, looking only at what is new; ``None`` if it is not."""
     try:
         # pydantic takes over what is an object of the model already.
-        document = Document.model_validate(_with_known(raw, previous))
+        document = Document.model_validate(_with_models(raw, previous))
     except ValidationError:
         return None
     return None if checks.recheck(document, raw, previous.document) else document
 
 
-def _with_known(raw: object, previous: Validated) -> object:
-    """Return ``raw`` with the objects of ``previous`` in place of what is written as they were."""
+def _with_models(raw: object, previous: Validated) -> object:
+    """Return ``raw`` with objects of the models in place of what is written.
+
+    Those of ``previous`` where it is written as it was there, new ones elsewhere, one by one:
+    pydantic does not let go of the interpreter before it is through with what it is given, and the
+    traffic would have to wait for all of a large document, whatever thread validates it.
+    """
     if not isinstance(raw, dict) or not isinstance(previous.raw, dict):
         return raw
     mixed = dict(raw)
-    for kind in KINDS:
-        written, before = raw.get(kind), previous.raw.get(kind)
-        if isinstance(written, dict) and isinstance(before, dict):
-            known = getattr(previous.document, kind)
-            mixed[kind] = {
-                name: known[name] if name in known and _alike(value, before[name]) else value
-                for name, value in written.items()
-            }
+    for kind, model in KINDS.items():
+        make = _pool if model is Pool else _plainly(model)
+        known = getattr(previous.document, kind)
+        mixed[kind] = _models(raw.get(kind, {}), previous.raw.get(kind), known, make)
     return mixed
+
+
+def _models(written: object, before: object, known: Mapping[str, Model], make: Make) -> object:
+    """Return named objects as objects of a model, those of ``known`` as far as they are the same.
+
+    ``before`` is what ``known`` was made of.
+    """
+    if not isinstance(written, dict):
+        return written
+    then: Mapping[str, object] = before if isinstance(before, dict) else {}
+    return {
+        name: known[name]
+        if name in then and _alike(value, then[name])
+        else make(value, then.get(name), known.get(name))
+        for name, value in written.items()
+    }
+
+
+def _plainly(model: type[Model]) -> Make:
+    return lambda written, before, known: model.model_validate(written)
+
+
+def _pool(written: object, before: object, known: Model | None) -> Model:
+    if isinstance(written, dict):
+        endpoints = _models(
+            written.get("endpoints", {}),
+            before.get("endpoints") if isinstance(before, dict) else None,
+            known.endpoints if isinstance(known, Pool) else {},
+            _endpoint_maker(),
+        )
+        written = {**written, "endpoints": endpoints}
+    return Pool.model_validate(written)
+
+
+def _endpoint_maker() -> Make:
+    """Return what makes endpoints; those that differ in nothing but their names are one object."""
+    made: dict[str, Endpoint] = {}
+
+    def make(written: object, before: object, known: Model | None) -> Endpoint:
+        if not isinstance(written, dict) or "address" in written:
+            return Endpoint.model_validate(written)
+        text = repr(written)
+        endpoint = made.get(text)
+        if endpoint is None:
+            endpoint = made[text] = Endpoint.model_validate(written)
+        return endpoint
+
+    return make
 
 
 def _alike(new: object, old: object) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from ipaddress import AddressValueError, IPv4Address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +125,17 @@ def test_any_text_is_an_address_or_a_fault(text: str) -> None:
     except FaultError:
         return
     assert parse_address(address.text, any_port=True) == address
+
+
+@given(st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,4}){3}", fullmatch=True))
+def test_four_numbers_are_an_address_if_they_are_one_to_the_library(host: str) -> None:
+    try:
+        canonical = f"{IPv4Address(host)}:80"
+    except AddressValueError:
+        with pytest.raises(FaultError):
+            parse_address(f"{host}:80")
+    else:
+        assert parse_address(f"{host}:80").text == canonical
 
 
 @given(st.ip_addresses(), st.integers(1, 65535))

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
+import pytest
+
+from admin import collector
 from admin.offloading import INLINE_BYTES, Pieces, Piecewise, offload
 
 
@@ -40,3 +44,18 @@ async def test_much_work_is_done_in_a_thread_in_one_go() -> None:
     assert await offload(INLINE_BYTES + 1, numbered, 2, told) == 2
     assert told[:2] == [0, 1]
     assert told[2] != threading.get_ident()
+
+
+async def test_collector_waits_for_much_work_and_goes_on_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = gc.get_threshold()
+    monkeypatch.setattr(collector, "WAITS_S", 0.0)
+    try:
+        assert await offload(INLINE_BYTES + 1, gc.get_threshold) == (collector.MANY, *before[1:])
+        later = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.0, later.set)
+        await later.wait()
+        assert await offload(INLINE_BYTES, gc.get_threshold) == collector.THRESHOLD
+    finally:
+        gc.set_threshold(*before)

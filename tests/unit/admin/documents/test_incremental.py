@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from admin.documents import route_checks
-from admin.documents.document import Document, Validated, validate
+from admin.documents.document import NOTHING, Document, Validated, validate, validate_whole
 from admin.documents.faults import DocumentError
 from admin.edits import Place, look_up, placed, removed
 from admin.translate import to_spec
@@ -118,6 +118,15 @@ EDITS: list[tuple[Place, object]] = [
     (("header_maps", "other", "source"), "$kind"),
     (("header_maps", "kind"), {"source": "$http_x"}),
     (("pools", "hashed", "balance"), {"hash": "$kind"}),
+    (("pools", "backend", "endpoints"), {"127.0.0.1:8000": {}, "127.0.0.1:8001": {}}),
+    (("pools", "backend", "endpoints"), {"127.0.0.1:8001": {}, "127.0.0.1:8000": {}}),
+    (("pools", "backend", "endpoints"), {"127.0.0.1:8000": {}, "b": {"address": "127.0.0.1:8000"}}),
+    (("pools", "backend", "endpoints"), []),
+    (("pools", "backend", "endpoints", "127.0.0.1:8000"), {"weight": 1}),
+    (("pools", "backend", "endpoints", "127.0.0.1:8001"), {"weight": True}),
+    (("pools", "backend", "endpoints", "127.0.0.1:8001"), {"weight": 1, "x-why": [1]}),
+    (("pools", "backend", "endpoints", "127.0.0.1:8001"), None),
+    (("pools", "backend", "endpoints", "not an address"), {}),
     (("x-note",), 1),
     (("version",), 2),
     (("routes",), []),
@@ -133,7 +142,7 @@ def edited(raw: object, place: Place, value: object) -> object:
 
 def outcome(raw: object, previous: Validated | None = None) -> Document | tuple[Fault, ...]:
     try:
-        return validate(raw, previous)
+        return validate_whole(raw) if previous is None else validate(raw, previous)
     except DocumentError as error:
         return error.faults
 
@@ -146,6 +155,7 @@ def assert_as_if_alone(raw: object, served: Validated, spec: Spec) -> tuple[Vali
     """Check that ``raw`` means the same with and without ``served``; return what serves then."""
     alone, after = outcome(raw), outcome(raw, served)
     assert after == alone
+    assert outcome(raw, NOTHING) == alone
     if not isinstance(after, Document):
         return served, spec
     assert isinstance(alone, Document)
@@ -239,3 +249,15 @@ def test_change_compiles_only_the_routes_it_touches(
     monkeypatch.setattr(route_checks, "compile_route", spy)
     validate(edited(START, place, value), served)
     assert seen == compiled
+
+
+def test_endpoints_are_taken_over_one_by_one_and_shared_where_only_names_differ() -> None:
+    endpoints = {"10.0.0.1:80": {}, "10.0.0.2:80": {}, "c": {"address": "10.0.0.3:80"}}
+    raw = {"pools": {"p": {"endpoints": endpoints}}}
+    before = validate(raw)
+    old = before.pools["p"].endpoints
+    assert old["10.0.0.1:80"] is old["10.0.0.2:80"]
+    more = placed(copy.deepcopy(raw), ("pools", "p", "endpoints", "d"), {"address": "10.0.0.4:80"})
+    new = validate(more, Validated(raw, before)).pools["p"].endpoints
+    assert list(new) == [*endpoints, "d"]
+    assert all(new[name] is old[name] for name in endpoints)

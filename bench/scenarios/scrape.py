@@ -60,7 +60,6 @@ SCENARIOS: Final = (
         lambda processes: place(processes, routes=POOLS),
         _sample,
         peers=("hotsplice",),
-        rounds=1,
         warm_up_s=0.0,
         fresh=True,
     ),

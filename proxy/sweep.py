@@ -39,8 +39,7 @@ class Sweep:
         now = monotonic()
         serving = self._serving
         drain = serving.process_drain
-        upstreams = serving.runtime.upstreams
-        paced = serving.retirement.busy or serving.drains.busy or drain.pacing or upstreams.closing
+        paced = serving.retirement.busy or serving.drains.busy or drain.pacing
         self._timer = serving.runtime.loop.call_later(PACE_S if paced else SWEEP_S, self._pass)
         serving.retirement.sweep(now)
         serving.drains.sweep(now)
@@ -49,7 +48,6 @@ class Sweep:
         if now >= self._all_at:
             self._all_at = now + SWEEP_S - PACE_S / 2
             self._all(now)
-        upstreams.close_some()
 
     def _all(self, now: float) -> None:
         """Look at all deadlines."""

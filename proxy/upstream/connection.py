@@ -28,6 +28,10 @@ from proxy.upstream.response_parser import (
 CLOSED_AT_ONCE: Final = 32
 """Connections of endpoints that have left, closed at once: nobody is served for some 0.5 ms."""
 
+CLOSING_PACE_S: Final = 0.004
+"""Seconds from one time to the next: thousands are not in the way of requests, nor for long in that
+of those that take their place, for files are limited."""
+
 MAX_INFORMATIONAL: Final = 16
 """1xx responses before the final one; more is a broken upstream."""
 
@@ -66,11 +70,13 @@ class Lessee(Protocol):
 class Connections:
     """What all upstream connections of a server share: the parser, and the list of them."""
 
-    __slots__ = ("_closing", "_left", "denied", "open", "parser", "watch")
+    __slots__ = ("_closing", "_left", "_loop", "_timer", "denied", "open", "parser", "watch")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, denied: Denied | None = None) -> None:
+        self._loop: Final = loop
         self._left: dict[Endpoint, None] = {}
         self._closing: dict[Endpoint, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self.denied: Final = Denied() if denied is None else denied
         self.parser: Final = ResponseHeadParser(loop)
         self.open: Final[set[UpstreamConnection]] = set()
@@ -80,11 +86,6 @@ class Connections:
         """Forget one that is closed, or another protocol's."""
         self.open.discard(connection)
         self.watch.remove(connection)
-
-    @property
-    def closing(self) -> bool:
-        """Whether there is something for ``close_some``."""
-        return bool(self._closing)
 
     def leave(self, endpoints: Iterable[Endpoint]) -> None:
         """Have the idle connections of endpoints closed from the next ``close_left`` on.
@@ -97,9 +98,10 @@ class Connections:
         """Begin to close the idle connections of the endpoints that have left."""
         self._closing |= self._left
         self._left = {}
+        if self._closing and self._timer is None:
+            self._close_some()
 
-    def close_some(self) -> None:
-        """Close ``CLOSED_AT_ONCE`` of them."""
+    def _close_some(self) -> None:
         closing, most = self._closing, CLOSED_AT_ONCE
         while closing and most:
             endpoint, _ = closing.popitem()
@@ -111,6 +113,8 @@ class Connections:
                 connection.leave_idle()
                 connection.transport.close()
                 most -= 1
+        again = self._loop.call_later(CLOSING_PACE_S, self._close_some) if closing else None
+        self._timer = again
 
     def abort(self) -> None:
         """Cut every connection."""

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -418,12 +419,6 @@ def test_fin_while_idle_ends_the_connection() -> None:
         assert talk.transport.is_closing()
 
 
-def close_left(talk: Talk) -> None:
-    """Do as a pass does."""
-    talk.connections.close_left()
-    talk.connections.close_some()
-
-
 def test_idle_connections_of_an_endpoint_that_left_are_closed_at_the_next_pass() -> None:
     with Talk() as talk:
         talk.exchange(OK)
@@ -431,7 +426,7 @@ def test_idle_connections_of_an_endpoint_that_left_are_closed_at_the_next_pass()
         talk.endpoint.retired = True
         talk.connections.leave([talk.endpoint])
         assert talk.idle
-        close_left(talk)
+        talk.connections.close_left()
         assert not talk.idle
         assert talk.transport.is_closing()
 
@@ -441,11 +436,11 @@ def test_connection_in_use_when_its_endpoint_left_is_closed_at_the_next_pass_too
         talk.lease()
         talk.endpoint.retired = True
         talk.connections.leave([talk.endpoint])
-        close_left(talk)
+        talk.connections.close_left()
         talk.transport.receive(OK)
         talk.release()
         assert talk.idle
-        close_left(talk)
+        talk.connections.close_left()
         assert talk.transport.is_closing()
 
 
@@ -456,12 +451,12 @@ def test_endpoint_that_came_back_before_the_pass_keeps_its_connections() -> None
         talk.endpoint.retired = True
         talk.connections.leave([talk.endpoint])
         talk.endpoint.retired = False
-        close_left(talk)
+        talk.connections.close_left()
         assert talk.idle
         assert not talk.transport.is_closing()
         talk.endpoint.retired = True  # and leaves again
         talk.connections.leave([talk.endpoint])
-        close_left(talk)
+        talk.connections.close_left()
         assert talk.transport.is_closing()
 
 
@@ -478,13 +473,20 @@ def test_many_idle_connections_are_closed_over_several_passes() -> None:
             transports.append(transport)
         talk.endpoint.retired = True
         talk.connections.leave([talk.endpoint])
-        closed = []
-        talk.connections.close_left()
-        while talk.connections.closing:
-            talk.connections.close_some()
-            closed.append(sum(transport.is_closing() for transport in transports))
-        assert closed[:3] == [CLOSED_AT_ONCE, 2 * CLOSED_AT_ONCE, 3 * CLOSED_AT_ONCE]
-        assert set(closed[3:]) <= {3 * CLOSED_AT_ONCE}
+        later: list[Callable[[], None]] = []
+
+        def call_later(seconds: float, call: Callable[[], None]) -> object:
+            later.append(call)
+            return call
+
+        with mock.patch.object(talk.loop, "call_later", call_later):
+            closed = []
+            for _ in range(4):
+                talk.connections.close_left()  # a pass in between makes it no faster
+                closed.append(sum(transport.is_closing() for transport in transports))
+                if later:
+                    later.pop()()
+        assert closed == [CLOSED_AT_ONCE, 2 * CLOSED_AT_ONCE, *2 * [3 * CLOSED_AT_ONCE]]
 
 
 def test_endpoint_that_leaves_again_and_again_waits_once() -> None:
@@ -494,8 +496,9 @@ def test_endpoint_that_leaves_again_and_again_waits_once() -> None:
         talk.endpoint.retired = True
         for _ in range(3):
             talk.connections.leave([talk.endpoint])
-        close_left(talk)
-        assert not talk.connections.closing
+        with mock.patch.object(talk.loop, "call_later") as later:
+            talk.connections.close_left()
+        assert not later.called
 
 
 def test_connection_is_not_kept_with_a_request_still_in_its_buffer() -> None:

@@ -200,9 +200,10 @@ def _with_models(raw: object, previous: Validated) -> object:
         return raw
     mixed = dict(raw)
     for kind, model in KINDS.items():
-        make = _pool if model is Pool else _plainly(model)
-        known = getattr(previous.document, kind)
-        mixed[kind] = _models(raw.get(kind, {}), previous.raw.get(kind), known, make)
+        if kind in raw:
+            make = _pool if model is Pool else _plainly(model)
+            known = getattr(previous.document, kind)
+            mixed[kind] = _models(raw[kind], previous.raw.get(kind), known, make)
     return mixed
 
 
@@ -227,9 +228,9 @@ def _plainly(model: type[Model]) -> Make:
 
 
 def _pool(written: object, before: object, known: Model | None) -> Model:
-    if isinstance(written, dict):
+    if isinstance(written, dict) and "endpoints" in written:
         endpoints = _models(
-            written.get("endpoints", {}),
+            written["endpoints"],
             before.get("endpoints") if isinstance(before, dict) else None,
             known.endpoints if isinstance(known, Pool) else {},
             _endpoint_maker(),

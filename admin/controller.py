@@ -349,8 +349,9 @@ class Controller:
         self._confirmation.watch()
         if self.published is not None:
             self.published()
+        self._count(origin, "applied")
         await give_way()
-        self._record(origin, "applied", warnings=prepared.warnings)
+        self._say(origin, "applied", warnings=prepared.warnings)
 
     def _tell(self, what: str) -> None:
         revision, pending = self.revision, self.pending
@@ -386,16 +387,22 @@ class Controller:
         octets = self.memory.state.history.octets
         await self.change(edit, Origin("rollback", "hotsplice", note), terms, added=octets)
 
-    def _record(
+    def _record(self, origin: Origin, result: Result, faults: tuple[Fault, ...] = ()) -> None:
+        self._count(origin, result, faults)
+        self._say(origin, result, faults)
+
+    def _count(self, origin: Origin, result: Result, faults: tuple[Fault, ...] = ()) -> None:
+        self.applies.record(Attempt(time.time(), origin, result, len(faults)))
+        if origin is FROM_FOLDER and self.folder is not None:
+            self.folder.faults, self.folder.refused_at = faults, self.revision.number
+
+    def _say(
         self,
         origin: Origin,
         result: Result,
         faults: tuple[Fault, ...] = (),
         warnings: tuple[str, ...] = (),
     ) -> None:
-        self.applies.record(Attempt(time.time(), origin, result, len(faults)))
-        if origin is FROM_FOLDER and self.folder is not None:
-            self.folder.faults, self.folder.refused_at = faults, self.revision.number
         say = _log.warning if faults or warnings else _log.info
         say(
             f"config_{result}",

@@ -298,6 +298,7 @@ async def test_step_of_a_route_can_be_read_and_changed_only_with_its_list(client
 
 async def test_changes_leave_nothing_for_the_collector(client: Client) -> None:
     """It would stop all the traffic, once in so many changes."""
+    changes = 200
 
     async def put(weight: int) -> None:
         endpoint = {"address": "127.0.0.1:8001", "weight": weight}
@@ -309,8 +310,9 @@ async def test_changes_leave_nothing_for_the_collector(client: Client) -> None:
     gc.collect()
     gc.disable()
     try:
-        for weight in range(3, 20):
+        for weight in range(3, 3 + changes):
             await put(weight)
-        assert gc.collect() == 0
+        # What earlier tests left may end meanwhile, so it is not 0 exactly.
+        assert gc.collect() < changes
     finally:
         gc.enable()

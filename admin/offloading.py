@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from time import perf_counter
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from admin import collector
@@ -15,6 +16,10 @@ INLINE_BYTES: Final = 64 * 1024
 """What is smaller is worked on where it stands (at 64 KiB, some 5 ms); what is larger would hold up
 the traffic on the same event loop, and goes to a thread.  A thread costs its start and the wait for
 the interpreter lock, which a small document does not repay."""
+
+SHORT_S: Final = 0.000_1
+LONG_S: Final = 0.001
+"""For so long at least, and at most, ``in_turns`` keeps the traffic waiting, in seconds."""
 
 Pieces = Generator[None, None, T]
 """Work that yields wherever something else may be done first, and returns its result."""
@@ -63,6 +68,23 @@ async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kw
 async def give_way() -> None:
     """Let the traffic go on that has come meanwhile."""
     await asyncio.sleep(0)
+
+
+async def in_turns(pieces: Iterable[T]) -> list[T]:
+    """Collect what is made in small pieces, and let the traffic go on whenever it was kept waiting.
+
+    The busier the loop, the more is done at a time: a fifth of it goes to this work.
+    """
+    made: list[T] = []
+    until = perf_counter() + SHORT_S
+    for piece in pieces:
+        made.append(piece)
+        now = perf_counter()
+        if now >= until:
+            await give_way()
+            back = perf_counter()
+            until = back + min(max(SHORT_S, (back - now) / 4), LONG_S)
+    return made
 
 
 async def completed(work: Coroutine[Any, Any, T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import add
 from time import monotonic
 from typing import Final, NamedTuple, cast
 
@@ -30,6 +31,7 @@ def look(at: Serving, loop_lag_s: float) -> Reading:
     """Make a reading."""
     now = monotonic()
     snapshot = at.snapshot
+    gone = _gone(at)
     draining = at.process_drain.active
     routes = [RouteReading(name=name, counters=counters) for name, counters in at.routes.items()]
     routes.append(RouteReading(name="none", counters=at.runtime.no_route))
@@ -43,7 +45,7 @@ def look(at: Serving, loop_lag_s: float) -> Reading:
             for name, counters in at.listener_counters.items()
         ),
         pools=tuple(
-            _pool(name, counters, snapshot.pools.get(name), at, now)
+            _pool(name, counters, snapshot.pools.get(name), gone.get(counters, ()), at, now)
             for name, counters in at.pool_counters.items()
         ),
         routes=tuple(routes),
@@ -60,24 +62,31 @@ def _listener(name: str, listener: Listener | None, counters: ListenerCounters) 
     )
 
 
+def _gone(at: Serving) -> dict[PoolCounters, list[Endpoint]]:
+    """Return removed endpoints on which something may still live, by whose they are."""
+    gone: dict[PoolCounters, list[Endpoint]] = {}
+    for pool in (*at.leaving, *at.pools.values()):
+        if pool.leaving:
+            gone.setdefault(pool.counters, []).extend(pool.leaving.values())
+    return gone
+
+
 def _pool(
     name: str,
     counters: PoolCounters,
     upstream: Upstream | None,
+    gone: Sequence[Endpoint],
     at: Serving,
     now: float,
 ) -> PoolReading:
     plan = upstream.plan if upstream and upstream.plan.pool.counters is counters else None
-    gone = [
-        endpoint
-        for pool in (*at.leaving, *([plan.pool] if plan else ()))
-        if pool.counters is counters
-        for endpoint in pool.leaving.values()
-    ]
+    moved: dict[Endpoint, Moved] = {}
+    all_moved = NONE_MOVED
     # Splices of removed endpoints count too: their pool's totals must never go back.
-    everywhere = [*(plan.pool.endpoints.values() if plan else ()), *gone]
-    moved = {endpoint: _moved(endpoint) for endpoint in everywhere if endpoint.splice_set}
-    all_moved = Moved(*map(sum, zip(NONE_MOVED, *moved.values(), strict=True)))
+    for endpoint in (*(plan.pool.endpoints.values() if plan else ()), *gone):
+        if endpoint.splice_set:
+            moved[endpoint] = one = _moved(endpoint)
+            all_moved = Moved(*map(add, all_moved, one))
     return PoolReading(
         name=name,
         live=plan is not None,

@@ -1,8 +1,8 @@
 """Which metrics there are: the numbers of a ``Reading``, by name and labels.
 
 Label values are names from the configuration and words from closed lists, never anything a client
-sent.  Nothing here needs the event loop, and a scrape may run in a thread while the loop goes on
-counting: so every dict is copied before it is walked, and each copy is one C call.
+sent.  Nothing here needs the event loop, and the loop goes on counting while a scrape is written,
+in pieces or in a thread: so every dict is copied before it is walked, and each copy is one C call.
 """
 
 from __future__ import annotations

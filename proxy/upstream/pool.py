@@ -220,6 +220,8 @@ class PoolPlan:
 
     def ejected(self, now: float) -> set[Endpoint]:
         """Return the endpoints that failures keep out."""
+        if not self.pool.standing.suspects:
+            return set()
         return {endpoint for tier in self._tiers for endpoint in tier.ejected(now)}
 
     def __repr__(self) -> str:

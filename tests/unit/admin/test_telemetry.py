@@ -95,6 +95,17 @@ async def test_metrics_of_the_data_plane_are_there(telemetry: Client) -> None:
     assert found["hotsplice_endpoint_up", blue] == 1
 
 
+async def test_metrics_are_the_same_in_turns_with_the_traffic_and_in_a_thread(
+    telemetry: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_turns = await samples(telemetry)
+    monkeypatch.setattr("admin.telemetry.ENDPOINTS_INLINE", 0)
+    in_thread = await samples(telemetry)
+    assert in_turns.keys() == in_thread.keys()
+    revision = "hotsplice_config_revision", frozenset[tuple[str, str]]()
+    assert in_turns[revision] == in_thread[revision] == 1
+
+
 async def test_metrics_are_text_without_an_accept(telemetry: Client) -> None:
     response = await telemetry.get("/metrics", skip_auto_headers=["Accept"])
     assert response.content_type == "text/plain"

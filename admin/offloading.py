@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from admin import collector
+from proxy.background import in_background
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +50,7 @@ async def offload(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kw
     """
     if size > INLINE_BYTES:
         collector.wait()
-        return await asyncio.to_thread(work, *args, **kwargs)
+        return await in_background(work, *args, **kwargs)
     if isinstance(work, Piecewise):
         pieces: Pieces[T] = work.pieces(*args, **kwargs)
         while True:

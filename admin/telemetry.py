@@ -19,6 +19,7 @@ from admin.controller import Controller
 from admin.documents.units import seconds
 from admin.offloading import in_turns
 from admin.plane import DataPlane
+from proxy.background import in_background
 from proxy.errors import FaultError
 from proxy.telemetry.exposition import ending, pieces, render
 
@@ -50,7 +51,7 @@ def application(
         accept = ",".join(request.headers.getall("Accept", []))
         if max((len(pool.endpoints) for pool in reading.pools), default=0) > ENDPOINTS_INLINE:
             collector.wait()
-            body, content_type = await asyncio.to_thread(render, reading, accept, extra)
+            body, content_type = await in_background(render, reading, accept, extra)
         else:
             parts = await in_turns(pieces(reading, accept))
             rest, content_type = await asyncio.to_thread(ending, accept, extra)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+from proxy.background import in_background
 from proxy.binding import bind_listeners, stop_new
 from proxy.downstream.listener import Listener
 from proxy.downstream.sockets import Sockets
@@ -170,7 +171,7 @@ class Preparation:
 
         endpoints = sum(len(pool.endpoints) for pool in spec.pools.values())
         if endpoints + len(spec.routes) > COMPILE_INLINE:
-            return await asyncio.to_thread(compiling)
+            return await in_background(compiling)
         compiled = compiling()
         await asyncio.sleep(0)  # requests first
         return compiled

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from proxy.addresses import parse_address
+from proxy.background import in_background
 from proxy.errors import FaultError
 from proxy.explain.explanation import Explanation
 from proxy.explain.question import Question, QuestionError, question
@@ -55,14 +55,14 @@ async def explain(asked: Question, live: Live, candidate: Spec | None = None) ->
         explanation, searched = play()
     pools.forget()
     telling = partial(tell, explanation, searched, snapshot.spec)
-    return await asyncio.to_thread(telling) if len(snapshot.routes) > INLINE else telling()
+    return await in_background(telling) if len(snapshot.routes) > INLINE else telling()
 
 
 async def _compiled(spec: Spec, live: Live) -> Snapshot:
     known = stand_ins(spec, live.snapshot.addresses)
     compiling = partial(compile_snapshot, spec, live.snapshot, known, live.pools, live.routes)
     size = len(spec.routes) + sum(len(pool.endpoints) for pool in spec.pools.values())
-    return await asyncio.to_thread(compiling) if size > INLINE else compiling()
+    return await in_background(compiling) if size > INLINE else compiling()
 
 
 def stand_ins(spec: Spec, known: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -10,11 +10,11 @@ used, the play is repeated when its understudy has been made in a thread.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from proxy.background import in_background
 from proxy.snapshot import Upstream
 from proxy.spec import BalanceSpec, PoolSpec
 from proxy.telemetry.counters import EndpointCounters
@@ -68,7 +68,7 @@ class Understudies(Mapping[str, Upstream]):
         for name in self._large:
             upstream = self._pools[name]
             plan = upstream.plan
-            made = await asyncio.to_thread(understudy, plan, _booked(plan))
+            made = await in_background(understudy, plan, _booked(plan))
             self._made[name] = Upstream(made, upstream.key)
 
     def forget(self) -> None:

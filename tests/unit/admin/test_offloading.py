@@ -82,9 +82,11 @@ async def test_collector_waits_for_much_work_and_goes_on_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = gc.get_threshold()
-    monkeypatch.setattr(collector, "WAITS_S", 0.0)
+    monkeypatch.setattr(collector, "WAITS_S", 3600.0)
     try:
         assert await offload(INLINE_BYTES + 1, gc.get_threshold) == (collector.MANY, *before[1:])
+        monkeypatch.setattr(collector, "WAITS_S", 0.0)
+        await offload(INLINE_BYTES + 1, gc.get_threshold)
         later = asyncio.Event()
         asyncio.get_running_loop().call_later(0.0, later.set)
         await later.wait()

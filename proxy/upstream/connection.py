@@ -70,11 +70,23 @@ class Lessee(Protocol):
 class Connections:
     """What all upstream connections of a server share: the parser, and the list of them."""
 
-    __slots__ = ("_closing", "_left", "_loop", "_timer", "denied", "open", "parser", "watch")
+    __slots__ = (
+        "_closing",
+        "_left",
+        "_left_before",
+        "_loop",
+        "_timer",
+        "denied",
+        "open",
+        "parser",
+        "watch",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, denied: Denied | None = None) -> None:
         self._loop: Final = loop
         self._left: dict[Endpoint, None] = {}
+        """Endpoints that have left since the last ``close_left``, and those before."""
+        self._left_before: dict[Endpoint, None] = {}
         self._closing: dict[Endpoint, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.denied: Final = Denied() if denied is None else denied
@@ -88,16 +100,23 @@ class Connections:
         self.watch.remove(connection)
 
     def leave(self, endpoints: Iterable[Endpoint]) -> None:
-        """Have the idle connections of endpoints closed from the next ``close_left`` on.
+        """Have the idle connections of endpoints closed, from the next ``close_left`` but one on.
 
         Until then one may come back, as it does when a change is undone, and find them open.
         """
         self._left |= dict.fromkeys([one for one in endpoints if one.idle is not None])
 
+    def given_back(self, endpoint: Endpoint) -> None:
+        """Have a connection of an endpoint closed that had left while this was in use."""
+        if endpoint not in self._left_before:
+            self._left[endpoint] = None
+
     def close_left(self) -> None:
-        """Begin to close the idle connections of the endpoints that have left."""
-        self._closing |= self._left
-        self._left = {}
+        """Begin to close the idle connections of endpoints that left before the last call."""
+        due, self._left_before, self._left = self._left_before, self._left, {}
+        for endpoint in due.keys() & self._left_before.keys():
+            del due[endpoint]  # it has been back meanwhile
+        self._closing |= due
         if self._closing and self._timer is None:
             self._close_some()
 
@@ -198,7 +217,7 @@ class UpstreamConnection(Kept, asyncio.Protocol):
         if idle_timeout_s < self.watched_s:
             self._connections.watch.add(self)
         if endpoint.retired:
-            self._connections.leave((endpoint,))
+            self._connections.given_back(endpoint)
 
     def leave(self) -> None:
         """End the lease with the transport going to another protocol."""

@@ -419,19 +419,20 @@ def test_fin_while_idle_ends_the_connection() -> None:
         assert talk.transport.is_closing()
 
 
-def test_idle_connections_of_an_endpoint_that_left_are_closed_at_the_next_pass() -> None:
+def test_idle_connections_of_an_endpoint_that_left_are_closed_at_the_pass_after_the_next() -> None:
     with Talk() as talk:
         talk.exchange(OK)
         talk.release()
         talk.endpoint.retired = True
         talk.connections.leave([talk.endpoint])
+        talk.connections.close_left()  # it may have left just before
         assert talk.idle
         talk.connections.close_left()
         assert not talk.idle
         assert talk.transport.is_closing()
 
 
-def test_connection_in_use_when_its_endpoint_left_is_closed_at_the_next_pass_too() -> None:
+def test_connection_in_use_when_its_endpoint_left_is_closed_like_the_idle_ones() -> None:
     with Talk() as talk:
         talk.lease()
         talk.endpoint.retired = True
@@ -439,23 +440,45 @@ def test_connection_in_use_when_its_endpoint_left_is_closed_at_the_next_pass_too
         talk.connections.close_left()
         talk.transport.receive(OK)
         talk.release()
+        talk.connections.close_left()
         assert talk.idle
         talk.connections.close_left()
         assert talk.transport.is_closing()
+
+
+def test_connections_given_back_to_an_endpoint_that_left_do_not_keep_others_open() -> None:
+    with Talk() as talk:
+        talk.exchange(OK)
+        talk.release()
+        talk.endpoint.retired = True
+        talk.connections.leave([talk.endpoint])
+        talk.connections.close_left()
+        late, transport = UpstreamConnection(talk.endpoint, talk.connections), FakeTransport()
+        transport.connect(late)
+        late.keep(4.0, 100.0)
+        talk.connections.given_back(talk.endpoint)
+        talk.connections.close_left()
+        assert talk.transport.is_closing()
+        assert transport.is_closing()
 
 
 def test_endpoint_that_came_back_before_the_pass_keeps_its_connections() -> None:
     with Talk() as talk:
         talk.exchange(OK)
         talk.release()
-        talk.endpoint.retired = True
-        talk.connections.leave([talk.endpoint])
-        talk.endpoint.retired = False
+        for _ in range(5):  # and leaves again, just before the pass
+            talk.endpoint.retired = True
+            talk.connections.leave([talk.endpoint])
+            talk.connections.close_left()
+            assert talk.idle
+            talk.endpoint.retired = False
+        talk.connections.close_left()
         talk.connections.close_left()
         assert talk.idle
         assert not talk.transport.is_closing()
-        talk.endpoint.retired = True  # and leaves again
+        talk.endpoint.retired = True
         talk.connections.leave([talk.endpoint])
+        talk.connections.close_left()
         talk.connections.close_left()
         assert talk.transport.is_closing()
 
@@ -479,6 +502,7 @@ def test_many_idle_connections_are_closed_over_several_passes() -> None:
             later.append(call)
             return call
 
+        talk.connections.close_left()
         with mock.patch.object(talk.loop, "call_later", call_later):
             closed = []
             for _ in range(4):
@@ -498,6 +522,8 @@ def test_endpoint_that_leaves_again_and_again_waits_once() -> None:
             talk.connections.leave([talk.endpoint])
         with mock.patch.object(talk.loop, "call_later") as later:
             talk.connections.close_left()
+            talk.connections.close_left()
+        assert talk.transport.is_closing()
         assert not later.called
 
 

@@ -21,7 +21,7 @@ from bench.processes import Processes, StartError
 
 WARM_UP_S: Final = 1.0
 
-TURNS: Final = 5
+TURNS: Final = 9
 """Of two of a kind that are compared, in each round: they differ by a few percent."""
 
 Sample = dict[str, float]

@@ -29,6 +29,9 @@ from bench.targets import verdicts
 CHART: Final = "docs/bench.svg"
 OURS: Final = HOTSPLICE.name
 
+QUICK_S: Final = 0.25
+"""How long a sample is with ``--quick``, at most."""
+
 
 def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -49,6 +52,7 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
         found.scenarios = found.scenarios or [n for n, one in SCENARIOS.items() if one.quick]
         found.peers = f"{BASELINE},{OURS}" if found.peers == "all" else found.peers
         found.rounds = min(found.rounds, 2)
+        found.seconds = min(found.seconds, QUICK_S)
     found.scenarios = found.scenarios or list(SCENARIOS)
     found.peers = list(PEERS) if found.peers == "all" else found.peers.split(",")
     for name in {*found.scenarios} - {*SCENARIOS}:

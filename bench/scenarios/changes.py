@@ -37,8 +37,9 @@ HURRIED_S: Final = 4.0
 
 LOW_PRIORITY: Final = 10
 
-LEAST_S: Final = 8
-"""The requests between changes and those without go on for so long each, in turns."""
+FOR: Final = 16
+"""The requests between changes and those without go on for so many times a sample's length each, in
+turns."""
 
 TURN_S: Final = 1
 TURN: Final = 8
@@ -104,7 +105,7 @@ def _changing(change: Change, every_s: float) -> Iterator[list[float]]:
 
 def _sample(subject: Subject, seconds: float, *, every_s: float) -> Sample:
     turn_s = max(TURN_S, TURN * every_s)
-    turns = round(max(seconds, LEAST_S) / turn_s)
+    turns = max(2, round(FOR * seconds / turn_s))
     proxy, setup = subject.proxy, subject.setup
     count = len(setup.endpoints)
     other = addresses(setup.endpoints[0], count, count)

@@ -19,7 +19,7 @@ help:
 	@echo "make observe-test  let a real Prometheus scrape a real sidecar"
 	@echo "make image-test    build the image on stand-ins of its bases, and run it"
 	@echo "make autobahn  WebSockets through the proxy, beside Autobahn's fuzzing client"
-	@echo "make bench   measure beside other proxies, about 35 minutes; make bench-quick: one, with nginx"
+	@echo "make bench   measure beside other proxies, about 45 minutes; make bench-quick: one, with nginx"
 	@echo "make bench-peers  install the other proxies and the load generator"
 	@echo "make lock    pin the dependencies anew (ARGS=--upgrade: all of them)"
 	@echo "make clean   remove what these commands made"

@@ -21,8 +21,9 @@ from bench.processes import Processes, StartError
 
 WARM_UP_S: Final = 1.0
 
-TURNS: Final = 9
-"""Of two of a kind that are compared, in each round: they differ by a few percent."""
+TURNS: Final = 16
+"""Of two of a kind that are compared, in each round: they differ by a few percent, and the machine
+by more from one second to the next."""
 
 Sample = dict[str, float]
 """Figures of one proxy in one round, by the names that ``bench.figures`` has."""
@@ -179,19 +180,17 @@ def _in_turn(
 
 
 def _sample(scenario: Scenario, subjects: Sequence[Subject], seconds: float) -> Sample:
-    turns = 1 if len(subjects) == 1 else TURNS
-    samples = [[scenario.sample(subject, seconds) for subject in subjects] for _ in range(turns)]
-    one = samples[0][0]
-    if turns > 1:
-        figure = scenario.figure
-        pairs = [(more[figure], less[figure]) for more, less in samples]
-        one |= {
-            figure: statistics.median(more for more, _ in pairs),
-            "alone": statistics.median(less for _, less in pairs),
-            "growth": statistics.median(more / less for more, less in pairs),
-            "added_us": statistics.median(more - less for more, less in pairs),
-        }
-    return one
+    if len(subjects) == 1:
+        return scenario.sample(subjects[0], seconds)
+    samples = [[scenario.sample(subject, seconds) for subject in subjects] for _ in range(TURNS)]
+    figure = scenario.figure
+    pairs = [(more[figure], less[figure]) for more, less in samples]
+    one = {name: statistics.median(more[name] for more, _ in samples) for name in samples[0][0]}
+    return one | {
+        "alone": statistics.median(less for _, less in pairs),
+        "growth": statistics.median(more / less for more, less in pairs),
+        "added_us": statistics.median(more - less for more, less in pairs),
+    }
 
 
 def start(peer: Peer, processes: Processes, setup: Setup) -> Subject:

@@ -30,7 +30,7 @@ CHART: Final = "docs/bench.svg"
 OURS: Final = HOTSPLICE.name
 
 QUICK_S: Final = 0.25
-"""How long a sample is with ``--quick``, at most."""
+"""How long a sample is with ``--quick``, at most; wrk takes no less than a second."""
 
 
 def options(words: Sequence[str] | None = None) -> argparse.Namespace:

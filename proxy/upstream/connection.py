@@ -70,17 +70,8 @@ class Lessee(Protocol):
 class Connections:
     """What all upstream connections of a server share: the parser, and the list of them."""
 
-    __slots__ = (
-        "_closing",
-        "_left",
-        "_left_before",
-        "_loop",
-        "_timer",
-        "denied",
-        "open",
-        "parser",
-        "watch",
-    )
+    __slots__ = ("_closing", "_left", "_left_before", "_loop", "_timer", "denied", "open", "parser",
+                 "watch")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, denied: Denied | None = None) -> None:
         self._loop: Final = loop

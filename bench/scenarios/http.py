@@ -154,6 +154,7 @@ SCENARIOS: Final = (
     replace(
         scenario("logged", "access log on against off", place=partial(place, access_log=True)),
         against=lambda setup: replace(setup, access_log=False),
+        fresh=True,
         peers=("nginx", "hotsplice"),
     ),
 )

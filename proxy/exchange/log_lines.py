@@ -16,7 +16,7 @@ from proxy.exchange import facts
 from proxy.exchange.detour import rules_route
 from proxy.logs.access import Logs
 from proxy.message import NO_HEADERS, Request, Response
-from proxy.telemetry.access_log import Said, json_line
+from proxy.telemetry.request_lines import Entry
 
 if TYPE_CHECKING:
     from proxy.errors import Failure
@@ -31,16 +31,25 @@ def log_as_documented(exchange: Exchange, now: float) -> None:
     if logs is None:
         access_log = exchange.client.runtime.access_log
         if access_log is not None and access_log.wants(exchange.status):
-            access_log.add(whole_line(exchange, now))
+            access_log.take(said(exchange, now))
     elif logs:
         _completed(exchange, now)
-        _write(logs, exchange.request, partial(whole_line, exchange, now))
+        _write(logs, exchange.request, partial(said, exchange, now))
 
 
-def whole_line(exchange: Exchange, now: float) -> bytes:
-    """Write the line of an exchange that is over."""
-    took_s = now - exchange.request.started
-    return json_line(_said(exchange), exchange.body.octets, exchange.bytes_out, took_s)
+def said(exchange: Exchange, now: float) -> Entry:
+    """Return what the JSON line of an exchange that is over says."""
+    request, route, member = exchange.request, exchange.route, exchange.member
+    failure, detour = exchange.failure, exchange.detour
+    return (
+        b"access", now, exchange.body.octets, exchange.bytes_out,
+        request.started, exchange.first_byte_at,
+        request.request_id, request.client_ip, (detour and detour.method) or request.method,
+        request.target, exchange.status, None if failure is None else failure.reason,
+        "none" if route is None else route.name, exchange.pool_name,
+        _endpoint(exchange) if member is None else member.name,
+        len(exchange.trail) + (member is not None), exchange.snapshot.number,
+    )  # fmt: skip
 
 
 def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
@@ -54,24 +63,19 @@ def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
     if not logs:
         return None
     request = exchange.request
-    started = request.started
     response = _completed(exchange, monotonic())
     formatted = tuple(log for log in logs if log.render is not None)
     plain = tuple(log for log in logs if log.render is None and log.wants(request))
-    line = partial(json_line, _said(exchange))
-    if plain:
-        opened = line(
-            event=b"tunnel_open", bytes_in=0, bytes_out=0, duration_s=monotonic() - started
-        )
-        for log in plain:
-            log.sink.add(opened)
+    opened = _opened(exchange)
+    for log in plain:
+        log.sink.take(opened)
 
     def log_close(splice: Splice, now: float) -> None:
         _tunnelled(response, splice, now)
-        closed = _closing(line, splice, now - started)
-        _write(formatted, request, closed)
+        closed = _closed(opened, splice, now)
+        _write(formatted, request, lambda: closed)
         for log in plain:
-            log.sink.add(closed())
+            log.sink.take(closed)
 
     return log_close
 
@@ -86,12 +90,13 @@ def log_refused(
     if answer:
         head, response.body_bytes = facts.sizes(answer)
         response.head_bytes, response.sent = head, answer[:head]
-    said = (
+    now = monotonic()
+    entry: Entry = (
+        b"access", now, 0, response.body_bytes, now, 0.0,
         request.request_id, request.client_ip, request.method, request.target,
-        (status, failure.reason, "none", "none", None, 0), None, runtime.snapshot.number,
+        status, failure.reason, "none", "none", None, 0, runtime.snapshot.number,
     )  # fmt: skip
-    line = partial(json_line, said, 0, response.body_bytes, 0.0)
-    _write(logs, request, line)
+    _write(logs, request, lambda: entry)
 
 
 def _logs(exchange: Exchange) -> Logs | None:
@@ -105,10 +110,14 @@ def _logs(exchange: Exchange) -> Logs | None:
     return exchange.site.logs
 
 
-def _write(logs: Logs, request: Request, line: Callable[[], bytes]) -> None:
+def _write(logs: Logs, request: Request, entry: Callable[[], Entry]) -> None:
     for log in logs:
-        if log.wants(request):
-            log.sink.add(line() if log.render is None else log.render(request))
+        if not log.wants(request):
+            continue
+        if log.render is None:
+            log.sink.take(entry())
+        else:
+            log.sink.add(log.render(request))
 
 
 def _completed(exchange: Exchange, now: float) -> Response:
@@ -141,50 +150,23 @@ def _status(exchange: Exchange) -> int:
     return exchange.told if gone and exchange.answering else exchange.status
 
 
-def _said(exchange: Exchange) -> Said:
-    """Return what a line says beside event, octets and duration."""
-    request, route, member = exchange.request, exchange.route, exchange.member
-    failure, detour = exchange.failure, exchange.detour
-    began = exchange.first_byte_at
-    return (
-        request.request_id,
-        request.client_ip,
-        (detour and detour.method) or request.method,
-        request.target,
-        (
-            exchange.status,
-            None if failure is None else failure.reason,
-            "none" if route is None else route.name,
-            exchange.pool_name,
-            _endpoint(exchange) if member is None else member.name,
-            len(exchange.trail) + (member is not None),
-        ),
-        began - request.started if began else None,
-        exchange.snapshot.number,
-    )
-
-
 def _endpoint(exchange: Exchange) -> str | None:
     """Return which one was tried last, if none answered."""
     return exchange.trail[-1].endpoint if exchange.trail else None
-
-
-def _closing(line: Callable[..., bytes], splice: Splice, duration_s: float) -> Callable[[], bytes]:
-    return partial(
-        line,
-        event=b"tunnel_close",
-        bytes_in=splice.to_upstream,
-        bytes_out=splice.to_client,
-        duration_s=duration_s,
-    )
 
 
 def _process_tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
     access_log = exchange.client.runtime.access_log
     if access_log is None or not access_log.wants(101):
         return None
-    line = partial(json_line, _said(exchange))
-    started = exchange.request.started
-    since = monotonic() - started
-    access_log.add(line(event=b"tunnel_open", bytes_in=0, bytes_out=0, duration_s=since))
-    return lambda splice, now: access_log.add(_closing(line, splice, now - started)())
+    opened = _opened(exchange)
+    access_log.take(opened)
+    return lambda splice, now: access_log.take(_closed(opened, splice, now))
+
+
+def _opened(exchange: Exchange) -> Entry:
+    return b"tunnel_open", monotonic(), 0, 0, *said(exchange, 0.0)[4:]
+
+
+def _closed(opened: Entry, splice: Splice, now: float) -> Entry:
+    return b"tunnel_close", now, splice.to_upstream, splice.to_client, *opened[4:]

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from proxy.telemetry.request_lines import Entry, request_lines
+
 BUFFER_BYTES: Final = 256 * 1024
-"""As many bytes, or one line more, wait for ``flush`` at most; then ``add`` flushes by itself.
-Each time it takes several turns of the interpreter lock until the writing thread has them."""
+"""As many bytes, or as much more as is written at once, wait for ``flush`` at most; then they are
+flushed without being asked.  Each time it takes several turns of the interpreter lock until the
+writing thread has them."""
+
+TOGETHER: Final = 64
+"""Lines of requests that are written at once."""
 
 Schedule = Callable[[Callable[[], None]], object]
 """Calls back soon, such as ``partial(loop.call_later, 0.05)``."""
@@ -17,11 +23,11 @@ class LogSink:
     """Lines that wait to be written.
 
     ``write`` takes whole lines at once and says ``False`` if it lost them; it must neither wait nor
-    raise.  The owner sees to ``flush``: ``add`` calls ``schedule`` with it whenever a first line
-    waits, and the owner flushes when it shuts down.
+    raise.  The owner sees to ``flush``: ``schedule`` is called with it whenever a first line waits,
+    and the owner flushes when it shuts down.
     """
 
-    __slots__ = ("__weakref__", "_buffer", "_bytes", "_write", "dropped", "schedule")
+    __slots__ = ("__weakref__", "_buffer", "_bytes", "_entries", "_write", "dropped", "schedule")
 
     def __init__(
         self, write: Callable[[bytes], bool | None], schedule: Schedule | None = None
@@ -30,26 +36,48 @@ class LogSink:
         """Lines that were lost because ``write`` had no room."""
         self.schedule = schedule
         self._write: Final = write
+        self._entries: Final[list[Entry]] = []
+        """What comes after the lines in the buffer."""
         self._buffer: list[bytes] = []
         self._bytes = 0
 
+    def take(self, entry: Entry) -> None:
+        """Take what the JSON line of a request says."""
+        entries = self._entries
+        if not entries and not self._buffer and self.schedule is not None:
+            self.schedule(self.flush)
+        entries.append(entry)
+        if len(entries) >= TOGETHER:
+            self._put(self._lines())
+
     def add(self, line: bytes) -> None:
         """Take a line with its newline."""
-        buffer = self._buffer
-        if not buffer and self.schedule is not None:
+        if self._entries:
+            line = self._lines() + line
+        elif not self._buffer and self.schedule is not None:
             self.schedule(self.flush)
-        buffer.append(line)
-        self._bytes += len(line)
-        if self._bytes >= BUFFER_BYTES:
-            self.flush()
+        self._put(line)
 
     def flush(self) -> None:
         """Hand over what waits; nothing happens if nothing does."""
+        if self._entries:
+            self._buffer.append(self._lines())
         if not self._buffer:
             return
-        lines, self._buffer, self._bytes = self._buffer, [], 0
-        if self._write(b"".join(lines)) is False:
-            self.dropped += len(lines)
+        lines, self._buffer, self._bytes = b"".join(self._buffer), [], 0
+        if self._write(lines) is False:
+            self.dropped += lines.count(b"\n")
+
+    def _lines(self) -> bytes:
+        lines = b"".join(request_lines(self._entries))
+        self._entries.clear()
+        return lines
+
+    def _put(self, lines: bytes) -> None:
+        self._buffer.append(lines)
+        self._bytes += len(lines)
+        if self._bytes >= BUFFER_BYTES:
+            self.flush()
 
 
 NOWHERE: Final = LogSink(lambda lines: True)

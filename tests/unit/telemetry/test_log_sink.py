@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
-from proxy.telemetry.log_sink import BUFFER_BYTES, NOWHERE, LogSink
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.telemetry.log_sink import BUFFER_BYTES, NOWHERE, TOGETHER, LogSink
+from tests.unit.telemetry.entries import entry
 
 
 def test_lines_wait_for_one_flush_and_go_together() -> None:
@@ -32,13 +37,35 @@ def test_full_buffer_goes_at_once() -> None:
     assert batches == [line * 2]
 
 
+@given(st.lists(st.booleans() | st.just(TOGETHER), max_size=20))
+def test_requests_and_other_lines_keep_their_order(kinds: list[bool | int]) -> None:
+    batches: list[bytes] = []
+    calls: list[Callable[[], None]] = []
+    sink = LogSink(batches.append, calls.append)
+    wanted: list[int] = []
+    for kind in kinds:
+        for _ in range(int(kind) or 1):
+            number = len(wanted)
+            wanted.append(number)
+            if kind:
+                sink.take(entry(revision=number))
+            else:
+                sink.add(b'{"revision":%d}\n' % number)
+    assert len(calls) == bool(kinds)
+    sink.flush()
+    sink.flush()
+    assert len(batches) == bool(kinds)
+    assert [json.loads(line)["revision"] for line in b"".join(batches).splitlines()] == wanted
+
+
 def test_lines_without_room_are_counted() -> None:
     sink = LogSink(lambda lines: False)
     sink.add(b"1\n")
     sink.add(b"2\n")
+    sink.take(entry())
     sink.flush()
     sink.flush()
-    assert sink.dropped == 2
+    assert sink.dropped == 3
 
 
 def test_nowhere_takes_lines_and_loses_none() -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Final, Generic, ParamSpec, TypeVar
 
@@ -89,7 +90,8 @@ class _Work(Generic[T]):
 
 def _give_way() -> None:
     if sys.platform == "linux":  # elsewhere it would be the priority of the process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        with suppress(OSError):  # a sandbox may forbid it; then work and loop share as equals
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 _threads: Final = ThreadPoolExecutor(WORKERS, "background", _give_way)

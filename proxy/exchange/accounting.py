@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.exchange import facts
-from proxy.exchange.log_lines import log_as_documented, said
+from proxy.exchange.log_lines import entry_of, log_as_documented
 
 if TYPE_CHECKING:
     from proxy.errors import Failure
@@ -47,7 +47,7 @@ def settle(exchange: Exchange, now: float) -> None:
     if route is None or route.logged:
         log_as_documented(exchange, now)
     elif runtime.access_log is not None and runtime.access_log.wants(status):
-        runtime.access_log.take(said(exchange, now))
+        runtime.access_log.add_entry(entry_of(exchange, now))
 
 
 def count_error(exchange: Exchange, failure: Failure) -> None:

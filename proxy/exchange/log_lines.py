@@ -16,7 +16,7 @@ from proxy.exchange import facts
 from proxy.exchange.detour import rules_route
 from proxy.logs.access import Logs
 from proxy.message import NO_HEADERS, Request, Response
-from proxy.telemetry.request_lines import Entry
+from proxy.telemetry.request_lines import Entry, Facts
 
 if TYPE_CHECKING:
     from proxy.errors import Failure
@@ -31,25 +31,37 @@ def log_as_documented(exchange: Exchange, now: float) -> None:
     if logs is None:
         access_log = exchange.client.runtime.access_log
         if access_log is not None and access_log.wants(exchange.status):
-            access_log.take(said(exchange, now))
+            access_log.add_entry(entry_of(exchange, now))
     elif logs:
         _completed(exchange, now)
-        _write(logs, exchange.request, partial(said, exchange, now))
+        _write(logs, exchange.request, partial(entry_of, exchange, now))
 
 
-def said(exchange: Exchange, now: float) -> Entry:
+def entry_of(exchange: Exchange, now: float) -> Entry:
     """Return what the JSON line of an exchange that is over says."""
+    return b"access", now, exchange.body.octets, exchange.bytes_out, _facts(exchange)
+
+
+def _facts(exchange: Exchange) -> Facts:
     request, route, member = exchange.request, exchange.route, exchange.member
     failure, detour = exchange.failure, exchange.detour
     return (
-        b"access", now, exchange.body.octets, exchange.bytes_out,
-        request.started, exchange.first_byte_at,
-        request.request_id, request.client_ip, (detour and detour.method) or request.method,
-        request.target, exchange.status, None if failure is None else failure.reason,
-        "none" if route is None else route.name, exchange.pool_name,
-        _endpoint(exchange) if member is None else member.name,
-        len(exchange.trail) + (member is not None), exchange.snapshot.number,
-    )  # fmt: skip
+        request.started,
+        exchange.first_byte_at,
+        request.request_id,
+        request.client_ip,
+        (detour and detour.method) or request.method,
+        request.target,
+        (
+            exchange.status,
+            None if failure is None else failure.reason,
+            "none" if route is None else route.name,
+            exchange.pool_name,
+            _endpoint(exchange) if member is None else member.name,
+            len(exchange.trail) + (member is not None),
+        ),
+        exchange.snapshot.number,
+    )
 
 
 def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
@@ -66,16 +78,15 @@ def tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] | None:
     response = _completed(exchange, monotonic())
     formatted = tuple(log for log in logs if log.render is not None)
     plain = tuple(log for log in logs if log.render is None and log.wants(request))
-    opened = _opened(exchange)
+    said = _facts(exchange)
     for log in plain:
-        log.sink.take(opened)
+        log.sink.add_entry((b"tunnel_open", monotonic(), 0, 0, said))
 
     def log_close(splice: Splice, now: float) -> None:
         _tunnelled(response, splice, now)
-        closed = _closed(opened, splice, now)
-        _write(formatted, request, lambda: closed)
+        _write(formatted, request, partial(_closed, said, splice, now))
         for log in plain:
-            log.sink.take(closed)
+            log.sink.add_entry(_closed(said, splice, now))
 
     return log_close
 
@@ -92,9 +103,11 @@ def log_refused(
         response.head_bytes, response.sent = head, answer[:head]
     now = monotonic()
     entry: Entry = (
-        b"access", now, 0, response.body_bytes, now, 0.0,
-        request.request_id, request.client_ip, request.method, request.target,
-        status, failure.reason, "none", "none", None, 0, runtime.snapshot.number,
+        b"access", now, 0, response.body_bytes,
+        (
+            now, 0.0, request.request_id, request.client_ip, request.method, request.target,
+            (status, failure.reason, "none", "none", None, 0), runtime.snapshot.number,
+        ),
     )  # fmt: skip
     _write(logs, request, lambda: entry)
 
@@ -115,9 +128,9 @@ def _write(logs: Logs, request: Request, entry: Callable[[], Entry]) -> None:
         if not log.wants(request):
             continue
         if log.render is None:
-            log.sink.take(entry())
+            log.sink.add_entry(entry())
         else:
-            log.sink.add(log.render(request))
+            log.sink.add_line(log.render(request))
 
 
 def _completed(exchange: Exchange, now: float) -> Response:
@@ -159,14 +172,10 @@ def _process_tunnel_log(exchange: Exchange) -> Callable[[Splice, float], None] |
     access_log = exchange.client.runtime.access_log
     if access_log is None or not access_log.wants(101):
         return None
-    opened = _opened(exchange)
-    access_log.take(opened)
-    return lambda splice, now: access_log.take(_closed(opened, splice, now))
+    said = _facts(exchange)
+    access_log.add_entry((b"tunnel_open", monotonic(), 0, 0, said))
+    return lambda splice, now: access_log.add_entry(_closed(said, splice, now))
 
 
-def _opened(exchange: Exchange) -> Entry:
-    return b"tunnel_open", monotonic(), 0, 0, *said(exchange, 0.0)[4:]
-
-
-def _closed(opened: Entry, splice: Splice, now: float) -> Entry:
-    return b"tunnel_close", now, splice.to_upstream, splice.to_client, *opened[4:]
+def _closed(said: Facts, splice: Splice, now: float) -> Entry:
+    return b"tunnel_close", now, splice.to_upstream, splice.to_client, said

@@ -1,4 +1,4 @@
-"""The access log of the process: one JSON line for each request, and for each end of a tunnel.
+"""The access log of the process: which requests and tunnels are logged where no document says it.
 
 To log never waits (``proxy.telemetry.line_writer``); lines that find no room are counted in
 ``dropped``.

@@ -3,8 +3,8 @@
 A pipe whose reader is stuck blocks ``write`` for ever.  Making the descriptor non-blocking would
 change it for every process that shares it, the shell included, and does nothing for a file on a
 slow disk.  So one daemon thread does all the writing to a descriptor, out of a queue of at most
-``QUEUE_BYTES``; what does not fit is counted and lost.  As only this thread writes, lines never
-mix.  ``log_file`` makes files of it.
+``QUEUE_BYTES``, or of what was handed over at once when nothing waited; what does not fit is
+counted and lost.  As only this thread writes, lines never mix.  ``log_file`` makes files of it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class LineWriter:
     def write(self, lines: bytes) -> bool:
         """Take lines, each with its newline; ``False`` if there is no room and they are lost."""
         with self._changed:
-            if self._closed or self._taken - self._done + len(lines) > self._queue_bytes:
+            waiting = self._taken - self._done
+            if self._closed or (waiting and waiting + len(lines) > self._queue_bytes):
                 self.dropped += lines.count(b"\n")
                 return False
             self._taken += len(lines)

@@ -1,4 +1,4 @@
-"""Where lines of access logs wait on the event loop, to be handed over many at once."""
+"""Where access logs wait on the event loop, to be written and handed over many lines at once."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class LogSink:
         """Lines that were lost because ``write`` had no room."""
         self.schedule = schedule
         self._write: Final = write
-        self._entries: Final[list[Entry]] = []
+        self._entries: list[Entry] = []
         """What comes after the lines in the buffer."""
         self._buffer: list[bytes] = []
         self._bytes = 0
 
-    def take(self, entry: Entry) -> None:
+    def add_entry(self, entry: Entry) -> None:
         """Take what the JSON line of a request says."""
         entries = self._entries
         if not entries and not self._buffer and self.schedule is not None:
@@ -50,7 +50,7 @@ class LogSink:
         if len(entries) >= TOGETHER:
             self._put(self._lines())
 
-    def add(self, line: bytes) -> None:
+    def add_line(self, line: bytes) -> None:
         """Take a line with its newline."""
         if self._entries:
             line = self._lines() + line
@@ -69,9 +69,8 @@ class LogSink:
             self.dropped += lines.count(b"\n")
 
     def _lines(self) -> bytes:
-        lines = b"".join(request_lines(self._entries))
-        self._entries.clear()
-        return lines
+        entries, self._entries = self._entries, []
+        return b"".join(request_lines(entries))
 
     def _put(self, lines: bytes) -> None:
         self._buffer.append(lines)

@@ -15,20 +15,24 @@ from proxy.telemetry.escaping import FIELD_BYTES, escaped, json_string
 
 Event = Literal[b"access", b"tunnel_open", b"tunnel_close"]
 
-Entry = tuple[
-    Event, float, int, int, float, float, bytes, bytes, bytes, bytes,
-    int, str | None, str | None, str | None, str | None, int, int,
-]  # fmt: skip
-"""What a line says: event, when, octets from the client, octets to it, begin, first byte of the
-response (0.0: none came), request id, client's address, method, path, status, reason, route, pool,
-endpoint, attempts, revision.
+Outcome = tuple[int, str | None, str | None, str | None, str | None, int]
+"""Status, reason, route, pool, endpoint, attempts; ``None`` becomes ``null``."""
 
-Times are monotonic, in seconds; ``None`` becomes ``null``; a query in the path is left out.
+Facts = tuple[float, float, bytes, bytes, bytes, bytes, Outcome, int]
+"""Begin, first byte of the response (0.0: none came), request id, client's address, method, path,
+outcome, revision: what the two ends of a tunnel have in common.  A query in the path is left out.
+"""
+
+Entry = tuple[Event, float, int, int, Facts]
+"""What a line says: event, when, octets from the client, octets to it, facts.
+
+All times are monotonic, in seconds.
 """
 
 KNOWN: Final = 1024
 KNOWN_LENGTH: Final = 256
-"""How much is remembered as it is written, and of what length."""
+"""How much is remembered as it is written, and of what length.  What is used is soon there again
+after all was forgotten, and what left with a pod is not."""
 
 K = TypeVar("K")
 
@@ -38,10 +42,8 @@ def request_lines(entries: Iterable[Entry]) -> list[bytes]:
     lines = []
     to_wall = time() - monotonic()
     second, prefix = 0, b""
-    for (
-        event, ended, bytes_in, bytes_out, began, first_byte, request_id, client_ip, method, path,
-        status, reason, route, pool, endpoint, attempts, revision,
-    ) in entries:  # fmt: skip
+    for event, ended, bytes_in, bytes_out, facts in entries:
+        began, first_byte, request_id, client_ip, method, path, outcome, revision = facts
         past = ended + to_wall - second
         if not 0.0 <= past < 1.0:
             second = int(ended + to_wall)
@@ -55,7 +57,7 @@ def request_lines(entries: Iterable[Entry]) -> list[bytes]:
         lines.append(
             (_LINE if first_byte else _LINE_WITHOUT_TTFB) % (
                 prefix, past * 1e6, event, request_id, _escaped[client_ip], _escaped[method], path,
-                _outcomes[status, reason, route, pool, endpoint, attempts], bytes_in, bytes_out,
+                _outcomes[outcome], bytes_in, bytes_out,
                 (first_byte - began) * 1e3, (ended - began) * 1e3, revision,
             )
         )  # fmt: skip
@@ -69,6 +71,7 @@ _LINE: Final = (
 """An f-string would make a string of each number first."""
 
 _LINE_WITHOUT_TTFB: Final = _LINE.replace(b"%.3f", b"null%.0a", 1)
+"""``%.0a`` takes the number and writes nothing of it."""
 
 _PLAIN: Final = bytes(
     ord("a") if 0x20 <= octet < 0x7F and chr(octet) not in '"\\?' else 0 for octet in range(256)
@@ -91,18 +94,20 @@ class _Known(dict[K, bytes]):
 
     def __missing__(self, value: K) -> bytes:
         written = self._write(value)
-        if len(self) < KNOWN and len(written) <= KNOWN_LENGTH:
+        if len(written) <= KNOWN_LENGTH:
+            if len(self) >= KNOWN:
+                self.clear()
             self[value] = written
         return written
 
 
-def _outcome(of: tuple[int, str | None, str | None, str | None, str | None, int]) -> bytes:
+def _outcome(of: Outcome) -> bytes:
     status, *names, attempts = of
-    pairs = zip(("reason", "route", "pool", "endpoint"), names, strict=True)
-    written = "".join(
-        f'"{key}":{"null" if name is None else json_string(name)},' for key, name in pairs
-    )
-    return f'"status":{status},{written}"attempts":{attempts},'.encode()
+    written = ["null" if name is None else json_string(name) for name in names]
+    return (_OUTCOME % (status, *written, attempts)).encode()
+
+
+_OUTCOME: Final = '"status":%d,"reason":%s,"route":%s,"pool":%s,"endpoint":%s,"attempts":%d,'
 
 
 _escaped: Final = _Known(escaped)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -34,6 +35,18 @@ async def test_its_threads_have_a_low_priority_and_nobody_else() -> None:
 
     assert await in_background(priority) == NICE
     assert priority() == await asyncio.to_thread(priority) == before
+
+
+async def test_sandbox_that_forbids_priorities_does_not_keep_work_from_being_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(which: int, who: int, priority: int) -> None:
+        raise PermissionError(which, who, priority)
+
+    monkeypatch.setattr(os, "setpriority", forbidden)
+    with ThreadPoolExecutor(1, initializer=background._give_way) as threads:
+        monkeypatch.setattr(background, "_threads", threads)
+        assert await in_background(sum, (1, 2)) == 3
 
 
 async def test_who_is_cancelled_does_not_wait_for_it() -> None:
@@ -101,7 +114,7 @@ async def test_loop_stands_aside_for_what_gets_too_little(monkeypatch: pytest.Mo
 async def test_loop_does_not_stand_aside_for_what_gets_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock = await looked_at(Clock(alone_s=SHARE_S, beside_s=SHARE_S), 40, monkeypatch)
+    clock = await looked_at(Clock(alone_s=2 * SHARE_S, beside_s=SHARE_S), 40, monkeypatch)
     assert not clock.aside
 
 

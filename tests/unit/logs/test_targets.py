@@ -122,7 +122,7 @@ async def test_target_is_closed_once_nobody_holds_its_sink(
     await serve(targets, spec())
     targets.sweep(0.0)
     assert is_open(path)
-    sink.add(b"late\n")
+    sink.add_line(b"late\n")
     sink.flush()
     del sink
 
@@ -186,7 +186,7 @@ async def test_reopen_hands_over_what_waits_and_looks_at_every_file(
 ) -> None:
     path = tmp_path / "a.log"
     opened = await serve(targets, spec(str(path), "stderr"))
-    opened[str(path)].sink.add(b"1\n")
+    opened[str(path)].sink.add_line(b"1\n")
     path.rename(tmp_path / "old.log")
     targets.reopen()
     await eventually(path.exists, "the file to be made anew")
@@ -195,7 +195,7 @@ async def test_reopen_hands_over_what_waits_and_looks_at_every_file(
 async def test_close_writes_what_is_left(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     made = Targets(lambda flush: None)
-    (await serve(made, spec(str(path))))[str(path)].sink.add(b"last\n")
+    (await serve(made, spec(str(path))))[str(path)].sink.add_line(b"last\n")
     await made.close()
     assert path.read_bytes() == b"last\n"
     assert not is_open(path)

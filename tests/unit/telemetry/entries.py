@@ -36,5 +36,6 @@ def entry(
     ended = monotonic() if ended is None else ended
     began = ended - duration_s
     first_byte = 0.0 if ttfb_s is None else began + ttfb_s
-    said = (ENTRY | differs).values()
-    return cast("Entry", (event, ended, bytes_in, bytes_out, began, first_byte, *said))
+    request_id, client_ip, method, path, *outcome, revision = (ENTRY | differs).values()
+    facts = (began, first_byte, request_id, client_ip, method, path, tuple(outcome), revision)
+    return cast("Entry", (event, ended, bytes_in, bytes_out, facts))

@@ -57,8 +57,8 @@ def test_sampled_wants_its_share_and_every_error(
 def test_lines_wait_for_the_flush_and_go_together() -> None:
     sink = Sink()
     log = AccessLog("all", sink.write)
-    log.take(entry())
-    log.take(entry())
+    log.add_entry(entry())
+    log.add_entry(entry())
     assert sink.batches == []
     log.flush()
     log.flush()
@@ -72,11 +72,11 @@ def test_flush_is_scheduled_once_for_each_batch() -> None:
     log = AccessLog("all", sink.write)
     log.schedule = calls.append
     for _ in range(3):
-        log.take(entry())
+        log.add_entry(entry())
     (flush,) = calls
     flush()
     assert len(sink.entries()) == 3
-    log.take(entry())
+    log.add_entry(entry())
     assert len(calls) == 2
 
 
@@ -85,7 +85,7 @@ def test_full_buffer_is_flushed_without_being_asked() -> None:
     log = AccessLog("all", sink.write)
     count = 0
     while not sink.batches:
-        log.take(entry())
+        log.add_entry(entry())
         count += 1
     (batch,) = sink.batches
     assert len(sink.entries()) == count
@@ -96,11 +96,11 @@ def test_lines_without_room_are_counted_and_forgotten() -> None:
     sink = Sink(room=False)
     log = AccessLog("all", sink.write)
     for _ in range(3):
-        log.take(entry())
+        log.add_entry(entry())
     log.flush()
     assert log.dropped == 3
     sink.room = True
-    log.take(entry())
+    log.add_entry(entry())
     log.flush()
     assert len(sink.entries()) == 1
     assert log.dropped == 3

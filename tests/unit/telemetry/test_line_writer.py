@@ -115,6 +115,16 @@ def test_reader_that_goes_on_makes_room_again(pipe: Pipe) -> None:
     assert writer.dropped == 0
 
 
+def test_more_at_once_than_the_queue_holds_goes_if_nothing_waits(pipe: Pipe) -> None:
+    lines = b"1\n2\n3\n"
+    writer = LineWriter(pipe.descriptor, queue_bytes=2)
+    assert writer.write(lines)
+    assert writer.flush(FLUSH_S)
+    assert os.read(pipe.reader, 2048) == lines
+    writer.close(FLUSH_S)
+    assert writer.dropped == 0
+
+
 def test_broken_pipe_is_counted_and_never_raised(pipe: Pipe) -> None:
     os.close(pipe.reader)
     pipe.reader = -1

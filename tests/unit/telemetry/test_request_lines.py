@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.telemetry import request_lines as module
 from proxy.telemetry.escaping import FIELD_BYTES
-from proxy.telemetry.request_lines import request_lines
+from proxy.telemetry.request_lines import KNOWN, KNOWN_LENGTH, request_lines
 from tests.unit.telemetry.entries import entry
 
 FIELDS = [
@@ -91,6 +91,19 @@ def test_large_value_is_capped_and_marked(name: str, octet: bytes) -> None:
     value = written(**{name: octet * 100_000})[name]
     assert value.endswith("…")
     assert FIELD_BYTES - 4 <= len(value.encode()) <= FIELD_BYTES
+
+
+def test_what_is_remembered_has_a_limit_and_is_forgotten_for_what_comes() -> None:
+    for generation in range(3):
+        for number in range(KNOWN):
+            assert (
+                written(endpoint=f"{generation}-{number}")["endpoint"] == f"{generation}-{number}"
+            )
+            assert len(module._outcomes) <= KNOWN
+    last = [key[4] for key in module._outcomes]
+    assert last[-1] == f"2-{KNOWN - 1}"
+    assert written(endpoint="x" * KNOWN_LENGTH)["endpoint"] == "x" * KNOWN_LENGTH
+    assert [key[4] for key in module._outcomes] == last
 
 
 def test_every_entry_of_many_has_its_own_line() -> None:

@@ -6,18 +6,26 @@ proxy takes it out of that scenario, and is kept; the others go on.
 
 from __future__ import annotations
 
+import http.client
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from bench.load import Load, LoadError
 from bench.machine import cpu_seconds, family_bytes
+from bench.peers import BASELINE
 from bench.peers.peer import MissingError, Peer, Proxy, Setup, UnsupportedError
 from bench.processes import Processes, StartError
+
+FAILURES: Final = (
+    StartError, LoadError, OSError, http.client.HTTPException, subprocess.TimeoutExpired
+)  # fmt: skip
+"""What takes a proxy out of a scenario, or a scenario out of a run."""
 
 WARM_UP_S: Final = 1.0
 
@@ -54,10 +62,13 @@ class Scenario:
     """Measure one for so many seconds; ``LoadError`` if anything failed."""
     direct: Callable[[str, float], Load] | None = None
     """The load straight at the origin."""
-    check: Callable[[Sequence[Subject]], dict[str, str]] | None = None
-    """See that all do the same; return who does not, and why."""
+    look: Callable[[Subject], object] | None = None
+    """Tell what one makes of a request; who makes something else of it than the baseline, which is
+    looked at first, is not measured."""
     against: Callable[[Setup], Setup] | None = None
     """Measure each beside another one of its kind, with this setup: by how much does it grow?"""
+    beside: Callable[[Subject], AbstractContextManager[object]] | None = None
+    """What goes on beside all samples of a process, where it is ``fresh``."""
     peers: tuple[str, ...] = ()
     """The only ones; if empty, all."""
     rounds: int | None = None
@@ -110,13 +121,29 @@ def measure(
         setup = scenario.place(processes)
         outcome.samples = {one.name: [] for one in asked}
         if scenario.fresh:
+            looks = Looks()
             for number in range(rounds):
                 for peer in asked:
                     tell(f"round {number + 1}, {peer.name}")
-                    _try(outcome, peer, partial(_once, scenario, peer, setup, seconds))
+                    _try(outcome, peer, partial(_once, scenario, peer, setup, seconds, looks))
         else:
             _in_turn(scenario, asked, processes, setup, outcome, rounds, seconds, tell)
     return outcome
+
+
+class Looks(dict[str, object]):
+    """What each proxy made of a request, by its name."""
+
+    def at(self, scenario: Scenario, subjects: Iterable[Subject]) -> None:
+        """Look at proxies; ``LoadError`` if one does other work than the baseline."""
+        if scenario.look is None:
+            return
+        for subject in subjects:
+            peer = subject.peer
+            seen = self[peer.name] = scenario.look(subject)
+            wanted = self.get(BASELINE, seen)
+            if seen != wanted and not peer.lacks:
+                raise LoadError(f"does other work: {seen} instead of {wanted}")
 
 
 def _try(outcome: Outcome, peer: Peer, sample: Callable[[], Sample]) -> None:
@@ -124,17 +151,19 @@ def _try(outcome: Outcome, peer: Peer, sample: Callable[[], Sample]) -> None:
         return
     try:
         outcome.samples[peer.name].append(sample())
-    except (StartError, LoadError, OSError, subprocess.TimeoutExpired) as error:
+    except FAILURES as error:
         outcome.without(peer.name, error)
 
 
-def _once(scenario: Scenario, peer: Peer, setup: Setup, seconds: float) -> Sample:
-    with Processes() as processes:
+def _once(scenario: Scenario, peer: Peer, setup: Setup, seconds: float, looks: Looks) -> Sample:
+    with Processes() as processes, ExitStack() as stack:
         subjects = _started(scenario, peer, processes, setup)
-        if scenario.check is not None and (fault := scenario.check(subjects).get(peer.name)):
-            raise LoadError(fault)
+        looks.at(scenario, subjects)
+        if scenario.beside is not None:
+            for subject in subjects:
+                stack.enter_context(scenario.beside(subject))
         if scenario.warm_up_s:
-            _sample(scenario, subjects, scenario.warm_up_s * peer.warm_up)
+            _sample(scenario, subjects, scenario.warm_up_s * peer.warm_up, turns=1)
         return _sample(scenario, subjects, seconds)
 
 
@@ -156,16 +185,14 @@ def _in_turn(
     tell: Tell,
 ) -> None:
     subjects: dict[str, tuple[Subject, ...]] = {}
+    looks = Looks()
     for peer in peers:
         tell(f"starting {peer.name}")
         try:
             subjects[peer.name] = _started(scenario, peer, processes, setup)
-        except (StartError, OSError) as error:
+            looks.at(scenario, subjects[peer.name])
+        except FAILURES as error:
             outcome.without(peer.name, error)
-    if scenario.check is not None:
-        faults = scenario.check([subject for both in subjects.values() for subject in both])
-        for name, fault in faults.items():
-            outcome.without(name, fault)
     if scenario.direct is not None:
         outcome.direct = _reached(scenario.direct(setup.endpoints[0], WARM_UP_S), scenario.figure)
     for number in range(rounds + 1):
@@ -173,16 +200,19 @@ def _in_turn(
             tell(f"round {number}, {peer.name}" if number else f"warming up {peer.name}")
             for_s = seconds if number else scenario.warm_up_s * peer.warm_up
             both = subjects.get(peer.name, ())
-            _try(outcome, peer, partial(_sample, scenario, both, for_s))
+            turns = TURNS if number else 1
+            _try(outcome, peer, partial(_sample, scenario, both, for_s, turns=turns))
         if number == 0:
             for samples in outcome.samples.values():
                 samples.clear()
 
 
-def _sample(scenario: Scenario, subjects: Sequence[Subject], seconds: float) -> Sample:
+def _sample(
+    scenario: Scenario, subjects: Sequence[Subject], seconds: float, *, turns: int = TURNS
+) -> Sample:
     if len(subjects) == 1:
         return scenario.sample(subjects[0], seconds)
-    samples = [[scenario.sample(subject, seconds) for subject in subjects] for _ in range(TURNS)]
+    samples = [[scenario.sample(subject, seconds) for subject in subjects] for _ in range(turns)]
     figure = scenario.figure
     pairs = [(more[figure], less[figure]) for more, less in samples]
     one = {name: statistics.median(more[name] for more, _ in samples) for name in samples[0][0]}

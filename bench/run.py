@@ -9,7 +9,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench import chart
 from bench.machine import claim, described
-from bench.measure import Outcome, Tell, measure
+from bench.measure import FAILURES, Outcome, Scenario, Tell, measure
 from bench.peers import BASELINE, PEERS
 from bench.peers.hotsplice import PEER as HOTSPLICE
 from bench.peers.peer import MissingError, Peer
-from bench.processes import ROOT
+from bench.processes import ROOT, StartError
 from bench.report import Results, between_markers, outcome_table, preamble, readme, verdict_table
 from bench.scenarios import SCENARIOS
 from bench.targets import verdicts
@@ -29,8 +30,8 @@ from bench.targets import verdicts
 CHART: Final = "docs/bench.svg"
 OURS: Final = HOTSPLICE.name
 
-QUICK_S: Final = 0.25
-"""How long a sample is with ``--quick``, at most; wrk takes no less than a second."""
+QUICK_S: Final = 0.125
+"""How long a sample is with ``--quick``, at most; generators have a least time of their own."""
 
 
 def options(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -62,8 +63,14 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     return found
 
 
-def run(scenarios: Iterable[str], peers: Iterable[str], rounds: int, seconds: float) -> Results:
-    """Measure, and print each scenario as it is done."""
+def run(
+    scenarios: Iterable[str],
+    peers: Iterable[str],
+    rounds: int,
+    seconds: float,
+    save: Callable[[Results], object],
+) -> Results:
+    """Measure; print each scenario, and save all so far, as it is done."""
     versions, missing, there = {}, {}, list[Peer]()
     for name in peers:
         try:
@@ -76,12 +83,25 @@ def run(scenarios: Iterable[str], peers: Iterable[str], rounds: int, seconds: fl
     print(preamble(results), end="\n\n", flush=True)
     for name in scenarios:
         started = time.monotonic()
-        outcome = measure(SCENARIOS[name], there, rounds, seconds, _tell(name))
-        _tell(name)("")
-        results.outcomes[name] = outcome
+        results.outcomes[name] = outcome = _measured(SCENARIOS[name], there, rounds, seconds)
+        save(results)
         print(outcome_table(results, outcome))
         print(f"took {time.monotonic() - started:.0f} s", end="\n\n", flush=True)
     return results
+
+
+def _measured(scenario: Scenario, peers: Sequence[Peer], rounds: int, seconds: float) -> Outcome:
+    """Measure a scenario; what fails before any proxy is measured fails for all."""
+    tell = _tell(scenario.name)
+    try:
+        return measure(scenario, peers, rounds, seconds, tell)
+    except FAILURES as error:
+        outcome = Outcome(scenario.name, scenario.title, scenario.figure)
+        for peer in peers:
+            outcome.without(peer.name, StartError(str(error)))
+        return outcome
+    finally:
+        tell("")
 
 
 def _tell(name: str) -> Tell:
@@ -100,19 +120,23 @@ def failed(outcomes: Iterable[Outcome]) -> list[str]:
     ]
 
 
+def _save(file: Path | None, results: Results) -> None:
+    if file is not None:
+        file.write_text(json.dumps(results.json(), indent=1) + "\n")
+
+
 def main() -> int:
     """Measure and report; 1 if something failed, or hotsplice missed a target of stage 1."""
     chosen = options()
     if chosen.source is None:
         claim()
-        results = run(chosen.scenarios, chosen.peers, chosen.rounds, chosen.seconds)
+        save = partial(_save, chosen.json)
+        results = run(chosen.scenarios, chosen.peers, chosen.rounds, chosen.seconds, save)
     else:
         results = Results.read(json.loads(chosen.source.read_text()))
     found = verdicts(results.outcomes, OURS, BASELINE, results.outcomes)
     if found:
         print(verdict_table(found))
-    if chosen.json is not None:
-        chosen.json.write_text(json.dumps(results.json(), indent=1) + "\n")
     drawing = chart.draw(results)
     if chosen.chart is not None:
         chosen.chart.write_text(drawing)

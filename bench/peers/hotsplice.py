@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from bench.load import LoadError
 from bench.machine import PROXY_CORE
-from bench.peers.peer import Peer, Proxy, Setup, said
+from bench.peers.peer import Peer, Proxy, Setup, said, unused
 from bench.processes import ROOT, Processes
 
 Json = dict[str, Any]
@@ -162,7 +162,7 @@ def document(setup: Setup) -> Json:
             "default": one.default,
             "exact": {one.when: one.then},
         }
-        for one in rules.maps
+        for one in (*rules.maps, *unused(setup))
     }
     return {
         "version": 1,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import LOAD_CORES, PROXY_CORE, free_port, max_files
-from bench.peers.peer import MissingError, Peer, Proxy, Setup, said
+from bench.peers.peer import MissingError, Peer, Proxy, Setup, said, unused
 from bench.processes import Processes, filled
 
 BODY: Final = "hello from the origin of this test"
@@ -53,8 +53,17 @@ _ORIGIN: Final = """
 $http_x_forwarded_host|$http_x_tier|$http_x_zone|$http_x_level|$http_x_constant_0|\
 $http_x_constant_3|$http_connection|$http_x_request_id";
         }}
+        {tunnels}
     }}
 """
+
+_TUNNELS: Final = """location /ws {{
+            proxy_pass http://{address};
+            proxy_http_version 1.1;
+            proxy_read_timeout 1h;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+        }}"""
 
 # Bodies stream, as they do everywhere else, and nothing goes to files; buffers are as they come.
 _PROXY: Final = """
@@ -102,11 +111,11 @@ _FORWARDED: Final = {
 }
 
 
-def origin(processes: Processes, *, wide: bool = False) -> str:
+def origin(processes: Processes, *, wide: bool = False, tunnels: str = "") -> str:
     """Start an origin that answers 200 with ``BODY``; return its address.
 
     At ``/headers`` it answers with what it was sent.  ``wide``: on every address of 127/8, so that
-    one process stands for any number of endpoints.
+    one process stands for any number of endpoints.  ``tunnels`` is where its WebSockets go.
     """
     port = free_port()
     folder = processes.place("origin")
@@ -118,6 +127,7 @@ def origin(processes: Processes, *, wide: bool = False) -> str:
         whose="allow 127.0.0.0/8; deny all;" if wide else "",
         port=port,
         body=BODY,
+        tunnels=_TUNNELS.format(address=tunnels) if tunnels else "",
         folder=folder,
     )
     _run(processes, "origin", folder, conf(folder, http, max_files()), LOAD_CORES)
@@ -145,7 +155,7 @@ def http(setup: Setup, port: int, folder: Path) -> str:
         maps="\n    ".join(
             f"map $http_{one.source.lower().replace('-', '_')} ${one.variable} "
             f"{{ default {one.default}; {one.when} {one.then}; }}"
-            for one in rules.maps
+            for one in (*rules.maps, *unused(setup))
         ),
         log=f"access_log {folder}/access.log combined buffer=64k;" if setup.access_log else "",
         servers="\n        ".join(f"server {one};" for one in setup.endpoints),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bench.processes import ROOT, Processes, StartError
@@ -78,9 +78,21 @@ class Setup:
     """Beside ``/``, so many with the prefixes ``/r0/``, ``/r1/`` …"""
     rules: Rules = USUAL
     access_log: bool = False
+    unused_maps: int = 0
+    """Beside those of the rules, so many that no rule asks."""
+    live: int = 0
+    """WebSockets that are there and say nothing."""
     kept: int = KEPT
     sockets: int = 4096
     """How many of them the proxy may need at once, both sides together."""
+
+
+def unused(setup: Setup) -> tuple[HeaderMap, ...]:
+    """Return the maps that no rule asks."""
+    return tuple(
+        replace(TIER, variable=f"unused_{number}", source=f"X-Unused-{number}")
+        for number in range(setup.unused_maps)
+    )
 
 
 @dataclass(frozen=True, slots=True)

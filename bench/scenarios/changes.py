@@ -16,6 +16,7 @@ from itertools import cycle
 from typing import Final
 
 from bench import echo
+from bench.holding import held
 from bench.load import Load, LoadError, wrk
 from bench.machine import family, family_bytes
 from bench.measure import WARM_UP_S, Sample, Scenario, Subject
@@ -23,7 +24,6 @@ from bench.peers import hotsplice, nginx
 from bench.peers.peer import Setup
 from bench.processes import Processes
 from bench.scenarios.http import CONNECTIONS, addresses
-from bench.scenarios.websocket import held
 
 SOCKETS: Final = 20
 EVERY_S: Final = 0.1
@@ -34,6 +34,7 @@ PAUSE_MS: Final = 20
 to spare has no latency of its own."""
 
 HURRIED_S: Final = 4.0
+"""How long there are no pauses at the end, in times of a sample's length."""
 
 LOW_PRIORITY: Final = 10
 
@@ -131,7 +132,7 @@ def _sample(subject: Subject, seconds: float, *, every_s: float) -> Sample:
                 busy.append(wrk(*at, *pace, may_fail=True))
             took += taken
         with _changing(change, every_s):
-            last = wrk(proxy.address, CONNECTIONS, HURRIED_S, may_fail=True)
+            last = wrk(proxy.address, CONNECTIONS, HURRIED_S * seconds, may_fail=True)
         resident, processes = family_bytes(proxy.pid), len(family(proxy.pid))
         sockets = holder.end()
     # A connection that is closed while no request is on its way is none that failed.

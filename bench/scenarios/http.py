@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from bench import echo
+from bench.holding import held
 from bench.load import Load, LoadError, wrk
+from bench.machine import max_files
 from bench.measure import Sample, Scenario, Subject, loaded
-from bench.peers import BASELINE
 from bench.peers.nginx import BODY, origin
 from bench.peers.peer import KEPT, MANY, USUAL, Rules, Setup
 from bench.processes import Processes
@@ -19,6 +22,10 @@ from bench.processes import Processes
 CONNECTIONS: Final = 64
 MOST: Final = 10_000
 REACH_S: Final = 60.0
+
+MANY_MAPS: Final = 100
+LIVE: Final = min(5000, max_files() // 4)
+"""WebSockets beside requests; the origin holds both ends of them, too."""
 
 
 def addresses(origin: str, count: int, first: int = 0) -> tuple[str, ...]:
@@ -44,21 +51,8 @@ def place(
     return Setup(at, routes, rules, access_log=access_log, kept=kept, sockets=sockets)
 
 
-def check(subjects: Sequence[Subject]) -> dict[str, str]:
-    """See that every proxy sends the origin the same, and answers the same as the baseline."""
-    seen = {subject.peer.name: _seen(subject) for subject in subjects}
-    wanted = seen.get(BASELINE)
-    faults: dict[str, str] = {}
-    for subject in subjects:
-        name = subject.peer.name
-        if seen[name][-1] != BODY:
-            faults[name] = "does not pass the origin's answer on"
-        elif wanted is not None and seen[name] != wanted and not subject.peer.lacks:
-            faults[name] = f"does other work: {seen[name]} instead of {wanted}"
-    return faults
-
-
-def _seen(subject: Subject) -> tuple[str | None, ...]:
+def look(subject: Subject) -> tuple[str | None, ...]:
+    """Return what a proxy sends the origin and answers; ``LoadError`` if that is another answer."""
     connection = http.client.HTTPConnection(subject.proxy.address, timeout=10)
     headers = {"Host": "bench.test", "X-Forwarded-For": "192.0.2.1"}
     headers |= {one.source: one.when for one in subject.setup.rules.maps[:2]}
@@ -70,8 +64,10 @@ def _seen(subject: Subject) -> tuple[str | None, ...]:
     connection.request("GET", "/")
     body = connection.getresponse().read().decode()
     connection.close()
+    if body != BODY:
+        raise LoadError(f"does not pass the origin's answer on: {body[:100]}")
     # The id is another one each time, and of the proxy's own form.
-    return sent, "an id" if len(request_id) >= 16 else "no id", *answered[:-1], body
+    return sent, "an id" if len(request_id) >= 16 else "no id", *answered[:-1]
 
 
 def reach_all(subject: Subject) -> None:
@@ -103,7 +99,17 @@ def scenario(
         return loaded(subject, generate, seconds, octets=octets)
 
     figure = "cpu_ns_kb" if octets else "cpu_us"
-    return Scenario(name, title, figure, place, sample, generate, check)
+    return Scenario(name, title, figure, place, sample, generate, look)
+
+
+def _crowded(processes: Processes) -> Setup:
+    address = origin(processes, tunnels=echo.origin(processes))
+    return Setup((address,), unused_maps=MANY_MAPS, live=LIVE, sockets=max_files())
+
+
+def _beside(subject: Subject) -> AbstractContextManager[object]:
+    count = subject.setup.live
+    return held(subject.proxy.address, count) if count else nullcontext()
 
 
 def _alone(setup: Setup) -> Setup:
@@ -146,6 +152,18 @@ SCENARIOS: Final = (
         ),
         against=_alone,
         awake=True,
+        fresh=True,
+        rounds=3,
+        peers=("nginx", "hotsplice"),
+    ),
+    replace(
+        scenario(
+            "crowded",
+            f"beside {LIVE:,} idle WebSockets and {MANY_MAPS} unused maps, against none",
+            place=_crowded,
+        ),
+        against=lambda setup: replace(setup, unused_maps=0, live=0),
+        beside=_beside,
         fresh=True,
         rounds=3,
         peers=("nginx", "hotsplice"),

@@ -2,62 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from bench import echo
+from bench.holding import held
 from bench.load import Load, LoadError, websockets
 from bench.machine import family_bytes, max_files
 from bench.measure import Sample, Scenario, Subject, loaded
 from bench.peers.peer import Setup
-from bench.processes import ROOT, STOP_S, Processes
+from bench.processes import Processes
 
-OPEN_S: Final = 90.0
+LEAST_S: Final = 0.25
 
 IDLE: Final = min(10_000, max_files() // 2 - 100)
 """A proxy has two sockets for each, and a limit for both together."""
-
-
-class Holder:
-    """Connections that are held, by a process of their own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process: Final = process
-
-    def end(self) -> dict[str, int]:
-        """Let go; return how many were ``opened``, ``failed``, and how many ``echoes`` came."""
-        said, _ = self._process.communicate(timeout=STOP_S + OPEN_S)
-        if self._process.returncode:
-            raise LoadError("those who hold connections failed")
-        found: dict[str, int] = json.loads(said)
-        return found
-
-
-@contextmanager
-def held(address: str, count: int, *, every_s: float = 0.0) -> Iterator[Holder]:
-    """Hold so many connections, and one more every so many seconds."""
-    flags = ["--connections", str(count), "--every", str(every_s)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.websocket_load", "hold", address, *flags],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        if process.stdout.readline() != "ready\n":
-            raise LoadError(f"could not open {count} WebSockets")
-        yield Holder(process)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _place(processes: Processes, sockets: int = 4096) -> Setup:
@@ -66,7 +26,7 @@ def _place(processes: Processes, sockets: int = 4096) -> Setup:
 
 def _scenario(name: str, title: str, mode: str, connections: int, size: int = 64) -> Scenario:
     def generate(address: str, seconds: float) -> Load:
-        return websockets(mode, address, connections, seconds, size=size)
+        return websockets(mode, address, connections, max(seconds, LEAST_S), size=size)
 
     def sample(subject: Subject, seconds: float) -> Sample:
         return loaded(subject, generate, seconds, octets=mode == "bulk")

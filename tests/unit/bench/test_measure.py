@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from bench.load import LoadError
-from bench.measure import Outcome, Sample, Scenario, Subject, measure
+from bench.measure import TURNS, Outcome, Sample, Scenario, Subject, measure
 from bench.peers.peer import MissingError, Peer, Proxy, Setup, UnsupportedError
 from bench.processes import Processes
 
@@ -84,15 +85,37 @@ def test_one_that_cannot_be_is_absent_but_no_failure(
     assert list(found.samples) == ["b"]
 
 
-def test_one_that_does_other_work_is_not_measured(turns: list[tuple[str, float]]) -> None:
-    one = replace(scenario(noting(turns)), check=lambda _: {"a": "does other work"})
-    found = run(one, peer("a"), peer("b"))
+@pytest.mark.parametrize("fresh", [False, True])
+def test_one_that_does_other_work_is_not_measured(
+    turns: list[tuple[str, float]], fresh: bool
+) -> None:
+    one = replace(
+        scenario(noting(turns)), look=lambda subject: subject.peer.name == "a", fresh=fresh
+    )
+    found = run(one, peer("nginx"), peer("a"), peer("b"))
     assert found.failed == ["a"]
-    assert {name for name, _ in turns} == {"b"}
+    assert "does other work: True instead of False" in found.absent["a"]
+    assert {name for name, _ in turns} == {"nginx", "b"}
+
+
+def test_what_goes_on_beside_goes_on_for_all_samples_of_a_process(
+    turns: list[tuple[str, float]],
+) -> None:
+    @contextmanager
+    def beside(subject: Subject) -> Iterator[None]:
+        turns.append(("begin", 0.0))
+        yield
+        turns.append(("end", 0.0))
+
+    run(replace(scenario(noting(turns)), beside=beside, fresh=True), peer("a"), rounds=1)
+    assert turns == [("begin", 0.0), ("a", 9.0), ("a", 1.0), ("end", 0.0)]
 
 
 def test_growth_is_beside_another_one_of_its_kind() -> None:
+    samples: list[float] = []
+
     def sample(subject: Subject, seconds: float) -> Sample:
+        samples.append(seconds)
         return {"cpu_us": 12.0 if subject.setup.routes else 10.0}
 
     one = replace(
@@ -102,6 +125,7 @@ def test_growth_is_beside_another_one_of_its_kind() -> None:
     )
     (found,) = run(one, peer("a"), rounds=1).samples["a"]
     assert found == {"cpu_us": 12.0, "alone": 10.0, "growth": 1.2, "added_us": 2.0}
+    assert samples == [9.0] * 2 + [1.0] * 2 * TURNS
 
 
 def test_a_fresh_process_for_each_sample(turns: list[tuple[str, float]]) -> None:

@@ -57,7 +57,13 @@ def test_the_preamble_names_versions_and_who_is_missing() -> None:
 
 def test_json_gives_the_same_results_back() -> None:
     found = results(outcome(nginx=[10.0], hotsplice=[15.0]), missing={"envoy": "gone"})
-    assert Results.read(json.loads(json.dumps(found.json()))) == found
+    written = json.loads(json.dumps(found.json()))
+    assert Results.read(written) == found
+    ours = written["summary"]["get_64"]["hotsplice"]["cpu_us"]
+    assert ours == {
+        "median": 15.0, "least": 15.0, "most": 15.0,
+        "ratio": {"median": 1.5, "least": 1.5, "most": 1.5},
+    }  # fmt: skip
 
 
 def test_targets_are_met_missed_or_unknown() -> None:

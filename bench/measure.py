@@ -23,9 +23,11 @@ from bench.peers.peer import MissingError, Peer, Proxy, Setup, UnsupportedError
 from bench.processes import Processes, StartError
 
 FAILURES: Final = (
-    StartError, LoadError, OSError, http.client.HTTPException, subprocess.TimeoutExpired
+    StartError, LoadError, OSError, ValueError, http.client.HTTPException,
+    subprocess.TimeoutExpired,
 )  # fmt: skip
-"""What takes a proxy out of a scenario, or a scenario out of a run."""
+"""What takes a proxy out of a scenario, or a scenario out of a run; a ``ValueError`` is of an
+answer that cannot be read."""
 
 WARM_UP_S: Final = 1.0
 
@@ -63,12 +65,12 @@ class Scenario:
     direct: Callable[[str, float], Load] | None = None
     """The load straight at the origin."""
     look: Callable[[Subject], object] | None = None
-    """Tell what one makes of a request; who makes something else of it than the baseline, which is
-    looked at first, is not measured."""
+    """Tell what one makes of a request; who makes something else of it than the baseline is not
+    measured."""
     against: Callable[[Setup], Setup] | None = None
     """Measure each beside another one of its kind, with this setup: by how much does it grow?"""
     beside: Callable[[Subject], AbstractContextManager[object]] | None = None
-    """What goes on beside all samples of a process, where it is ``fresh``."""
+    """What goes on beside all samples of a process; only where it is ``fresh``."""
     peers: tuple[str, ...] = ()
     """The only ones; if empty, all."""
     rounds: int | None = None
@@ -80,6 +82,15 @@ class Scenario:
     """The cores of the load are kept from sleeping: who is served sooner finds them asleep more
     often, and pays for waking them."""
     quick: bool = False
+
+    def __post_init__(self) -> None:
+        if self.beside is not None and not self.fresh:
+            raise ValueError(f"{self.name}: something beside needs a fresh process")
+
+    def asked(self, peers: Iterable[Peer]) -> list[Peer]:
+        """Return those that are measured, the baseline first."""
+        own = (one for one in peers if not self.peers or one.name in self.peers)
+        return sorted(own, key=lambda one: one.name != BASELINE)
 
 
 @dataclass(slots=True)
@@ -97,7 +108,7 @@ class Outcome:
     direct: Sample = field(default_factory=dict)
     """What the load reaches without a proxy."""
 
-    def without(self, name: str, error: Exception | str) -> None:
+    def without(self, name: str, error: Exception) -> None:
         """Take a proxy out."""
         self.samples.pop(name, None)
         self.absent[name] = str(error).strip()
@@ -113,7 +124,7 @@ def measure(
 ) -> Outcome:
     """Measure a scenario."""
     outcome = Outcome(scenario.name, scenario.title, scenario.figure)
-    asked = [one for one in peers if not scenario.peers or one.name in scenario.peers]
+    asked = scenario.asked(peers)
     rounds = min(rounds, scenario.rounds or rounds)
     with Processes() as processes:
         if scenario.awake:

@@ -36,6 +36,8 @@ OTHERS: Final = (
 )
 """Rows of README that are no ratios: what, of which scenario, which figure."""
 
+_BELOW: Final = frozenset(scenario for _, scenario, _ in OTHERS)
+
 
 @dataclass(slots=True)
 class Results:
@@ -152,7 +154,7 @@ def _verdict_rows(found: Sequence[Verdict]) -> list[list[str]]:
         row = [target.title, seen]
         for most, met in zip(target.stages, one.met, strict=True):
             limit = f"{most:g}" if target.stages[0] == 0 else f"≤ {times}{most:g}{unit}"
-            if target.invisible and most == 0:
+            if most == 0 and target.stages[0]:
                 limit = "none visible"
             row += [limit, "?" if one.seen is None else "met" if met else "MISSED"]
         rows.append(row)
@@ -165,9 +167,7 @@ def readme(results: Results, found: Sequence[Verdict], chart: str) -> str:
     heads = ["", f"{results.baseline}, CPU", *(one for one in names if one != results.baseline)]
     rows = []
     for outcome in results.outcomes.values():
-        # Of two of a kind, what the one costs more is below.
-        alone = any("growth" in sample for sample in _samples(outcome))
-        if alone or not outcome.figure.startswith("cpu_"):
+        if outcome.name in _BELOW or not outcome.figure.startswith("cpu_"):
             continue
         figure = FIGURES[outcome.figure]
         own = values(outcome, results.baseline, outcome.figure)

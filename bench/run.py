@@ -97,7 +97,7 @@ def _measured(scenario: Scenario, peers: Sequence[Peer], rounds: int, seconds: f
         return measure(scenario, peers, rounds, seconds, tell)
     except FAILURES as error:
         outcome = Outcome(scenario.name, scenario.title, scenario.figure)
-        for peer in peers:
+        for peer in scenario.asked(peers):
             outcome.without(peer.name, StartError(str(error)))
         return outcome
     finally:
@@ -134,6 +134,7 @@ def main() -> int:
         results = run(chosen.scenarios, chosen.peers, chosen.rounds, chosen.seconds, save)
     else:
         results = Results.read(json.loads(chosen.source.read_text()))
+        _save(chosen.json, results)
     found = verdicts(results.outcomes, OURS, BASELINE, results.outcomes)
     if found:
         print(verdict_table(found))

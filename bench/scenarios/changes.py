@@ -33,8 +33,8 @@ PAUSE_MS: Final = 20
 """Between two requests of a connection, on average, where latency is measured: a proxy with nothing
 to spare has no latency of its own."""
 
-HURRIED_S: Final = 4.0
-"""How long there are no pauses at the end, in times of a sample's length."""
+HURRIED: Final = 4
+"""At the end there are no pauses for so many times a sample's length."""
 
 LOW_PRIORITY: Final = 10
 
@@ -132,7 +132,7 @@ def _sample(subject: Subject, seconds: float, *, every_s: float) -> Sample:
                 busy.append(wrk(*at, *pace, may_fail=True))
             took += taken
         with _changing(change, every_s):
-            last = wrk(proxy.address, CONNECTIONS, HURRIED_S * seconds, may_fail=True)
+            last = wrk(proxy.address, CONNECTIONS, HURRIED * seconds, may_fail=True)
         resident, processes = family_bytes(proxy.pid), len(family(proxy.pid))
         sockets = holder.end()
     # A connection that is closed while no request is on its way is none that failed.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -107,9 +107,15 @@ def _crowded(processes: Processes) -> Setup:
     return Setup((address,), unused_maps=MANY_MAPS, live=LIVE, sockets=max_files())
 
 
-def _beside(subject: Subject) -> AbstractContextManager[object]:
-    count = subject.setup.live
-    return held(subject.proxy.address, count) if count else nullcontext()
+@contextmanager
+def _beside(subject: Subject) -> Iterator[None]:
+    if not (count := subject.setup.live):
+        yield
+        return
+    with held(subject.proxy.address, count) as holder:
+        yield
+        if failed := holder.end()["failed"]:
+            raise LoadError(f"{failed} of {count} idle WebSockets were closed")
 
 
 def _alone(setup: Setup) -> Setup:

@@ -13,7 +13,7 @@ flushed without being asked.  Each time it takes several turns of the interprete
 writing thread has them."""
 
 TOGETHER: Final = 64
-"""Lines of requests that are written at once."""
+"""Lines of requests that are written at once; until then what they say waits beside the buffer."""
 
 Schedule = Callable[[Callable[[], None]], object]
 """Calls back soon, such as ``partial(loop.call_later, 0.05)``."""

@@ -106,17 +106,20 @@ async def test_control_characters_of_a_path_are_escaped(stage: Stage) -> None:
 
 
 async def test_tunnel_is_logged_when_it_opens_and_when_it_closes(stage: Stage) -> None:
-    running, lines = await serve(stage, stage.origin(websocket()).address)
+    running, lines = await serve(stage, stage.origin(websocket(behind=b"ab")).address)
     client = await running.connect()
     assert (await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status == 101
     opened = await lines.entry(1)
     await client.send(b"12345")
-    await client.read_exactly(5)
+    await client.read_exactly(7)
     client.close()
     closed = await lines.entry(2)
     assert (opened["event"], closed["event"]) == ("tunnel_open", "tunnel_close")
     assert opened["request_id"] == closed["request_id"]
-    assert (closed["status"], closed["bytes_in"], closed["bytes_out"]) == (101, 5, 5)
+    assert (opened["status"], opened["bytes_in"], opened["bytes_out"]) == (101, 0, 0)
+    assert (closed["status"], closed["bytes_in"], closed["bytes_out"]) == (101, 5, 7)
+    assert 0 < opened["ttfb_ms"] <= opened["duration_ms"] < closed["duration_ms"] < 60_000
+    assert closed["ttfb_ms"] == opened["ttfb_ms"]
 
 
 async def test_log_is_complete_after_close(stage: Stage) -> None:

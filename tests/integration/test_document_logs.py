@@ -171,6 +171,7 @@ async def test_our_own_answers_and_refused_heads_are_in_the_log_of_the_listener(
     ]
     said = [json.loads(line) for line in await lines_of(b, 4)]
     assert [(one["status"], one["reason"]) for one in said] == [one[1:] for one in expected]
+    assert (said[-1]["ttfb_ms"], said[-1]["duration_ms"]) == (None, 0)
 
 
 async def test_what_was_tried_is_in_the_log(stage: Stage, tmp_path: Path) -> None:
@@ -226,20 +227,20 @@ async def test_answer_that_was_cut_counts_what_was_sent(stage: Stage, tmp_path: 
 async def test_tunnel_is_one_line_at_its_end_and_two_in_json(stage: Stage, tmp_path: Path) -> None:
     a, b = tmp_path / "a.log", tmp_path / "b.log"
     logs = (log(a, "$status|$body_bytes_sent|$request_time"), log(b, "json"))
-    running = await stage.serve(spec(stage.origin(websocket()).address, public=logs))
+    running = await stage.serve(spec(stage.origin(websocket(behind=b"ab")).address, public=logs))
     client = await running.connect()
     assert (await client.request(b"GET", b"/", *HANDSHAKE_FIELDS)).status == 101
     (opened,) = await lines_of(b, 1)
     assert json.loads(opened)["event"] == "tunnel_open"
     await running.server.apply(spec(stage.origin().address, public=NO_LOGS))
     await client.send(b"12345")
-    await client.read_exactly(5)
+    await client.read_exactly(7)
     assert lines(a) == []
     client.close()
     (line,) = await lines_of(a, 1)
-    assert line.startswith(b"101|5|0.")
+    assert line.startswith(b"101|7|0.")
     closed = json.loads((await lines_of(b, 2))[1])
-    assert (closed["event"], closed["bytes_out"]) == ("tunnel_close", 5)
+    assert (closed["event"], closed["bytes_in"], closed["bytes_out"]) == ("tunnel_close", 5, 7)
     await eventually(lambda: not is_open(a) and not is_open(b), "the logs to be closed")
 
 

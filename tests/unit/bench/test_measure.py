@@ -98,6 +98,18 @@ def test_one_that_does_other_work_is_not_measured(
     assert {name for name, _ in turns} == {"nginx", "b"}
 
 
+def test_the_baseline_is_first_whatever_the_order(turns: list[tuple[str, float]]) -> None:
+    one = replace(scenario(noting(turns)), look=lambda subject: subject.peer.name == "a")
+    found = run(one, peer("a"), peer("nginx"))
+    assert (found.failed, list(found.samples)) == (["a"], ["nginx"])
+
+
+def test_one_that_cannot_do_all_of_it_may_differ(turns: list[tuple[str, float]]) -> None:
+    one = replace(scenario(noting(turns)), look=lambda subject: subject.peer.name == "a")
+    found = run(one, peer("nginx"), replace(peer("a"), lacks="maps"))
+    assert list(found.samples) == ["nginx", "a"]
+
+
 def test_what_goes_on_beside_goes_on_for_all_samples_of_a_process(
     turns: list[tuple[str, float]],
 ) -> None:
@@ -109,6 +121,8 @@ def test_what_goes_on_beside_goes_on_for_all_samples_of_a_process(
 
     run(replace(scenario(noting(turns)), beside=beside, fresh=True), peer("a"), rounds=1)
     assert turns == [("begin", 0.0), ("a", 9.0), ("a", 1.0), ("end", 0.0)]
+    with pytest.raises(ValueError, match="needs a fresh process"):
+        replace(scenario(noting(turns)), beside=beside)
 
 
 def test_growth_is_beside_another_one_of_its_kind() -> None:

@@ -14,6 +14,7 @@ from bench.peers.peer import MANY, USUAL, Setup
 SETUPS = {
     "usual": Setup(("127.0.0.1:8000",)),
     "many rules": Setup(("127.0.0.1:8000",), rules=MANY),
+    "crowded": Setup(("127.0.0.1:8000",), unused_maps=2, live=5),
     "grown": Setup(("127.0.0.1:8000", "127.0.0.2:8000"), routes=3),
 }
 
@@ -44,6 +45,16 @@ def test_all_are_told_the_same(setup: Setup, tmp_path: Path) -> None:
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
 def test_our_document_is_sound(setup: Setup) -> None:
     validate(hotsplice.document(setup))
+
+
+def test_unused_maps_are_there_and_nobody_asks_them(tmp_path: Path) -> None:
+    setup = SETUPS["crowded"]
+    assert nginx.http(setup, 1, tmp_path).count("$unused_") == 2
+    document = hotsplice.document(setup)
+    assert [name for name in document["header_maps"] if name.startswith("unused_")] == [
+        "unused_0", "unused_1",
+    ]  # fmt: skip
+    assert "unused_" not in json.dumps(document["routes"])
 
 
 def test_many_is_ten_rules_and_usual_is_two() -> None:

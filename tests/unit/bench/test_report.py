@@ -87,6 +87,23 @@ def test_the_part_of_readme_has_a_row_for_each_cost_and_target() -> None:
     assert "two cores" in text
 
 
+def test_two_of_a_kind_are_in_readme_by_what_the_one_costs_more() -> None:
+    twice = outcome("crowded", "growth", nginx=[1.25], hotsplice=[1.5])
+    twice.figure = "cpu_us"
+    failed = outcome("logged")
+    failed.without("hotsplice", LoadError("no log"))
+    text = readme(results(twice, failed), verdicts({}, "hotsplice", "nginx", []), "a.svg")
+    assert "| small <GET>: in proportion | 1.25 | 1.50 |" in text
+    assert "| an access-log line, us | – | failed |" in text
+    assert text.count("small <GET>") == 1
+
+
+def test_nothing_to_be_seen_is_asked_for_in_words() -> None:
+    found = outcome("swap_10", "added_p99_ms", hotsplice=[0.25])
+    table = verdict_table(verdicts({"swap_10": found}, "hotsplice", "nginx", ["swap_10"]))
+    assert "none visible  MISSED" in table
+
+
 def test_only_what_is_between_the_markers_is_replaced() -> None:
     page = f"before {BEGIN} old {END} after"
     assert between_markers(page, "new") == f"before {BEGIN}\nnew\n{END} after"

@@ -42,12 +42,12 @@ def test_once_is_too_often_where_nothing_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("added", "met"),
     [
-        ([-0.1, 0.2, 0.3], (True, True)),
-        ([0.1, 0.2, 0.3], (True, False)),
+        ([-0.2, -0.1, 0.3], (True, True)),
+        ([-0.1, 0.2, 0.3], (True, False)),
         ([-0.1, 1.2, 1.3], (False, False)),
     ],
 )
-def test_what_was_seen_in_each_round_is_visible(added: list[float], met: tuple[bool, bool]) -> None:
+def test_what_most_rounds_saw_is_visible(added: list[float], met: tuple[bool, bool]) -> None:
     found = outcome("swap_10", "added_p99_ms", hotsplice=added)
     assert judged(found)["added_p99_ms"].met == met
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,17 @@ def test_requests_and_other_lines_keep_their_order(kinds: list[bool | int]) -> N
     sink.flush()
     assert len(batches) == bool(kinds)
     assert [json.loads(line)["revision"] for line in b"".join(batches).splitlines()] == wanted
+
+
+def test_what_cannot_be_written_does_not_stop_what_comes() -> None:
+    batches: list[bytes] = []
+    sink = LogSink(batches.append)
+    sink.add_entry(entry(revision=None))
+    with pytest.raises(TypeError):
+        sink.flush()
+    sink.add_entry(entry(revision=2))
+    sink.flush()
+    assert json.loads(b"".join(batches))["revision"] == 2
 
 
 def test_lines_without_room_are_counted() -> None:

@@ -25,8 +25,9 @@ T = TypeVar("T")
 WORKERS: Final = 4
 """So much may be worked on at a time; what comes besides waits."""
 
-NICE: Final = 19
-"""The priority, of Linux's, that gives way to every other."""
+NICE: Final = 10
+"""The priority, of Linux's.  The lowest, 19, is no better for requests, but beside busy processes
+such a thread hardly runs, and the loop waits as long for the interpreter lock that it has."""
 
 EVERY_S: Final = 0.004
 SHARE_S: Final = 0.001
